@@ -25,6 +25,8 @@ import (
 type Config struct {
 	// Dynamic is the first dynamic configuration; SetDynamic replaces it.
 	Dynamic Dynamic
+	// Address is that of the entry point "web"; empty means a port of loopback that the kernel picks.
+	Address string
 	// FastProxy turns the experimental fast proxy on.
 	FastProxy bool
 	// EntryPoints are further entry points beside "web", each with its static options (may be nil).
@@ -87,7 +89,11 @@ func (t *Traefik) start(ctx context.Context, bin string, config Config) error {
 	var files []*os.File
 	entryPoints := map[string]any{}
 	for name, options := range points {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		address := "127.0.0.1:0"
+		if name == "web" && config.Address != "" {
+			address = config.Address
+		}
+		listener, err := net.Listen("tcp", address)
 		if err != nil {
 			return err
 		}
@@ -188,6 +194,9 @@ func (t *Traefik) linkPlugins(plugins map[string]string) (map[string]any, error)
 
 // Pid is the process's id.
 func (t *Traefik) Pid() int { return t.cmd.Process.Pid }
+
+// Exited is closed when the process has ended.
+func (t *Traefik) Exited() <-chan struct{} { return t.exited }
 
 // FastProxy tells whether the fast proxy is on.
 func (t *Traefik) FastProxy() bool { return t.fast }
