@@ -3,15 +3,18 @@ package rig
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -69,7 +72,7 @@ func Run(ctx context.Context, config Config) (*Traefik, error) {
 	t.log.also = config.Log
 	if err := t.start(ctx, bin, config); err != nil {
 		t.Stop()
-		return nil, fmt.Errorf("%w\n%s", err, t.log.String())
+		return nil, fmt.Errorf("%w\n%s", err, t.Log())
 	}
 	return t, nil
 }
@@ -123,7 +126,7 @@ func (t *Traefik) start(ctx context.Context, bin string, config Config) error {
 	}
 	static := map[string]any{
 		"global":      map[string]any{"checkNewVersion": false, "sendAnonymousUsage": false},
-		"log":         map[string]any{"level": level, "noColor": true},
+		"log":         map[string]any{"level": level, "format": "json"},
 		"entryPoints": entryPoints,
 		"ping":        map[string]any{"manualRouting": true},
 		"providers": map[string]any{
@@ -286,16 +289,18 @@ func (t *Traefik) AllowLog(patterns ...string) {
 	}
 }
 
-// Log is what Traefik wrote so far.
-func (t *Traefik) Log() string { return t.log.String() }
+// Log is what Traefik wrote so far, a line an event: "error: message plugin=…".
+func (t *Traefik) Log() string { return strings.Join(t.events(), "\n") }
 
-// AwaitLog waits up to five seconds for a line of the log that matches.
+// AwaitLog waits up to five seconds for a line of the log that matches, and returns it.
 func (t *Traefik) AwaitLog(tb testing.TB, pattern string) string {
 	tb.Helper()
-	line := regexp.MustCompile(`(?m)^.*(?:` + pattern + `).*$`)
+	wanted := regexp.MustCompile(pattern)
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if found := line.FindString(t.Log()); found != "" {
-			return found
+		for _, event := range t.events() {
+			if wanted.MatchString(event) {
+				return event
+			}
 		}
 		if time.Now().After(deadline) {
 			tb.Fatalf("Traefik's log has no line that matches %q", pattern)
@@ -303,26 +308,44 @@ func (t *Traefik) AwaitLog(tb testing.TB, pattern string) string {
 	}
 }
 
-// logLine is a line that zerolog's console format gives a time and a level; what is no such line, nobody logged.
-var logLine = regexp.MustCompile(`^\S+ (TRC|DBG|INF|WRN|ERR|FTL|PNC) `)
-
-// Unexpected are the log's lines at the level of errors and above, and those that are no log lines at all (the runtime's own
-// last words), less those that AllowLog names.
+// Unexpected are the log's events at the level of errors and above, and lines that nobody logged (the runtime's own last words),
+// less those that AllowLog names.
 func (t *Traefik) Unexpected() []string {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	var lines []string
-	for _, line := range strings.Split(t.log.String(), "\n") {
-		level := logLine.FindStringSubmatch(line)
-		bad := line != "" && (level == nil || level[1] == "ERR" || level[1] == "FTL" || level[1] == "PNC")
-		for _, allowed := range t.allowed {
-			bad = bad && !allowed.MatchString(line)
+	var unexpected []string
+	for _, event := range t.events() {
+		level, _, _ := strings.Cut(event, ":")
+		if level == "trace" || level == "debug" || level == "info" || level == "warn" {
+			continue
 		}
-		if bad {
-			lines = append(lines, line)
+		if !slices.ContainsFunc(t.allowed, func(allowed *regexp.Regexp) bool { return allowed.MatchString(event) }) {
+			unexpected = append(unexpected, event)
 		}
 	}
-	return lines
+	return unexpected
+}
+
+// events renders Traefik's JSON lines for people; a stack trace in a message stays on its line.
+func (t *Traefik) events() []string {
+	var events []string
+	for _, line := range strings.Split(strings.TrimSpace(t.log.String()), "\n") {
+		fields := map[string]any{}
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			if line != "" {
+				events = append(events, "not logged: "+line)
+			}
+			continue
+		}
+		event := fmt.Sprintf("%v: %v", fields["level"], fields["message"])
+		for _, name := range slices.Sorted(maps.Keys(fields)) {
+			if name != "level" && name != "message" && name != "time" && name != "caller" {
+				event += fmt.Sprintf(" %s=%v", name, fields[name])
+			}
+		}
+		events = append(events, strings.ReplaceAll(strings.TrimSpace(event), "\n", " | "))
+	}
+	return events
 }
 
 // Stop ends Traefik and removes its folder.
@@ -357,18 +380,15 @@ func Start(tb testing.TB, config Config) *Traefik {
 			tb.Errorf("in Traefik's log: %s", line)
 		}
 		if tb.Failed() {
-			tb.Logf("Traefik's log:\n%s", tail(t.Log(), 64<<10))
+			told := slices.DeleteFunc(t.events(), setUp.MatchString)
+			tb.Logf("the end of Traefik's log:\n%s", strings.Join(told[max(0, len(told)-100):], "\n"))
 		}
 	})
 	return t
 }
 
-func tail(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	return "...\n" + text[len(text)-most:]
-}
+// setUp are the events of Traefik building its handlers, over and over.
+var setUp = regexp.MustCompile(`^debug: (Creating|Adding|Added|Configuration received|Skipping)`)
 
 func merge(into map[string]any, from any) {
 	options, _ := from.(map[string]any)
