@@ -187,7 +187,7 @@ func (t *Traefik) linkPlugins(plugins map[string]string) (map[string]any, error)
 		if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
 			return nil, err
 		}
-		if err := os.Symlink(dir, link); err != nil && !errors.Is(err, os.ErrExist) {
+		if err := os.Symlink(dir, link); err != nil {
 			return nil, err
 		}
 		static[alias] = map[string]any{"moduleName": fields.Import}

@@ -1,0 +1,205 @@
+package loader
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/traefik-mp4/mp4/e2e/rig"
+)
+
+const module = "github.com/traefik-mp4/mp4"
+
+// load loads the checkout as it would be released.
+func load(t *testing.T) *Plugin {
+	t.Helper()
+	root, err := rig.Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := Tracked(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plugin, err := Load(t.TempDir(), module, root, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plugin
+}
+
+func noop(http.ResponseWriter, *http.Request) {}
+
+// TestCatalog does what the catalog's analyzer does before it lists a plugin.
+func TestCatalog(t *testing.T) {
+	begin := time.Now()
+	plugin := load(t)
+	handler, err := plugin.New(t.Context(), http.HandlerFunc(noop), plugin.Manifest.TestData, "test")
+	if err != nil {
+		t.Fatalf("New refuses the manifest's testData: %v", err)
+	}
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("import, CreateConfig and New took %v, the catalog waits 10 s", took)
+	}
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, httptest.NewRequest("GET", "/film.mp4", nil))
+	if answer.Code != http.StatusOK {
+		t.Errorf("an untouched request is answered with %d", answer.Code)
+	}
+
+	for _, name := range []string{"README.md", "LICENSE", plugin.Manifest.IconPath} {
+		if info, err := os.Stat(filepath.Join(plugin.Dir, name)); err != nil || !info.Mode().IsRegular() {
+			t.Errorf("the catalog wants %q: %v", name, err)
+		}
+	}
+	mod, err := os.ReadFile(filepath.Join(plugin.Dir, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, refused := range []string{"traefik/yaegi", "traefik/traefik"} {
+		if strings.Contains(string(mod), refused) {
+			t.Errorf("the catalog refuses a go.mod that requires %s", refused)
+		}
+	}
+}
+
+// TestChain puts the catalog's own demo plugin before ours, each in an interpreter of its own, as Traefik does.
+func TestChain(t *testing.T) {
+	plugin := load(t)
+	var asked []string
+	files := http.FileServer(http.Dir(filepath.Join(plugin.Dir, "testdata")))
+	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Header.Get("X-Demo"))
+		files.ServeHTTP(w, r)
+	})
+	alone, err := plugin.New(t.Context(), next, nil, "mp4")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	const demo = "github.com/traefik/plugindemo"
+	dir, names, err := Module(demo, "v0.2.2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	demoPlugin, err := Load(t.TempDir(), demo, dir, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chain, err := demoPlugin.New(t.Context(), alone, map[string]any{"headers": map[string]any{"X-Demo": "here"}}, "demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	film, err := os.ReadFile(filepath.Join(plugin.Dir, "testdata", "film.mp4"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, url := range []string{"/film.mp4", "/film.mp4?start=2.5"} {
+		asked = nil
+		through, direct := httptest.NewRecorder(), httptest.NewRecorder()
+		chain.ServeHTTP(through, httptest.NewRequest("GET", url, nil))
+		if len(asked) == 0 || asked[0] != "here" {
+			t.Errorf("%s: the handler behind both was asked with X-Demo %q", url, asked)
+		}
+		alone.ServeHTTP(direct, httptest.NewRequest("GET", url, nil))
+		if through.Code != 200 || !bytes.Equal(through.Body.Bytes(), direct.Body.Bytes()) {
+			t.Errorf("%s: %d and %d bytes through both, %d bytes through ours alone", url, through.Code, through.Body.Len(), direct.Body.Len())
+		}
+		if cut := !bytes.Equal(through.Body.Bytes(), film); cut != strings.Contains(url, "start") {
+			t.Errorf("%s: cut is %v", url, cut)
+		}
+	}
+	if log := plugin.TakeOutput(); strings.Contains(log, "panic") {
+		t.Errorf("the plugin's log: %s", log)
+	}
+}
+
+// TestDialects gives the same options as the file provider, labels and custom resources deliver them: as they were written,
+// as strings, and as JSON. What New says of the options in effect must be the same.
+func TestDialects(t *testing.T) {
+	plugin := load(t)
+	type options = map[string]any
+	for name, dialects := range map[string][]options{
+		"sizes": {
+			{"bufferSize": "256K", "maxBufferSize": "20M", "cacheSize": "1G", "maxMemory": "100m"},
+			{"buffersize": "256k", "MAXBUFFERSIZE": " 20m ", "cacheSize": "1g", "maxMemory": "100M"},
+			{"bufferSize": "262144", "maxBufferSize": "20480k", "cacheSize": "1073741824", "maxMemory": "102400k"},
+			{"bufferSize": 262144, "maxBufferSize": int64(20 << 20), "cacheSize": 1 << 30, "maxMemory": 100 << 20},
+			{"bufferSize": 262144.0, "maxBufferSize": float64(20 << 20), "cacheSize": float64(1 << 30), "maxMemory": float64(100 << 20)},
+		},
+		"no cache":   {{"cacheSize": "0"}, {"cacheSize": 0}, {"cacheSize": 0.0}},
+		"booleans":   {{"faststart": "true"}, {"faststart": true}, {"faststart": "1"}, {"FastStart": 1.0}, {"faststart": "TRUE"}},
+		"pace":       {{"limitRate": "1.5", "limitRateAfter": "90"}, {"limitRate": 1.5, "limitRateAfter": 90.0}, {"limitRate": "1.50", "limitRateAfter": "1m30s"}, {"limitRate": 1.5, "limitRateAfter": 90}},
+		"extensions": {{"extensions": []any{".mp4", ".mov"}}, {"extensions": ".mp4,.mov"}, {"extensions": " .mp4 , .mov "}, {"extensions": []string{".mp4 ", " .mov"}}},
+		"every path": {{"extensions": "*"}, {"extensions": []any{"*"}}},
+		"words":      {{"seek": "keyframe", "root": "/nowhere", "startParam": "from", "endParam": "to"}, {"Seek": "keyframe", "ROOT": "/nowhere", "startparam": "from", "ENDPARAM": "to"}},
+	} {
+		effective := func(dialect options) string {
+			plugin.TakeOutput()
+			if _, err := plugin.New(t.Context(), http.HandlerFunc(noop), dialect, "mp4"); err != nil {
+				t.Errorf("%s %v: %v", name, dialect, err)
+			}
+			return plugin.TakeOutput()
+		}
+		defaults := effective(nil)
+		if strings.Count(defaults, "\n") != 1 {
+			t.Fatalf("New says %q: that is not one line", defaults)
+		}
+		first := effective(dialects[0])
+		if first == defaults {
+			t.Errorf("%s: %v leaves the options at %s", name, dialects[0], first)
+		}
+		for _, dialect := range dialects[1:] {
+			if got := effective(dialect); got != first {
+				t.Errorf("%s: %v gives\n%sbut %v gives\n%s", name, dialect, got, dialects[0], first)
+			}
+		}
+	}
+}
+
+// TestBadOptions wants New's errors to name the option, the value and what is accepted.
+func TestBadOptions(t *testing.T) {
+	plugin := load(t)
+	for _, test := range []struct {
+		option   string
+		value    any
+		accepted string // part of how the error says what is accepted
+	}{
+		{"bufferSize", "512Q", "k"},
+		{"bufferSize", "-1", "k"},
+		{"bufferSize", 1.5, "k"},
+		{"maxBufferSize", "ten", "k"},
+		{"maxBufferSize", "9223372036854775807g", "k"},
+		{"cacheSize", "64 M", "k"},
+		{"maxMemory", "1T", "k"},
+		{"seek", "frame", "keyframe"},
+		{"seek", "Exact!", "exact"},
+		{"faststart", "yes", "true"},
+		{"faststart", 2, "true"},
+		{"limitRate", "fast", "number"},
+		{"limitRate", -1, "number"},
+		{"limitRateAfter", "a minute", "s"},
+		{"limitRateAfter", "-60s", "s"},
+		{"extensions", "mp4", "."},
+		{"startParam", "a&b", "name"},
+		{"endParam", "start", "startParam"},
+	} {
+		handler, err := plugin.New(t.Context(), http.HandlerFunc(noop), map[string]any{test.option: test.value}, "mp4")
+		if err == nil {
+			t.Errorf("%s %v: accepted as %v", test.option, test.value, handler)
+			continue
+		}
+		for _, part := range []string{test.option, fmt.Sprint(test.value), test.accepted} {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%s %v: the error does not say %q: %v", test.option, test.value, part, err)
+			}
+		}
+	}
+}
