@@ -1,0 +1,34 @@
+.PHONY: help demo test lint vendor tools traefik clean distclean
+
+help:
+	@echo 'make demo       Traefik with the plugin on http://127.0.0.1:8080, and a page with a player and a timeline'
+	@echo 'make test       every test: native, interpreted by Yaegi, and end to end through a real Traefik'
+	@echo 'make lint       gofmt, go vet, staticcheck, and what the plugin may import'
+	@echo 'make vendor     vendor/ and go.sum from go.mod'
+	@echo 'make tools      install what the tests need beside Go, by apt-get'
+	@echo 'make traefik    build Traefik, or find it, and print its path'
+	@echo 'make clean      remove what was made in here; make distclean: also the Traefik in the cache'
+
+demo:
+	cd e2e && go run ./demo
+
+test:
+	e2e/test.sh
+
+lint:
+	e2e/lint.sh
+
+vendor:
+	go mod tidy && go mod vendor
+
+tools:
+	e2e/tools.sh test
+
+traefik:
+	@cd e2e && go run ./cmd/traefik
+
+clean:
+	rm -rf bin e2e/browser/node_modules
+
+distclean: clean
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/traefik-mp4"

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Makes sure that the programs are there which a target needs beside Go and make: tools.sh demo|test.
+# As root on Debian or Ubuntu it installs what is missing, else it prints the command and fails.
+set -euo pipefail
+
+case "${1:-}" in
+demo) needed=(curl) ;;
+# The race detector needs a C compiler, node drives the browsers.
+test) needed=(git gcc curl nginx ffmpeg node npm chromium firefox-esr) ;;
+*) echo "usage: $0 demo|test" >&2; exit 2 ;;
+esac
+
+package() {
+	case "$1" in
+	gcc) echo gcc libc6-dev ;;
+	node) echo nodejs ;;
+	*) echo "$1" ;;
+	esac
+}
+
+# Debian keeps nginx where only root's PATH looks.
+PATH="$PATH:/usr/sbin"
+packages=()
+for program in "${needed[@]}"; do
+	if ! command -v "$program" >/dev/null; then
+		read -ra names < <(package "$program")
+		packages+=("${names[@]}")
+	fi
+done
+[[ ${#packages[@]} -eq 0 ]] && exit 0
+
+install="apt-get install -y --no-install-recommends ${packages[*]}"
+if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
+	echo "Some programs are missing. This installs them:" >&2
+	echo "    sudo $install" >&2
+	exit 1
+fi
+
+# The packages of servers start them when they are installed; nobody asked for an nginx on port 80.
+if [[ ! -e /usr/sbin/policy-rc.d ]]; then
+	trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+	printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+	chmod +x /usr/sbin/policy-rc.d
+fi
+echo "Installing ${packages[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+$install >/dev/null
