@@ -21,14 +21,26 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	fmt.Println("Starting Traefik with the plugin …")
 	// Once told to stop, whatever failed failed for that reason.
-	if err := run(ctx, *address); err != nil && ctx.Err() == nil {
+	if err := run(ctx, *address, announce); err != nil && ctx.Err() == nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, address string) error {
+func announce(address string) {
+	fmt.Printf(`
+The demo          http://%[1]s/
+A cut by itself   http://%[1]s/film.mp4?start=42.36
+A clip            http://%[1]s/film.mp4?start=42.36&end=50
+
+Ctrl-C stops it.
+`, address)
+}
+
+// run serves the demo until ctx ends, and calls ready with Traefik's address once all of it is up.
+func run(ctx context.Context, address string, ready func(address string)) error {
 	// Better said now than after the minutes that a first build of Traefik takes.
 	if err := free(address); err != nil {
 		return err
@@ -54,7 +66,6 @@ func run(ctx context.Context, address string) error {
 	broken := make(chan error, 1)
 	go func() { broken <- server.Serve(listener) }()
 
-	fmt.Println("Starting Traefik with the plugin …")
 	traefik, err := rig.Run(ctx, rig.Config{
 		Address:  address,
 		Dynamic:  routes("http://" + listener.Addr().String()),
@@ -66,14 +77,7 @@ func run(ctx context.Context, address string) error {
 	}
 	defer traefik.Stop()
 
-	fmt.Printf(`
-The demo          http://%[1]s/
-A cut by itself   http://%[1]s/film.mp4?start=42.36
-A clip            http://%[1]s/film.mp4?start=42.36&end=50
-
-Ctrl-C stops it.
-`, traefik.Address("web"))
-
+	ready(traefik.Address("web"))
 	select {
 	case <-ctx.Done():
 		return nil

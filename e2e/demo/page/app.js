@@ -63,7 +63,7 @@ function pictureNumber(video) {
 
 // verdict says how far the picture on show is from the one that the film shows at that time.
 function verdict(number, time, since = ", ") {
-  if (number < 0) return ["No picture"];
+  if (number < 0) return ["No picture yet"];
   const off = (number - Math.floor(time * rate + 1e-6)) / rate;
   const b = document.createElement("b");
   b.className = off ? "bad" : "good";
@@ -104,6 +104,7 @@ function load(play) {
   turn++;
   asked = performance.now();
   $("trouble").hidden = true;
+  $("verdict").textContent = "";
   film.src = address(cut);
   if (play) film.play().catch(() => {}); // overtaken by the next cut
   watch(turn);
@@ -164,7 +165,7 @@ function fillForm() {
 
 eachPicture(film, time => {
   paint();
-  $("verdict").replaceChildren(...verdict(pictureNumber(film), cut.start + time, ", on show since "));
+  $("verdict").replaceChildren(...verdict(pictureNumber(film), cut.start + time, ", since "));
 });
 for (const event of ["play", "pause", "ended"]) film.addEventListener(event, paint);
 
