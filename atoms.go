@@ -1,0 +1,344 @@
+package mp4
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// What can be wrong with a file. ServeHTTP turns each into an answer.
+var (
+	errTooLarge   = errors.New("mp4 moov atom is too large") // nginx's words, which its users know
+	errNotMP4     = errors.New("mp4: not an MP4 file")
+	errFragmented = errors.New("mp4: a fragmented file")
+	errFormat     = errors.New("mp4: not parseable")
+	errOverflow   = fmt.Errorf("%w: sums are beyond 2^60", errFormat)
+)
+
+// Box sizes that mean something else (ISO/IEC 14496-12, 4.2), and the lengths of headers.
+const (
+	sizeToEnd      = 0 // the box reaches to the end of the file
+	sizeLarge      = 1 // a 64-bit size follows the type
+	headerLen      = 8 // size(4) + type(4)
+	largeHeaderLen = headerLen + 8
+	fullBoxLen     = 4                // version(1) + flags(3)
+	countedLen     = fullBoxLen + 4   // + entry_count(4)
+	maxTopBoxes    = 10000            // in the search for the moov
+	maxTracks      = 1000             // of a movie; each costs the interpreter a millisecond
+	maxBoxSize     = int64(1) << 56   // a larger box is no box; leaves room for sums
+	max32          = int64(1)<<32 - 1 // the largest 32-bit field
+)
+
+// source is a file that is read by range: behind the next handler (origin.go) or below a folder (local.go).
+type source interface {
+	// size is the file's length in bytes, or -1 while it is not known.
+	size() int64
+	// read returns the n bytes at off, fewer only where the file ends before. The slice stays as it is for as long
+	// as an index made of it is used.
+	read(off, n int64) ([]byte, error)
+}
+
+// movie is the index of a progressive file: views of its ftyp and moov, and what lookups in the tables need. It never
+// changes once made, so that requests share it.
+type movie struct {
+	moovFirst bool
+	ftyp      []byte // the whole box; empty where the file has none
+	moov      *box
+	bytes     int64 // of the moov and the file type box
+	fileSize  int64
+	media     []byteRange // payloads of the mdat boxes
+	timescale int64       // ticks per second of the movie timeline
+	tracks    []*track
+}
+
+// byteRange is a stretch of the source: [from, to).
+type byteRange struct{ from, to int64 }
+
+// memory is the number of bytes that the index holds.
+func (m *movie) memory() int64 {
+	n := m.bytes + 64<<10
+	for _, t := range m.tracks {
+		n += t.memory()
+	}
+	return n
+}
+
+// findMovie walks the top-level boxes to the moov, wherever it lies, reads and indexes it. At most maxMoov bytes are
+// read into memory for it.
+func findMovie(src source, maxMoov int64) (*movie, error) {
+	m := &movie{}
+	var moov []byte
+	off, sawMedia := int64(0), false
+	for i := 0; i < maxTopBoxes && (moov == nil || src.size() < 0 || off < src.size()); i++ {
+		typ, header, size, err := readHeader(src, off)
+		if err != nil {
+			return nil, err
+		}
+		if typ == "" {
+			break
+		}
+		if off == 0 && !plausible(typ) {
+			return nil, fmt.Errorf("%w: it begins with a box %q", errNotMP4, typ)
+		}
+		end := off + size
+		if size == sizeToEnd {
+			end = src.size()
+		}
+		switch typ {
+		case "ftyp":
+			if size > 1<<12 {
+				return nil, fmt.Errorf("%w: ftyp at %d is %d bytes long", errFormat, off, size)
+			}
+			if len(m.ftyp) > 0 {
+				return nil, fmt.Errorf("%w: second ftyp at %d", errFormat, off)
+			}
+			m.ftyp, err = readBox(src, typ, off, size)
+		case "moov":
+			if moov != nil {
+				return nil, fmt.Errorf("%w: second moov at %d", errFormat, off)
+			}
+			if end < 0 || end-off > maxMoov {
+				return nil, fmt.Errorf("%w: %d", errTooLarge, end-off)
+			}
+			moov, err = readBox(src, typ, off, end-off)
+			m.moov = &box{typ: typ, at: off, header: header, data: moov}
+			m.moovFirst = !sawMedia
+		case "mdat":
+			sawMedia = true
+			m.media = append(m.media, byteRange{off + header, end})
+		case "moof":
+			return nil, fmt.Errorf("%w: moof at %d", errFragmented, off)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if moov != nil && sawMedia {
+			break // as nginx: nothing behind both is looked for
+		}
+		if size == sizeToEnd {
+			break
+		}
+		off = end
+	}
+	if moov == nil {
+		return nil, fmt.Errorf("%w: no moov found", errFormat)
+	}
+	m.fileSize = src.size()
+	m.bytes = int64(len(m.ftyp) + len(moov))
+	err := m.index()
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// readHeader reads the header of the box at off; typ is empty at the end of the file. size is sizeToEnd or the whole
+// box's length, at least that of its header.
+func readHeader(src source, off int64) (typ string, header, size int64, err error) {
+	if src.size() >= 0 && off+headerLen > src.size() {
+		return "", 0, 0, nil
+	}
+	b, err := src.read(off, largeHeaderLen)
+	if err != nil {
+		return "", 0, 0, err
+	}
+	if len(b) < headerLen {
+		return "", 0, 0, nil
+	}
+	typ, header, size = parseHeader(b)
+	if size < 0 {
+		if off == 0 {
+			return "", 0, 0, fmt.Errorf("%w: it begins with a box of an impossible size", errNotMP4)
+		}
+		return "", 0, 0, fmt.Errorf("%w: box at %d has an impossible size", errFormat, off)
+	}
+	return typ, header, size, nil
+}
+
+// parseHeader takes a box header apart. size is sizeToEnd, -1 where it is impossible, or the whole box's length.
+func parseHeader(b []byte) (typ string, header, size int64) {
+	size = int64(binary.BigEndian.Uint32(b))
+	typ = string(b[4:8])
+	if size == sizeToEnd {
+		return typ, headerLen, sizeToEnd
+	}
+	header = headerLen
+	if size == sizeLarge {
+		header, size = largeHeaderLen, -1
+		if len(b) >= largeHeaderLen {
+			large := binary.BigEndian.Uint64(b[8:])
+			if large <= uint64(maxBoxSize) {
+				size = int64(large)
+			}
+		}
+	}
+	if size < header {
+		return typ, header, -1
+	}
+	return typ, header, size
+}
+
+// plausible reports whether a file may begin with such a box: what is seen at the front of MP4 and QuickTime files.
+func plausible(typ string) bool {
+	switch typ {
+	case "ftyp", "moov", "mdat", "free", "skip", "wide", "pnot", "uuid", "styp", "sidx", "moof", "meta", "pdin", "udta", "junk", "pict":
+		return true
+	}
+	return false
+}
+
+// readBox reads a whole box, size bytes at off.
+func readBox(src source, typ string, off, size int64) ([]byte, error) {
+	b, err := src.read(off, size)
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) < size {
+		return nil, fmt.Errorf("%w: the file ends inside of %s at %d", errFormat, typ, off)
+	}
+	return b[:size], nil
+}
+
+// box is a box of the moov. Only the containers that a cut looks into have children.
+type box struct {
+	typ      string
+	at       int64 // where its header lies in the file, for errors
+	header   int64
+	data     []byte // the whole box
+	children []*box
+	tail     []byte // what follows the last child: terminators and padding of some QuickTime writers
+}
+
+// payload is what follows the header.
+func (b *box) payload() []byte { return b.data[b.header:] }
+
+// child returns the first child of that type, or nil.
+func (b *box) child(typ string) *box {
+	for _, c := range b.children {
+		if c.typ == typ {
+			return c
+		}
+	}
+	return nil
+}
+
+// fail makes an error about the box: its path is prefixed by the callers.
+func (b *box) fail(what string) error {
+	return fmt.Errorf("%w: %s at %d: %s", errFormat, b.typ, b.at, what)
+}
+
+// open parses the box's children. Those named more than once that must be there only once are refused, as nginx does
+// since CVE-2022-41741.
+func (b *box) open(once string) error {
+	rest, at := b.payload(), b.at+b.header
+	for len(rest) >= headerLen {
+		typ, header, size := parseHeader(rest)
+		if size == sizeToEnd {
+			break // 32 zero bits end a QuickTime list
+		}
+		if size < 0 || size > int64(len(rest)) {
+			return fmt.Errorf("%w: %s/%s at %d: its size is impossible", errFormat, b.typ, typ, at)
+		}
+		if len(once) > 0 && containsType(once, typ) && b.child(typ) != nil {
+			return fmt.Errorf("%w: %s/%s at %d: there is one already", errFormat, b.typ, typ, at)
+		}
+		b.children = append(b.children, &box{typ: typ, at: at, header: header, data: rest[:size:size]})
+		rest = rest[size:]
+		at += size
+	}
+	b.tail = rest
+	return nil
+}
+
+// containsType reports whether typ is one of the types of four characters that list is made of.
+func containsType(list, typ string) bool {
+	for i := 0; i+4 <= len(list); i += 4 {
+		if list[i:i+4] == typ {
+			return true
+		}
+	}
+	return false
+}
+
+// entries returns the entries of a table, each of width bytes, behind lead bytes of the payload of which the last four
+// count them. More bytes than the count needs are tolerated, as nginx does.
+func (b *box) entries(lead, width int) ([]byte, error) {
+	p := b.payload()
+	if len(p) < lead {
+		return nil, b.fail("too short")
+	}
+	n := int64(binary.BigEndian.Uint32(p[lead-4:]))
+	if n*int64(width) > int64(len(p)-lead) {
+		return nil, b.fail(fmt.Sprintf("%d entries do not fit into it", n))
+	}
+	return p[lead : lead+int(n)*width], nil
+}
+
+// times is where the version-dependent times of mvhd (8.2.2), tkhd (8.3.2) and mdhd (8.4.2) lie in the payload.
+type times struct {
+	duration int // offset of the duration
+	wide     bool
+	least    int // bytes that the payload must have
+}
+
+// headerTimes finds the duration of a header box whose duration lies at v0 in version 0 and at v1 in version 1.
+func headerTimes(b *box, v0, v1 int) (times, error) {
+	p := b.payload()
+	t := times{duration: v0, least: v0 + 4}
+	if len(p) > 0 && p[0] != 0 {
+		t = times{duration: v1, wide: true, least: v1 + 8}
+	}
+	if len(p) < t.least {
+		return t, b.fail("too short")
+	}
+	return t, nil
+}
+
+// Offsets of the durations in versions 0 and 1, after version and flags, creation and modification time.
+const (
+	mvhdDuration0, mvhdDuration1 = 16, 24 // timescale before it
+	tkhdDuration0, tkhdDuration1 = 20, 28 // track_ID and a reserved field before it
+	mdhdDuration0, mdhdDuration1 = 16, 24 // timescale before it
+)
+
+// index reads the moov's boxes and the tables of its tracks.
+func (m *movie) index() error {
+	err := m.moov.open("mvhdcmov")
+	if err != nil {
+		return err
+	}
+	if m.moov.child("cmov") != nil {
+		return m.moov.child("cmov").fail("compressed moov atom (cmov) is not supported")
+	}
+	mvhd := m.moov.child("mvhd")
+	if mvhd == nil {
+		return m.moov.fail("no mvhd in it")
+	}
+	at, err := headerTimes(mvhd, mvhdDuration0, mvhdDuration1)
+	if err != nil {
+		return err
+	}
+	m.timescale = int64(binary.BigEndian.Uint32(mvhd.payload()[at.duration-4:]))
+	if m.timescale == 0 {
+		return mvhd.fail("the timescale is 0")
+	}
+	for _, b := range m.moov.children {
+		switch b.typ {
+		case "trak":
+			if len(m.tracks) == maxTracks {
+				return b.fail("too many tracks")
+			}
+			t, err := newTrack(b)
+			if err != nil {
+				return fmt.Errorf("trak %d: %w", len(m.tracks)+1, err)
+			}
+			m.tracks = append(m.tracks, t)
+		case "mvex":
+			return fmt.Errorf("%w: %s/%s at %d", errFragmented, m.moov.typ, b.typ, b.at)
+		}
+	}
+	if len(m.tracks) == 0 {
+		return m.moov.fail("no trak in it")
+	}
+	return nil
+}

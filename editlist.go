@@ -1,0 +1,205 @@
+package mp4
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+)
+
+// edit is an entry of an edit list, elst (8.6.6): a stretch of the movie timeline and the media shown in it.
+type edit struct {
+	duration  int64  // movie ticks; toMediaEnd: as long as there is media
+	mediaTime int64  // media ticks at which it begins; empty: nothing is shown
+	rate      uint32 // 16.16 fixed point; 0: the picture at mediaTime stays
+}
+
+const (
+	toMediaEnd = -1
+	empty      = -1
+	normalRate = 1 << 16
+	maxEdits   = 1 << 14 // each costs a request some 5 µs
+	elstLen0   = 12      // segment_duration(4) + media_time(4) + media_rate(4)
+	elstLen1   = 20      // segment_duration(8) + media_time(8) + media_rate(4)
+)
+
+// readEdits reads the edit list of an edts (8.6.5). Durations of 0 and of all ones stand for the rest of the media.
+func readEdits(edts *box) ([]edit, error) {
+	err := edts.open("elst")
+	if err != nil {
+		return nil, err
+	}
+	elst := edts.child("elst")
+	if elst == nil || len(elst.payload()) == 0 {
+		return nil, nil
+	}
+	wide, width := elst.payload()[0] != 0, elstLen0
+	if wide {
+		width = elstLen1
+	}
+	entries, err := elst.entries(countedLen, width)
+	if err != nil {
+		return nil, err
+	}
+	if len(entries)/width > maxEdits {
+		return nil, elst.fail(fmt.Sprintf("%d edits", len(entries)/width))
+	}
+	edits := make([]edit, 0, len(entries)/width)
+	for ; len(entries) > 0; entries = entries[width:] {
+		e := edit{rate: binary.BigEndian.Uint32(entries[width-4:])}
+		if wide {
+			e.duration = int64(binary.BigEndian.Uint64(entries))
+			e.mediaTime = int64(binary.BigEndian.Uint64(entries[8:]))
+		} else {
+			e.duration = int64(binary.BigEndian.Uint32(entries))
+			e.mediaTime = int64(int32(binary.BigEndian.Uint32(entries[4:])))
+			if e.duration == max32 {
+				e.duration = toMediaEnd
+			}
+		}
+		if e.duration < 0 || e.duration == 0 && e.mediaTime >= 0 {
+			e.duration = toMediaEnd
+		}
+		if e.mediaTime < 0 {
+			e.mediaTime = empty
+		}
+		if e.duration > maxSum || e.mediaTime > maxSum {
+			return nil, elst.fail("a time is beyond 2^60")
+		}
+		edits = append(edits, e)
+	}
+	return edits, nil
+}
+
+// clock converts between the timeline of a movie and that of a media.
+type clock struct {
+	movie  int64 // ticks per second of the movie timeline, as the answer has it
+	source int64 // as the source has it: movie is a multiple of it
+	media  int64 // ticks per second of the media
+}
+
+// toMedia returns movie ticks in media ticks, rounded to nearest, halves up.
+func (c clock) toMedia(ticks int64) int64 {
+	twice, _ := mulDiv(ticks, 2*c.media, c.movie)
+	return (twice + 1) / 2
+}
+
+// toMovie returns media ticks in movie ticks, rounded down.
+func (c clock) toMovie(ticks int64) int64 {
+	n, _ := mulDiv(ticks, c.movie, c.media)
+	return n
+}
+
+// toMovieNearest is toMovie rounded to nearest, halves up.
+func (c clock) toMovieNearest(ticks int64) int64 {
+	twice, _ := mulDiv(ticks, 2*c.movie, c.media)
+	return (twice + 1) / 2
+}
+
+// cutEdits intersects the track's edit list with [from, to) on the movie timeline of the answer; to < 0: no end.
+// Without a list there is one edit, the whole media from 0 on. What is left is in the answer's ticks.
+func (t *track) cutEdits(c clock, from, to int64) []edit {
+	edits := t.edits
+	if len(edits) == 0 {
+		edits = []edit{{duration: toMediaEnd, rate: normalRate}}
+	}
+	left := make([]edit, 0, len(edits))
+	begins := int64(0)
+	for _, e := range edits {
+		duration := t.editDuration(e, c)
+		ends := begins + duration
+		low, high := maxInt64(begins, from), ends
+		if to >= 0 && to < high {
+			high = to
+		}
+		if low < high {
+			if e.mediaTime != empty && e.rate != 0 {
+				e.mediaTime += scaleRate(c.toMedia(low-begins), e.rate)
+			}
+			e.duration = high - low
+			left = append(left, e)
+		}
+		begins = ends
+		if begins > maxSum {
+			break
+		}
+	}
+	return left
+}
+
+// editDuration is the length of an edit in ticks of the answer's movie timeline.
+func (t *track) editDuration(e edit, c clock) int64 {
+	if e.duration == toMediaEnd {
+		if e.mediaTime >= t.end || e.mediaTime == empty {
+			return 0
+		}
+		return c.toMovie(t.end - e.mediaTime)
+	}
+	factor := c.movie / c.source
+	if e.duration > maxSum/factor {
+		return maxSum
+	}
+	return e.duration * factor
+}
+
+// scaleRate returns the media ticks that pass in so many ticks at a rate.
+func scaleRate(ticks int64, rate uint32) int64 {
+	if rate == normalRate {
+		return ticks
+	}
+	n, _ := mulDiv(ticks, int64(rate), normalRate)
+	return n
+}
+
+// mediaTicks is the length of the media that an edit of the answer shows; of a picture that stays, a tick.
+func (e edit) mediaTicks(c clock) int64 {
+	if e.rate == 0 {
+		return 1
+	}
+	return scaleRate(mulDivUp(e.duration, c.media, c.movie), e.rate)
+}
+
+// span returns the media that a cut edit list shows, [from, to), and how many of its edits show any.
+func span(edits []edit, c clock) (from, to int64, media int) {
+	from = maxSum
+	for _, e := range edits {
+		if e.mediaTime == empty {
+			continue
+		}
+		media++
+		from = minInt64(from, e.mediaTime)
+		to = maxInt64(to, e.mediaTime+e.mediaTicks(c))
+	}
+	return from, to, media
+}
+
+// shows reports whether the edits show the media at a composition time.
+func shows(edits []edit, c clock, cts int64) bool {
+	for _, e := range edits {
+		if e.mediaTime != empty && e.mediaTime <= cts && cts < e.mediaTime+e.mediaTicks(c) {
+			return true
+		}
+	}
+	return false
+}
+
+// mulDiv returns a·b/c rounded down, for a, b ≥ 0 and c > 0, and whether it is below 2^60; else 2^60.
+func mulDiv(a, b, c int64) (int64, bool) {
+	high, low := bits.Mul64(uint64(a), uint64(b))
+	if high >= uint64(c) {
+		return maxSum, false
+	}
+	quotient, _ := bits.Div64(high, low, uint64(c))
+	if quotient > uint64(maxSum) {
+		return maxSum, false
+	}
+	return int64(quotient), true
+}
+
+// mulDivUp is mulDiv rounded up.
+func mulDivUp(a, b, c int64) int64 {
+	n, ok := mulDiv(a, b, c)
+	if ok && uint64(n)*uint64(c) != uint64(a)*uint64(b) { // equal modulo 2^64 only where there is no remainder
+		n++
+	}
+	return n
+}

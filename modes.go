@@ -1,0 +1,79 @@
+package mp4
+
+// The modes of seek that move the start, or choose samples in another way.
+
+// keyFrameAt returns where the reference track shows the key frame at or before a moment of the movie timeline: the
+// moment from which seek: keyframe cuts every track. It never leaves the edit that the moment lies in.
+func (m *movie) keyFrameAt(moment, ticks int64) int64 {
+	t := m.reference()
+	if t == nil {
+		return moment
+	}
+	c := clock{movie: ticks, source: m.timescale, media: t.timescale}
+	left := t.cutEdits(c, moment, -1)
+	if len(left) == 0 || left[0].mediaTime == empty || left[0].rate != normalRate {
+		return moment
+	}
+	s := t.onShow(left[0].mediaTime + (t.timescale+999)/1000 - 1)
+	if s.sample < 0 {
+		return moment
+	}
+	key := t.compositionTime(t.keyFor(s))
+	if key >= left[0].mediaTime {
+		return moment + c.toMovieNearest(key-left[0].mediaTime)
+	}
+	return maxInt64(moment-c.toMovieNearest(left[0].mediaTime-key), t.editBegin(c, moment))
+}
+
+// reference is the first enabled video track, or without one the longest track; nil where no track has samples.
+func (m *movie) reference() *track {
+	var longest *track
+	for _, t := range m.tracks {
+		if t.samples == 0 {
+			continue
+		}
+		if t.handler == "vide" && t.enabled {
+			return t
+		}
+		if longest == nil || t.end*longest.timescale > longest.end*t.timescale {
+			longest = t
+		}
+	}
+	return longest
+}
+
+// editBegin is the begin of the edit that a moment of the movie timeline lies in.
+func (t *track) editBegin(c clock, moment int64) int64 {
+	begins := int64(0)
+	for _, e := range t.edits {
+		duration := t.editDuration(e, c)
+		if begins+duration > moment {
+			break
+		}
+		begins += duration
+	}
+	return begins
+}
+
+// keepAsNginx chooses the samples that nginx's ngx_http_mp4_module keeps: from the one that is being decoded at start,
+// as many as fit wholly into the interval's length. Edit lists and composition times play no part. Unlike nginx it
+// goes by the samples, not by the durations in the headers, and leaves out a track that keeps none.
+func (t *track) keepAsNginx(iv interval, c clock) *kept {
+	start := scaleMS(iv.start, t.timescale)
+	if start >= t.decodeTime(t.samples-1)+t.durations.value(t.samples-1) {
+		return nil
+	}
+	k := &kept{track: t, clock: c, end: t.samples, moved: -1}
+	var begins int64
+	k.first, begins = t.sampleAt(start)
+	if iv.end >= 0 {
+		stop := begins + scaleMS(iv.end-iv.start, t.timescale)
+		if stop < t.decodeTime(t.samples-1)+t.durations.value(t.samples-1) {
+			k.end, _ = t.sampleAt(stop)
+		}
+	}
+	if k.end <= k.first {
+		return nil
+	}
+	return k
+}

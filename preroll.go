@@ -1,0 +1,122 @@
+package mp4
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// preroll is how much sound a decoder has to hear before a sample until it plays that sample as if it had heard all.
+type preroll struct {
+	samples int64
+	ms      int64 // or so many milliseconds, whichever is more
+}
+
+// Decoders of transform codecs overlap two blocks and keep some state beyond them; MP3 frames may begin in the frames
+// before; Opus is still audibly off after the 80 ms that RFC 7845 asks for.
+const (
+	transformRoll = 2
+	mp3Roll       = 4
+	opusRoll      = 320 // ms
+)
+
+// Sample entries of sound without any memory: PCM in its ISO and QuickTime forms, and lossless codecs of independent
+// frames.
+const plainSound = "raw twossowtin24in32fl32fl64lpcmipcmfpcmNONEulawalawalacfLaC"
+
+// readPreroll reads the distances of the sample groups roll and prol (8.9.3, 10.1) and takes the most that any sample
+// asks for, or what the codec is known to need. Beyond that, sample entries are opaque.
+func readPreroll(stbl *box) (preroll, error) {
+	r := codecPreroll(stbl.child("stsd"))
+	for _, b := range stbl.children {
+		if b.typ != "sgpd" {
+			continue
+		}
+		distance, err := rollDistance(b)
+		if err != nil {
+			return r, err
+		}
+		r.samples = maxInt64(r.samples, distance)
+	}
+	return r, nil
+}
+
+// rollDistance returns how many samples back the entries of a sgpd (8.9.3) ask to begin, 0 for groups of other types.
+func rollDistance(sgpd *box) (int64, error) {
+	p := sgpd.payload()
+	if len(p) < 12 {
+		return 0, sgpd.fail("too short")
+	}
+	grouping := string(p[4:8])
+	if grouping != "roll" && grouping != "prol" {
+		return 0, nil
+	}
+	lead, width := 12, 2 // version 0: entries of roll_distance(2)
+	if p[0] > 0 {
+		lead = 16 // default_length, or in version 2 default_group_description_index, before the count
+		if p[0] == 1 && binary.BigEndian.Uint32(p[8:]) != 2 {
+			return 0, nil // of varying length: no writer does so for two bytes
+		}
+	}
+	entries, err := sgpd.entries(lead, width)
+	if err != nil {
+		return 0, err
+	}
+	distances := make([]int16, minInt(len(entries)/2, blockLen))
+	decode(entries[:2*len(distances)], distances)
+	most := int64(0)
+	for _, d := range distances {
+		most = maxInt64(most, -int64(d))
+	}
+	return most, nil
+}
+
+// codecPreroll is what the codec of the first sample entry of a stsd (8.5.2) needs.
+func codecPreroll(stsd *box) preroll {
+	if stsd == nil || len(stsd.payload()) < countedLen+headerLen {
+		return preroll{samples: transformRoll}
+	}
+	entry := stsd.payload()[countedLen:]
+	format := string(entry[4:8])
+	switch {
+	case containsType(plainSound, format):
+		return preroll{}
+	case format == "Opus":
+		return preroll{ms: opusRoll}
+	case format == ".mp3" || format == "ms\x00\x55" || format == "mp4a" && isMP3(entry):
+		return preroll{samples: mp3Roll}
+	}
+	return preroll{samples: transformRoll}
+}
+
+// isMP3 reports whether the esds in a sample entry names MPEG-1 or -2 layer 3 sound: its object type, behind the
+// headers of an ES_Descriptor and a DecoderConfigDescriptor (ISO/IEC 14496-1, 7.2.6.5 and 7.2.6.6), whose lengths take
+// up to four bytes of which all but the last have their highest bit set.
+func isMP3(entry []byte) bool {
+	i := bytes.Index(entry, []byte("esds"))
+	if i < 0 {
+		return false
+	}
+	d := entry[i+4:]
+	const versionLen, esLen, tag = 4, 3, 1 // ES_ID(2) + flags(1)
+	at := versionLen
+	for _, skip := range []int{esLen, 0} {
+		at += tag
+		for at < len(d) && d[at]&0x80 != 0 {
+			at++
+		}
+		at += 1 + skip
+	}
+	return at < len(d) && (d[at] == 0x69 || d[at] == 0x6B)
+}
+
+// before is the sample at which decoding must begin for sample to be right.
+func (t *track) rollBack(sample int64) int64 {
+	first := sample - t.preroll.samples
+	if t.preroll.ms > 0 {
+		at, _ := t.sampleAt(t.decodeTime(sample) - t.preroll.ms*t.timescale/1000)
+		if at < first {
+			first = at
+		}
+	}
+	return maxInt64(first, 0)
+}

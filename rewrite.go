@@ -1,0 +1,327 @@
+package mp4
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+)
+
+// errPastEnd says that a cut would begin at or past the end of the longest track.
+var errPastEnd = errors.New("mp4: the start is past the end")
+
+// What seek may be.
+const (
+	seekExact    = "exact"
+	seekKeyframe = "keyframe"
+	seekSample   = "sample"
+)
+
+// A stretch of the source that no kept sample uses is left out from this length on: a further request to the origin
+// costs about as much as this many bytes.
+const maxUnused = 256 << 10
+
+// cut is an answer: the boxes that are made, and the ranges of the source behind them.
+type cut struct {
+	length   int64 // bytes
+	duration int64 // of the presentation, in milliseconds
+	segments []*segment
+}
+
+// segment is a stretch of a cut: made from the index, or a range of the source, from off on.
+type segment struct {
+	fromSource bool
+	off        int64
+	length     int64
+	pieces     []piece // that a made segment consists of
+}
+
+// write writes bytes [from, to) of a made segment to w.
+func (s *segment) write(w io.Writer, from, to int64) error {
+	at := int64(0)
+	for i := range s.pieces {
+		p := &s.pieces[i]
+		size := p.size()
+		low, high := maxInt64(from-at, 0), minInt64(to-at, size)
+		at += size
+		if low >= high {
+			continue
+		}
+		err := p.write(w, low, high)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// kept is what a cut keeps of a track.
+type kept struct {
+	*track
+	clock      clock
+	edits      []edit
+	first, end int64   // samples
+	lead       *leadIn // nil: the times stay
+	moveTo     int64   // where lead is nil: composition time that the sample moved gets, to be on show at once
+	moved      int64   // that sample, or -1
+
+	firstRun, lastRun     chunkRun
+	firstChunk, lastChunk int64
+	skipped               int64 // samples of the first chunk that are not kept
+	lastKept              int64 // samples of the last chunk up to and with the last one kept
+	bytes                 byteRange
+	shift                 int64 // from the source's offsets to the answer's
+}
+
+// cut plans the answer for the interval iv (milliseconds on the presentation timeline).
+func (m *movie) cut(iv interval, seek string) (*cut, error) {
+	ticks := m.answerTimescale()
+	if seek == seekSample {
+		ticks = m.timescale
+	}
+	from, to := scaleMS(iv.start, ticks), int64(-1)
+	if iv.end >= 0 {
+		to = scaleMS(iv.end, ticks)
+	}
+	if seek == seekKeyframe {
+		from = m.keyFrameAt(from, ticks)
+	}
+	var tracks []*kept
+	for _, t := range m.tracks {
+		if t.samples == 0 || t.handler == "hint" {
+			continue // a hint track tells how to send tracks that are no longer what they were
+		}
+		c := clock{movie: ticks, source: m.timescale, media: t.timescale}
+		var k *kept
+		if seek == seekSample {
+			k = t.keepAsNginx(iv, c)
+		} else {
+			k = t.keep(c, from, to)
+		}
+		if k != nil {
+			tracks = append(tracks, k)
+		}
+	}
+	if len(tracks) == 0 {
+		return nil, errPastEnd
+	}
+	return m.plan(tracks, ticks)
+}
+
+// whole plans the same movie with its moov first and every sample kept.
+func (m *movie) whole() (*cut, error) {
+	var tracks []*kept
+	for _, t := range m.tracks {
+		if t.samples > 0 {
+			tracks = append(tracks, &kept{track: t, end: t.samples, moved: -1})
+		}
+	}
+	if len(tracks) == 0 {
+		return nil, m.moov.fail("no track with samples in it")
+	}
+	return m.plan(tracks, 0)
+}
+
+// answerTimescale is the movie timescale of a cut: one that expresses every millisecond.
+func (m *movie) answerTimescale() int64 {
+	a, b := m.timescale, int64(1000)
+	for b != 0 {
+		a, b = b, a%b
+	}
+	scaled := m.timescale * (1000 / a)
+	if scaled > max32 {
+		return m.timescale
+	}
+	return scaled
+}
+
+// scaleMS returns milliseconds in ticks of a timescale, rounded down.
+func scaleMS(ms, timescale int64) int64 {
+	n, _ := mulDiv(ms, timescale, 1000)
+	return n
+}
+
+// inMS returns ticks of a timescale in milliseconds, rounded down.
+func inMS(ticks, timescale int64) int64 {
+	n, _ := mulDiv(maxInt64(ticks, 0), 1000, timescale)
+	return n
+}
+
+// keep chooses the edits and samples of the track that are shown in [from, to) of the answer's movie ticks. It
+// returns nil where there are none.
+func (t *track) keep(c clock, from, to int64) *kept {
+	k := &kept{track: t, clock: c, edits: t.cutEdits(c, from, to), moved: -1}
+	begins, ends, media := span(k.edits, c)
+	if media == 0 || begins >= t.end {
+		return nil
+	}
+	// Arguments are truncated to the millisecond: a picture that begins within it is meant.
+	visual := t.handler == "vide"
+	limit := begins
+	if visual && media == 1 {
+		limit += (t.timescale+999)/1000 - 1
+	}
+	s := t.onShow(limit)
+	k.first = t.keyFor(s)
+	if t.handler == "soun" {
+		k.first = maxInt64(t.syncBefore(t.rollBack(s.first)), 0)
+	}
+	k.end = maxInt64(t.endBefore(ends), s.sample+1)
+	if k.end > t.samples {
+		k.end = t.samples
+	}
+	if k.end <= k.first {
+		return nil
+	}
+	if visual && media == 1 {
+		k.lead = t.collapse(s, k.first, k.end, begins)
+	}
+	if k.lead != nil {
+		k.showFrom()
+		return k
+	}
+	base := t.decodeTime(k.first)
+	if visual && s.sample >= 0 && s.cts < begins && !shows(k.edits, c, s.cts) {
+		k.moved, k.moveTo = s.sample, begins
+	}
+	for i := range k.edits {
+		if k.edits[i].mediaTime != empty {
+			k.edits[i].mediaTime -= base
+		}
+	}
+	return k
+}
+
+// showFrom sets the one media edit of a track with a lead-in to begin at the picture on show. A gap before the first
+// picture becomes an empty edit.
+func (k *kept) showFrom() {
+	edits := make([]edit, 0, len(k.edits)+1)
+	for _, e := range k.edits {
+		if e.mediaTime != empty {
+			gap := minInt64(k.clock.toMovieNearest(k.lead.gap), e.duration)
+			if gap > 0 {
+				edits = append(edits, edit{duration: gap, mediaTime: empty, rate: normalRate})
+				e.duration -= gap
+			}
+			e.mediaTime = k.lead.mediaTime
+		}
+		edits = append(edits, e)
+	}
+	k.edits = edits
+}
+
+// presentation is the length of the track in movie ticks: that of its edits, without any that of its media.
+func (k *kept) presentation() int64 {
+	if len(k.edits) == 0 {
+		return k.clock.toMovie(k.mediaDuration())
+	}
+	sum := int64(0)
+	for _, e := range k.edits {
+		sum += e.duration
+	}
+	return sum
+}
+
+// milliseconds is the length of what is kept, with edits in so many ticks a second; 0: with all its media.
+func (k *kept) milliseconds(ticks int64) int64 {
+	if ticks == 0 {
+		return inMS(k.track.end, k.timescale)
+	}
+	return inMS(k.presentation(), ticks)
+}
+
+// locate finds the chunks and bytes of the samples kept.
+func (k *kept) locate(fileSize int64) error {
+	k.firstRun, k.firstChunk, k.skipped = k.chunkRuns.find(k.first)
+	var before int64
+	k.lastRun, k.lastChunk, before = k.chunkRuns.find(k.end - 1)
+	k.lastKept = before + 1
+	if k.ordered {
+		lastFirst := maxInt64(k.end-k.lastKept, 0)
+		k.bytes.from = k.chunk(k.firstChunk) + k.sizeOf(k.first-k.skipped, k.first)
+		k.bytes.to = k.chunk(k.lastChunk) + k.sizeOf(lastFirst, k.end)
+	} else {
+		k.bytes = k.extent()
+	}
+	if k.bytes.from < 0 || k.bytes.to < k.bytes.from || fileSize >= 0 && k.bytes.to > fileSize {
+		return fmt.Errorf("%w: trak %d: mdia/minf/stbl: chunks %d to %d lie at bytes %d to %d of a file of %d", errFormat, k.id,
+			k.firstChunk+1, k.lastChunk+1, k.bytes.from, k.bytes.to, fileSize)
+	}
+	return nil
+}
+
+// extent is the smallest range that holds all kept samples of a track whose chunks lie in any order, entry by entry.
+func (k *kept) extent() byteRange {
+	r := byteRange{from: maxSum}
+	sample, run := k.first-k.skipped, k.firstRun
+	for chunk := k.firstChunk; chunk <= k.lastChunk; chunk++ {
+		if chunk >= run.end {
+			run = k.chunkRuns.run(run.number + 1)
+		}
+		next := minInt64(sample+run.perChunk, k.end)
+		low, high := k.chunk(chunk), int64(0)
+		if low < 0 {
+			return byteRange{from: -1}
+		}
+		high = low + k.sizeOf(sample, next)
+		if sample < k.first {
+			low += k.sizeOf(sample, k.first)
+		}
+		r.from, r.to = minInt64(r.from, low), maxInt64(r.to, high)
+		sample = next
+	}
+	return r
+}
+
+// plan makes the answer from what is kept of the tracks. ticks is the movie timescale of the answer; 0: headers and
+// edit lists stay as they are.
+func (m *movie) plan(tracks []*kept, ticks int64) (*cut, error) {
+	for _, k := range tracks {
+		err := k.locate(m.fileSize)
+		if err != nil {
+			return nil, err
+		}
+	}
+	ranges := joinRanges(tracks)
+	media := int64(0)
+	for _, r := range ranges {
+		media += r.to - r.from
+	}
+	w := &moovWriter{movie: m, kept: tracks, ticks: ticks}
+	w.build(media, ranges)
+	if w.overflow && !w.wide {
+		w = &moovWriter{movie: m, kept: tracks, ticks: ticks, wide: true}
+		w.build(media, ranges)
+	}
+	if w.err != nil {
+		return nil, w.err
+	}
+	c := &cut{length: w.size + media, segments: []*segment{{length: w.size, pieces: w.pieces}}}
+	for _, r := range ranges {
+		if r.from < r.to {
+			c.segments = append(c.segments, &segment{fromSource: true, off: r.from, length: r.to - r.from})
+		}
+	}
+	for _, k := range tracks {
+		c.duration = maxInt64(c.duration, k.milliseconds(ticks))
+	}
+	return c, nil
+}
+
+// joinRanges returns the ranges of the source that the tracks need, in the order of the file, joined where what lies
+// between them is not worth leaving out.
+func joinRanges(tracks []*kept) []byteRange {
+	byStart := make([]*kept, len(tracks))
+	copy(byStart, tracks)
+	sort.Slice(byStart, func(i, j int) bool { return byStart[i].bytes.from < byStart[j].bytes.from })
+	var ranges []byteRange
+	for _, k := range byStart {
+		last := len(ranges) - 1
+		if last >= 0 && k.bytes.from <= ranges[last].to+maxUnused {
+			ranges[last].to = maxInt64(ranges[last].to, k.bytes.to)
+			continue
+		}
+		ranges = append(ranges, k.bytes)
+	}
+	return ranges
+}

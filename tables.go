@@ -1,0 +1,597 @@
+package mp4
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/big"
+	"math/bits"
+	"sort"
+)
+
+// Bulk arithmetic on packed big-endian tables.
+//
+// The interpreter needs 50 to 300 ns for a step that compiled code does in one: a loop over the 172,800 entries of a
+// film's ctts takes tens of milliseconds. So a table is read as one long number. Its entries are lanes of that number,
+// the first entry in the highest lane, and a call of math/big works on all of them at once: adding a constant to every
+// entry is one addition, comparing each with its neighbor one subtraction, and adding the number to itself shifted by
+// 1, 2, 4 … lanes sums up neighbors. What must not happen is that a lane runs over into the next; each function says
+// why its lanes don't. Tables are worked on in pieces that stay in the processor's cache.
+const (
+	pieceLen  = 4096              // entries in a piece, a multiple of blockLen
+	blockLen  = 128               // entries in a block, 1<<blockBits; a lookup walks one block entry by entry
+	blockBits = 7                 //
+	pairLen   = 8                 // stts, ctts, sbgp: sample_count(4) + value(4)
+	stscLen   = 12                // first_chunk(4) + samples_per_chunk(4) + sample_description_index(4)
+	lowHalf   = uint64(1)<<32 - 1 // the value of a pair, as a lane
+	maxSum    = int64(1) << 60    // no time and no count is larger; leaves room for sums and differences in 64 bits
+)
+
+// pattern returns n copies of entry as one number.
+func pattern(entry []byte, n int) *big.Int {
+	return new(big.Int).SetBytes(bytes.Repeat(entry, n))
+}
+
+// entry64 returns the bytes of an entry of width bytes, 4 to 16, that holds v in its lowest ones.
+func entry64(width int, v uint64) []byte {
+	b := make([]byte, 16)
+	binary.BigEndian.PutUint64(b[8:], v)
+	return b[16-width:]
+}
+
+// orLanes returns the bits that any of the n lanes of x has set, in the lowest 64 bits of a lane: a bound on the
+// largest of them, and less than twice as large. Halves are laid over each other until one lane is left. x is spent.
+func orLanes(x *big.Int, width uint, n int) uint64 {
+	upper, lower := new(big.Int), new(big.Int)
+	for n > 1 {
+		n = (n + 1) / 2
+		upper.Rsh(x, uint(n)*width)
+		lower.Lsh(upper, uint(n)*width)
+		lower.Xor(lower, x)
+		x.Or(lower, upper)
+	}
+	return x.Uint64()
+}
+
+// mulLanes sets z to the products of the lanes of a and b, lane by lane: for each bit of b's lanes, the lanes of a
+// where that bit is set, shifted by it. ones holds a 1 in every lane, planes is the number of bits in b's largest
+// lane: tables with many entries have small counts. Each product must fit its lane of width bits.
+func mulLanes(z, a, b, ones *big.Int, planes int, width uint) {
+	plane, lanes := new(big.Int), new(big.Int)
+	z.SetInt64(0)
+	for k := 0; k < planes; k++ {
+		plane.Rsh(b, uint(k))
+		plane.And(plane, ones)
+		lanes.Lsh(plane, width) // becomes all ones in every lane where the bit is set
+		lanes.Sub(lanes, plane)
+		lanes.And(lanes, a)
+		lanes.Lsh(lanes, uint(k))
+		z.Add(z, lanes)
+	}
+}
+
+// blockSums appends to totals the running total after each block of x's n lanes, starting from the last one in totals.
+// After seven rounds of adding the number to itself shifted down by 1, 2, 4 … 64 lanes, every lane holds itself and
+// the 127 before it, so the last lane of a block holds the block's sum. It must be below 2^63 and fit the lane. x is
+// spent. Measured: 172,800 lanes of 64 bits in 2 ms, against 13 ms entry by entry.
+func blockSums(totals []int64, x *big.Int, width uint, n int) ([]int64, error) {
+	blocks := (n + blockLen - 1) / blockLen
+	x.Lsh(x, uint(blocks*blockLen-n)*width) // empty lanes fill the last block
+	shifted := new(big.Int)
+	for k := uint(0); k < blockBits; k++ {
+		shifted.Rsh(x, width<<k)
+		x.Add(x, shifted)
+	}
+	stride := blockLen * int(width) / 8
+	buf := x.FillBytes(make([]byte, blocks*stride))
+	total := totals[len(totals)-1]
+	for i := stride - 8; i < len(buf); i += stride {
+		sum := binary.BigEndian.Uint64(buf[i:])
+		if sum > uint64(maxSum) || total+int64(sum) > maxSum {
+			return nil, errOverflow
+		}
+		total += int64(sum)
+		totals = append(totals, total)
+	}
+	return totals, nil
+}
+
+// sum32 returns the sum of the 32-bit entries in b. In pieces, even and odd entries are added as lanes of 64 bits, and
+// what such a number leaves when divided by 2^64-1 is the sum of its lanes.
+func sum32(b []byte) int64 {
+	const few = 64 // entries that a loop sums up sooner
+	sum := int64(0)
+	if len(b) <= few*4 {
+		u := make([]uint32, len(b)/4)
+		decode(b, u)
+		for _, v := range u {
+			sum += int64(v)
+		}
+		return sum
+	}
+	mod := new(big.Int).SetUint64(^uint64(0))
+	mask := pattern(entry64(8, lowHalf), pieceLen/2)
+	x, odd := new(big.Int), new(big.Int)
+	for len(b) > 0 {
+		n := minInt(len(b), pieceLen*4)
+		x.SetBytes(b[:n])
+		odd.Rsh(x, 32)
+		odd.And(odd, mask)
+		x.And(x, mask)
+		x.Add(x, odd)
+		sum += x.Mod(x, mod).Int64() // at most 4096 · (2^32-1)
+		b = b[n:]
+	}
+	return sum
+}
+
+// ascending reports whether no entry of b, 4 or 8 bytes wide, is less than the one before it. Each is subtracted from
+// the next, which carries a guard bit above it: the guard survives where the next is not less. Entries of 8 bytes
+// with their highest bit set, where the guard has to be, are reported as not ascending.
+func ascending(b []byte, width int) bool {
+	lanes := minInt(pieceLen, len(b)/width)
+	guard := pattern(entry64(8, lowHalf+1), lanes)
+	mask := pattern(entry64(8, lowHalf), lanes)
+	if width == 8 {
+		guard.Lsh(guard, 31)
+	}
+	x, y, t := new(big.Int), new(big.Int), new(big.Int)
+	for len(b) > width {
+		n := minInt(len(b)-width, pieceLen*width)
+		x.SetBytes(b[:n])
+		y.SetBytes(b[width : width+n])
+		if width == 8 {
+			if t.And(x, guard).Sign() != 0 || t.And(y, guard).Sign() != 0 || !notLess(y, x, guard) {
+				return false
+			}
+		} else {
+			// Even lanes of 32 bits, then odd ones, each with 32 bits of room above.
+			even := new(big.Int).And(x, mask)
+			if !notLess(t.And(y, mask), even, guard) {
+				return false
+			}
+			x.Rsh(x, 32)
+			y.Rsh(y, 32)
+			if !notLess(y.And(y, mask), x.And(x, mask), guard) {
+				return false
+			}
+		}
+		b = b[n:]
+	}
+	return true
+}
+
+// notLess reports whether every lane of y is at least that of x. Both have the bits of guard clear. y is spent.
+func notLess(y, x, guard *big.Int) bool {
+	y.Or(y, guard)
+	y.Sub(y, x)
+	y.And(y, guard)
+	return y.Cmp(guard) == 0
+}
+
+// decode reads the big-endian numbers in b into u, a slice of numbers: one compiled call for the whole table.
+func decode(b []byte, u interface{}) {
+	// The only error is too few bytes, and every caller makes u as long as b.
+	_ = binary.Read(bytes.NewReader(b), binary.BigEndian, u)
+}
+
+// blockOf returns the block of running totals that holds the item numbered at, below the last total.
+func blockOf(totals []int64, at int64) int {
+	return sort.Search(len(totals)-1, func(i int) bool { return totals[i+1] > at })
+}
+
+// runs is a table of pairs (sample_count, value), one for a run of samples: stts (8.6.1.2), ctts (8.6.1.3), sbgp
+// (8.9.2). Running totals for every block of entries make any sample findable in a few microseconds.
+type runs struct {
+	entries []byte
+	samples []int64 // samples before each block, and at the end all of them
+	ticks   []int64 // sample_count · value likewise, where the values are durations; else nil
+	any     uint64  // the bits that any value has set
+}
+
+// newRuns indexes a table. timed says that its values are durations to sum up as well.
+func newRuns(entries []byte, timed bool) (*runs, error) {
+	r := &runs{entries: entries, samples: []int64{0}}
+	lanes := minInt(pieceLen, len(entries)/pairLen)
+	low, ones := pattern(entry64(8, lowHalf), lanes), pattern(entry64(8, 1), lanes)
+	if timed {
+		r.ticks = []int64{0}
+	}
+	x, counts, values := new(big.Int), new(big.Int), new(big.Int)
+	for len(entries) > 0 {
+		n := minInt(len(entries)/pairLen, pieceLen)
+		x.SetBytes(entries[:n*pairLen])
+		counts.Rsh(x, 32)
+		counts.And(counts, low)
+		values.And(x, low)
+		any := orLanes(x.Set(values), 64, n)
+		r.any |= any
+		var err error
+		if timed {
+			planes := bits.Len64(orLanes(x.Set(counts), 64, n))
+			if planes+bits.Len64(any)+blockBits > 64 {
+				return nil, errOverflow
+			}
+			mulLanes(x, values, counts, ones, planes, 64)
+			r.ticks, err = blockSums(r.ticks, x, 64, n)
+			if err != nil {
+				return nil, err
+			}
+		}
+		r.samples, err = blockSums(r.samples, counts, 64, n)
+		if err != nil {
+			return nil, err
+		}
+		entries = entries[n*pairLen:]
+	}
+	return r, nil
+}
+
+// total is the number of samples that the table speaks of.
+func (r *runs) total() int64 { return r.samples[len(r.samples)-1] }
+
+// block returns the entries of a block, each as count<<32 | value.
+func (r *runs) block(b int) []uint64 {
+	part := r.entries[b*blockLen*pairLen:]
+	u := make([]uint64, minInt(len(part)/pairLen, blockLen))
+	decode(part[:len(u)*pairLen], u)
+	return u
+}
+
+// find returns the entry that sample, below total, belongs to, the first sample of that entry, and the ticks before
+// it where the table is timed.
+func (r *runs) find(sample int64) (entry int, first, ticks int64) {
+	b := blockOf(r.samples, sample)
+	first = r.samples[b]
+	timed := r.ticks != nil
+	if timed {
+		ticks = r.ticks[b]
+	}
+	for i, v := range r.block(b) {
+		count := int64(v >> 32)
+		if first+count > sample {
+			return b*blockLen + i, first, ticks
+		}
+		first += count
+		if timed {
+			ticks += count * int64(v&lowHalf)
+		}
+	}
+	return len(r.entries) / pairLen, first, ticks // not reached: the block's total is above sample
+}
+
+// sampleAt returns the last sample that begins at or before tick, which is not negative, and the tick at which it
+// begins; past the end of a timed table, its last sample.
+func (r *runs) sampleAt(tick int64) (sample, begins int64) {
+	b := blockOf(r.ticks, tick)
+	if b == len(r.ticks)-1 {
+		return r.last()
+	}
+	sample, begins = r.samples[b], r.ticks[b]
+	for _, v := range r.block(b) {
+		count, delta := int64(v>>32), int64(v&lowHalf)
+		if begins+count*delta > tick {
+			k := (tick - begins) / delta
+			return sample + k, begins + k*delta
+		}
+		sample += count
+		begins += count * delta
+	}
+	return sample, begins // not reached: the block's total is above tick
+}
+
+// last returns the last sample of a timed table and the tick at which it begins.
+func (r *runs) last() (sample, begins int64) {
+	sample = r.total() - 1
+	_, first, ticks := r.find(sample)
+	return sample, ticks + (sample-first)*r.value(sample)
+}
+
+// value returns the value of a sample below total.
+func (r *runs) value(sample int64) int64 {
+	entry, _, _ := r.find(sample)
+	return int64(binary.BigEndian.Uint32(r.entries[entry*pairLen+4:]))
+}
+
+// expand returns the values of n samples from the sample first on, read as signed where signed is set. Samples beyond
+// the table have the value 0.
+func (r *runs) expand(first, n int64, signed bool) []int64 {
+	out := make([]int64, 0, n)
+	if first < r.total() {
+		entry, begins, _ := r.find(first)
+		skip := first - begins
+		for b := entry / blockLen; b < len(r.samples)-1 && int64(len(out)) < n; b++ {
+			u := r.block(b)
+			if b == entry/blockLen {
+				u = u[entry%blockLen:]
+			}
+			for _, v := range u {
+				count, value := int64(v>>32)-skip, int64(v&lowHalf)
+				skip = 0
+				if signed {
+					value = int64(int32(value))
+				}
+				if count > n-int64(len(out)) {
+					count = n - int64(len(out))
+				}
+				for ; count > 0; count-- {
+					out = append(out, value)
+				}
+			}
+		}
+	}
+	return out[:n]
+}
+
+// chunkRuns is the sample-to-chunk table, stsc (8.7.4), with the running total of samples before every block.
+type chunkRuns struct {
+	entries []byte
+	chunks  int64   // in the track
+	samples []int64 // before each block of entries, and at the end all
+}
+
+// newChunkRuns indexes the table of a track that has so many chunks. A run's samples are its samples_per_chunk times
+// the distance to the next run's first_chunk: one subtraction gives the distances, of lanes that are 96 bits wide.
+func newChunkRuns(entries []byte, chunks int64) (*chunkRuns, error) {
+	t := &chunkRuns{entries: entries, chunks: chunks, samples: []int64{0}}
+	if chunks >= 1<<31 {
+		return nil, errOverflow
+	}
+	if len(entries) == 0 || binary.BigEndian.Uint32(entries) != 1 {
+		return nil, fmt.Errorf("%w: the first run does not begin at the first chunk", errFormat)
+	}
+	const width = stscLen * 8
+	lanes := minInt(pieceLen, len(entries)/stscLen)
+	low, ones := pattern(entry64(stscLen, lowHalf), lanes), pattern(entry64(stscLen, 1), lanes)
+	guard := new(big.Int).Lsh(ones, 32)
+	x, first, next, perChunk := new(big.Int), new(big.Int), new(big.Int), new(big.Int)
+	for len(entries) > 0 {
+		n := minInt(len(entries)/stscLen, pieceLen)
+		following := chunks + 1
+		if n*stscLen < len(entries) {
+			following = int64(binary.BigEndian.Uint32(entries[n*stscLen:]))
+		}
+		x.SetBytes(entries[:n*stscLen])
+		first.Rsh(x, 64)
+		first.And(first, low)
+		perChunk.Rsh(x, 32)
+		perChunk.And(perChunk, low)
+		next.Lsh(first, width)
+		next.Add(next, x.SetInt64(following))
+		next.And(next, low)
+		if n < lanes {
+			next.And(next, x.Rsh(low, uint(lanes-n)*width))
+			guard.Rsh(guard, uint(lanes-n)*width)
+			ones.Rsh(ones, uint(lanes-n)*width)
+			lanes = n
+		}
+		// next - first - 1 keeps its guard where the next run begins later.
+		next.Or(next, guard)
+		next.Sub(next, first)
+		next.Sub(next, ones)
+		if x.And(next, guard).Cmp(guard) != 0 {
+			return nil, fmt.Errorf("%w: runs of chunks are out of order or reach beyond the last chunk", errFormat)
+		}
+		next.Xor(next, guard)
+		next.Add(next, ones)
+		planes := bits.Len64(orLanes(x.Set(perChunk), width, n))
+		if planes+bits.Len64(orLanes(x.Set(next), width, n))+blockBits > 63 {
+			return nil, errOverflow
+		}
+		mulLanes(x, next, perChunk, ones, planes, width)
+		var err error
+		t.samples, err = blockSums(t.samples, x, width, n)
+		if err != nil {
+			return nil, err
+		}
+		entries = entries[n*stscLen:]
+	}
+	return t, nil
+}
+
+// chunkRun is one run of the table, numbered from 0 like its chunks.
+type chunkRun struct {
+	number      int   // of the run
+	first, end  int64 // its chunks, [first, end)
+	perChunk    int64
+	description uint32 // sample_description_index, from 1
+}
+
+// run returns run i.
+func (t *chunkRuns) run(i int) chunkRun {
+	e := t.entries[i*stscLen:]
+	r := chunkRun{
+		number:      i,
+		first:       int64(binary.BigEndian.Uint32(e)) - 1, // chunks are numbered from 1 in the file
+		end:         t.chunks,
+		perChunk:    int64(binary.BigEndian.Uint32(e[4:])),
+		description: binary.BigEndian.Uint32(e[8:]),
+	}
+	if len(e) > stscLen {
+		r.end = int64(binary.BigEndian.Uint32(e[stscLen:])) - 1
+	}
+	return r
+}
+
+// find returns the run and the chunk that hold a sample below the total, and how many samples of the chunk come
+// before it.
+func (t *chunkRuns) find(sample int64) (run chunkRun, chunk, before int64) {
+	b := blockOf(t.samples, sample)
+	at := t.samples[b]
+	part := t.entries[b*blockLen*stscLen:]
+	n := minInt(len(part)/stscLen, blockLen)
+	u := make([]uint32, n*3)
+	decode(part[:n*stscLen], u)
+	for i := 0; i < n; i++ {
+		end := t.chunks + 1
+		if i+1 < n {
+			end = int64(u[3*i+3])
+		} else if len(part) > n*stscLen {
+			end = int64(binary.BigEndian.Uint32(part[n*stscLen:]))
+		}
+		perChunk := int64(u[3*i+1])
+		samples := (end - int64(u[3*i])) * perChunk
+		if at+samples > sample {
+			run = t.run(b*blockLen + i)
+			return run, run.first + (sample-at)/perChunk, (sample - at) % perChunk
+		}
+		at += samples
+	}
+	return run, t.chunks, 0 // not reached: the block's total is above sample
+}
+
+// total is the number of samples in all chunks.
+func (t *chunkRuns) total() int64 { return t.samples[len(t.samples)-1] }
+
+// change says what is done to each entry of a table on its way out: the bits in mask are multiplied by mul, then add
+// is added to them or subtracted from them, and they are put back.
+type change struct {
+	width int    // bytes in an entry
+	mask  []byte // an entry's bits that are changed; nil: all of them
+	mul   int64  // at least 1
+	add   []byte // an entry's addend, in place
+	sub   bool   // subtract it instead: no entry may be less
+	grow  bool   // entries of 4 bytes become entries of 8: stco grows into co64
+}
+
+// piece is a stretch of what is written before the media: bytes as they are, or entries that change on their way.
+type piece struct {
+	data   []byte
+	change *change
+}
+
+// size is the number of bytes that the piece becomes.
+func (p *piece) size() int64 {
+	if p.change != nil && p.change.grow {
+		return 2 * int64(len(p.data))
+	}
+	return int64(len(p.data))
+}
+
+// write writes the piece's bytes [from, to) to w. Entries are changed in pieces of 4096, which costs about 5 ns for
+// each instead of 250, and holds 64 KiB at a time, not the table.
+func (p *piece) write(w io.Writer, from, to int64) error {
+	if p.change == nil {
+		_, err := w.Write(p.data[from:to])
+		return err
+	}
+	width := int64(p.change.width)
+	grown := int64(1)
+	if p.change.grow {
+		grown = 2
+	}
+	step := width * grown
+	first := from / step
+	last := (to + step - 1) / step
+	from -= first * step
+	to -= first * step
+	data := p.data[first*width : last*width]
+	t := newTransform(p.change, minInt(len(data)/int(width), pieceLen))
+	for len(data) > 0 {
+		n := minInt(len(data), pieceLen*int(width))
+		out := t.apply(data[:n])
+		end := minInt64(to, int64(len(out)))
+		_, err := w.Write(out[from:end])
+		if err != nil {
+			return err
+		}
+		data = data[n:]
+		to -= int64(len(out))
+		from = 0
+	}
+	return nil
+}
+
+// transform is a change made ready for pieces of a table: its numbers for a whole piece.
+type transform struct {
+	change       *change
+	lanes        int
+	mask, add    *big.Int
+	mul, x, keep *big.Int
+	buf          []byte
+}
+
+func newTransform(c *change, lanes int) *transform {
+	t := &transform{change: c, lanes: lanes, mul: big.NewInt(c.mul), x: new(big.Int), keep: new(big.Int)}
+	if c.grow {
+		t.buf = make([]byte, 8*lanes)
+		return t
+	}
+	t.buf = make([]byte, c.width*lanes)
+	t.add = pattern(c.add, lanes)
+	if c.mask != nil {
+		t.mask = pattern(c.mask, lanes)
+	}
+	return t
+}
+
+// apply returns the changed entries, valid until the next call. Products and sums stay within their lanes, or run
+// over into bits that the mask clears again.
+func (t *transform) apply(data []byte) []byte {
+	if t.change.grow {
+		return t.grow(data)
+	}
+	n := len(data) / t.change.width
+	if n < t.lanes {
+		t.add.Rsh(t.add, uint((t.lanes-n)*t.change.width*8))
+		t.lanes = n
+	}
+	t.x.SetBytes(data)
+	if t.mask != nil {
+		t.keep.AndNot(t.x, t.mask)
+		t.x.And(t.x, t.mask)
+	}
+	if t.change.mul > 1 {
+		t.x.Mul(t.x, t.mul)
+	}
+	if t.change.sub {
+		t.x.Sub(t.x, t.add)
+	} else {
+		t.x.Add(t.x, t.add)
+	}
+	if t.mask != nil {
+		t.x.And(t.x, t.mask)
+		t.x.Or(t.x, t.keep)
+	}
+	return t.x.FillBytes(t.buf[:len(data)])
+}
+
+// grow returns 32-bit entries as 64-bit ones, with the addend added or subtracted. Entry by entry, some 100 ns each:
+// only files that end beyond 4 GiB need it.
+func (t *transform) grow(data []byte) []byte {
+	u := make([]uint32, len(data)/4)
+	decode(data, u)
+	v := make([]uint64, len(u))
+	add := binary.BigEndian.Uint64(t.change.add)
+	if t.change.sub {
+		add = -add
+	}
+	for i, offset := range u {
+		v[i] = uint64(offset) + add
+	}
+	out := bytes.NewBuffer(t.buf[:0])
+	_ = binary.Write(out, binary.BigEndian, v) // to memory: never fails
+	return out.Bytes()
+}
+
+func minInt(a, b int) int {
+	if a < b {
+		return a
+	}
+	return b
+}
+
+func minInt64(a, b int64) int64 {
+	if a < b {
+		return a
+	}
+	return b
+}
+
+func maxInt64(a, b int64) int64 {
+	if a > b {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,445 @@
+package mp4
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// track is a trak of the movie: views of its tables and indexes of them. Samples and chunks are numbered from 0;
+// numbers in the file, from 1, are converted where they are read and written.
+type track struct {
+	box       *box
+	id        uint32
+	enabled   bool
+	handler   string // of its media: vide, soun, text, hint …
+	timescale int64  // media ticks per second
+	edits     []edit
+	samples   int64 // that all tables know
+	end       int64 // of the media: where the sample shown last ends, in media ticks
+	stbl      *box
+
+	durations *runs  // stts
+	offsets   *runs  // ctts; nil where composition and decode times are the same
+	least     int64  // no composition offset is less; never above 0
+	greatest  int64  // no composition offset is greater, by the table's bits
+	sync      []byte // stss; nil where every sample is a sync sample
+	allSync   bool
+	partial   []byte // stps: sync samples of open groups of pictures
+	sizes     []byte // entries of stsz or stz2; empty where uniform
+	sizeBits  int64  // of an entry
+	uniform   int64  // the size of every sample; 0: sizes tells
+	chunkRuns *chunkRuns
+	chunks    []byte // entries of stco or co64
+	chunkLen  int64  // bytes in such an entry
+	ordered   bool   // the chunks lie in the file in their order
+	preroll   preroll
+}
+
+// Types of which a container may hold only one. A second one is an attempt on the parser, or a broken file.
+const (
+	onceInTrak = "tkhdmdiaedts"
+	onceInMdia = "mdhdhdlrminf"
+	onceInMinf = "stbl"
+	onceInStbl = "stsdsttscttsstssstpsstscstszstz2stcoco64sdtpstdppadbstshcslg"
+)
+
+// memory is the number of bytes that the indexes of the tables hold.
+func (t *track) memory() int64 {
+	n := 4096
+	for _, r := range []*runs{t.durations, t.offsets} {
+		if r != nil {
+			n += 8 * (len(r.samples) + len(r.ticks))
+		}
+	}
+	if t.chunkRuns != nil {
+		n += 8 * len(t.chunkRuns.samples)
+	}
+	return int64(n)
+}
+
+// newTrack reads a trak. A track without samples is one that never has anything in an interval.
+func newTrack(trak *box) (*track, error) {
+	t := &track{box: trak}
+	err := trak.open(onceInTrak)
+	if err != nil {
+		return nil, err
+	}
+	tkhd, mdia, edts := trak.child("tkhd"), trak.child("mdia"), trak.child("edts")
+	if tkhd == nil || mdia == nil {
+		return nil, trak.fail("no tkhd or no mdia in it")
+	}
+	at, err := headerTimes(tkhd, tkhdDuration0, tkhdDuration1)
+	if err != nil {
+		return nil, err
+	}
+	t.id = binary.BigEndian.Uint32(tkhd.payload()[at.duration-8:])
+	t.enabled = tkhd.payload()[3]&1 != 0
+	err = t.readMedia(mdia)
+	if err != nil {
+		return nil, fmt.Errorf("mdia: %w", err)
+	}
+	if edts != nil {
+		t.edits, err = readEdits(edts)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// readMedia reads a mdia (8.4.1).
+func (t *track) readMedia(mdia *box) error {
+	err := mdia.open(onceInMdia)
+	if err != nil {
+		return err
+	}
+	mdhd, hdlr, minf := mdia.child("mdhd"), mdia.child("hdlr"), mdia.child("minf")
+	if mdhd == nil {
+		return mdia.fail("no mdhd in it")
+	}
+	at, err := headerTimes(mdhd, mdhdDuration0, mdhdDuration1)
+	if err != nil {
+		return err
+	}
+	t.timescale = int64(binary.BigEndian.Uint32(mdhd.payload()[at.duration-4:]))
+	if hdlr != nil && len(hdlr.payload()) >= 12 {
+		t.handler = string(hdlr.payload()[8:12])
+	}
+	if minf == nil {
+		return nil
+	}
+	err = minf.open(onceInMinf)
+	if err != nil {
+		return err
+	}
+	t.stbl = minf.child("stbl")
+	if t.stbl == nil {
+		return nil
+	}
+	err = t.stbl.open(onceInStbl)
+	if err != nil {
+		return fmt.Errorf("minf: %w", err)
+	}
+	err = t.readTables(t.stbl)
+	if err != nil {
+		return fmt.Errorf("minf/stbl: %w", err)
+	}
+	if t.samples > 0 && t.timescale == 0 {
+		return mdhd.fail("the timescale is 0")
+	}
+	return nil
+}
+
+// readTables reads the tables of a stbl (8.5.1). What they say of more samples than all of them know is left out:
+// players stop there too.
+func (t *track) readTables(stbl *box) error {
+	count, err := t.readSizes(stbl)
+	if err != nil || count == 0 {
+		return err
+	}
+	stts, stsc := stbl.child("stts"), stbl.child("stsc")
+	if stts == nil || stsc == nil {
+		return stbl.fail("no stts or no stsc in it")
+	}
+	entries, err := stts.entries(countedLen, pairLen)
+	if err != nil {
+		return err
+	}
+	t.durations, err = newRuns(entries, true)
+	if err != nil {
+		return fmt.Errorf("stts: %w", err)
+	}
+	err = t.readChunks(stbl)
+	if err != nil {
+		return err
+	}
+	entries, err = stsc.entries(countedLen, stscLen)
+	if err != nil {
+		return err
+	}
+	if len(entries) == 0 || len(t.chunks) == 0 || t.durations.total() == 0 {
+		return stbl.fail(fmt.Sprintf("%d samples, but no time, no run or no chunk for them", count))
+	}
+	t.chunkRuns, err = newChunkRuns(entries, int64(len(t.chunks))/t.chunkLen)
+	if err != nil {
+		return fmt.Errorf("stsc at %d: %w", stsc.at, err)
+	}
+	t.samples = minInt64(count, minInt64(t.durations.total(), t.chunkRuns.total()))
+	err = t.readOffsets(stbl)
+	if err != nil {
+		return err
+	}
+	err = t.readSync(stbl)
+	if err != nil {
+		return err
+	}
+	t.end = t.lastEnd()
+	if t.handler == "soun" {
+		t.preroll, err = readPreroll(stbl)
+	}
+	return err
+}
+
+// readSizes reads stsz (8.7.3.2) or stz2 (8.7.3.3) and returns the number of samples.
+func (t *track) readSizes(stbl *box) (int64, error) {
+	stsz := stbl.child("stsz")
+	if stsz == nil {
+		stsz = stbl.child("stz2")
+	}
+	if stsz == nil {
+		return 0, nil
+	}
+	p := stsz.payload()
+	if len(p) < 12 {
+		return 0, stsz.fail("too short")
+	}
+	count := int64(binary.BigEndian.Uint32(p[8:]))
+	t.sizeBits = 32
+	if stsz.typ == "stsz" {
+		t.uniform = int64(binary.BigEndian.Uint32(p[4:]))
+		if t.uniform != 0 {
+			return count, nil
+		}
+	} else {
+		t.sizeBits = int64(p[7])
+		if t.sizeBits != 4 && t.sizeBits != 8 && t.sizeBits != 16 {
+			return 0, stsz.fail(fmt.Sprintf("sizes of %d bits", t.sizeBits))
+		}
+	}
+	n := (count*t.sizeBits + 7) / 8
+	if n > int64(len(p)-12) {
+		return 0, stsz.fail(fmt.Sprintf("%d entries do not fit into it", count))
+	}
+	t.sizes = p[12 : 12+n]
+	return count, nil
+}
+
+// readChunks reads stco or co64 (8.7.5).
+func (t *track) readChunks(stbl *box) error {
+	stco := stbl.child("stco")
+	t.chunkLen = 4
+	if stco == nil {
+		stco = stbl.child("co64")
+		t.chunkLen = 8
+	} else if stbl.child("co64") != nil {
+		return stbl.fail("both stco and co64 in it")
+	}
+	if stco == nil {
+		return stbl.fail("neither stco nor co64 in it")
+	}
+	var err error
+	t.chunks, err = stco.entries(countedLen, int(t.chunkLen))
+	if err != nil {
+		return err
+	}
+	t.ordered = ascending(t.chunks, int(t.chunkLen))
+	return nil
+}
+
+// readOffsets reads ctts (8.6.1.3). Offsets are read as signed in version 0 too: real files write them so.
+func (t *track) readOffsets(stbl *box) error {
+	ctts := stbl.child("ctts")
+	if ctts == nil {
+		return nil
+	}
+	entries, err := ctts.entries(countedLen, pairLen)
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	t.offsets, err = newRuns(entries, false)
+	if err != nil {
+		return fmt.Errorf("ctts at %d: %w", ctts.at, err)
+	}
+	t.greatest = int64(t.offsets.any)
+	if t.greatest>>31 == 0 {
+		return nil
+	}
+	// Negative offsets: the bits of all say nothing of the least. One flat loop, 40 ns an entry.
+	t.greatest = 0
+	u := make([]uint64, len(entries)/pairLen)
+	decode(entries, u)
+	low, high := int32(0), int32(0)
+	for _, v := range u {
+		offset := int32(v)
+		if offset < low {
+			low = offset
+		}
+		if offset > high {
+			high = offset
+		}
+	}
+	t.least, t.greatest = int64(low), int64(high)
+	return nil
+}
+
+// readSync reads stss (8.6.2) and QuickTime's stps, the I pictures of open groups: decoding may begin there as well,
+// and what comes before them in composition order belongs to the group before.
+func (t *track) readSync(stbl *box) error {
+	stss, stps := stbl.child("stss"), stbl.child("stps")
+	t.allSync = stss == nil && stps == nil
+	for _, b := range []*box{stss, stps} {
+		if b == nil {
+			continue
+		}
+		entries, err := b.entries(countedLen, 4)
+		if err != nil {
+			return err
+		}
+		if len(entries) > 0 && binary.BigEndian.Uint32(entries) == 0 {
+			return b.fail("zero sync sample")
+		}
+		if !ascending(entries, 4) {
+			return b.fail("sync samples are out of order")
+		}
+		if b.typ == "stss" {
+			t.sync = entries
+		} else {
+			t.partial = entries
+		}
+	}
+	return nil
+}
+
+// decodeTime is the tick at which a sample begins in decode order (DTS).
+func (t *track) decodeTime(sample int64) int64 {
+	_, first, ticks := t.durations.find(sample)
+	return ticks + (sample-first)*t.durations.value(sample)
+}
+
+// sampleAt is the last sample with a decode time of at most tick, and that time. Before the first sample it is the
+// first.
+func (t *track) sampleAt(tick int64) (sample, begins int64) {
+	if tick < 0 {
+		return 0, 0
+	}
+	sample, begins = t.durations.sampleAt(tick)
+	if sample >= t.samples {
+		sample = t.samples - 1
+		begins = t.decodeTime(sample)
+	}
+	return sample, begins
+}
+
+// sampleTimes are the decode and composition times of successive samples, in media ticks.
+type sampleTimes struct{ dts, cts []int64 }
+
+// times reads the times of n samples from first on, 1 µs each.
+func (t *track) times(first, n int64) sampleTimes {
+	s := sampleTimes{dts: t.durations.expand(first, n, false)}
+	at := t.decodeTime(first)
+	for i, delta := range s.dts {
+		s.dts[i] = at
+		at += delta
+	}
+	s.cts = s.dts
+	if t.offsets != nil {
+		s.cts = t.offsets.expand(first, n, true)
+		for i, begins := range s.dts {
+			s.cts[i] += begins
+		}
+	}
+	return s
+}
+
+// compositionTime is the tick at which a sample is shown (CTS).
+func (t *track) compositionTime(sample int64) int64 {
+	return t.times(sample, 1).cts[0]
+}
+
+// lastEnd is the end of the sample that is shown last.
+func (t *track) lastEnd() int64 {
+	_, begins := t.sampleAt(maxSum)
+	first, _ := t.sampleAt(begins - (t.greatest - t.least))
+	s := t.times(first, t.samples-first)
+	final, last := int64(0), -maxSum
+	for i, cts := range s.cts {
+		if cts >= last {
+			final, last = int64(i), cts
+		}
+	}
+	return last + t.durations.value(first+final)
+}
+
+// syncBefore returns the last sync sample, whole or partial, that is at most sample; -1 where there is none.
+func (t *track) syncBefore(sample int64) int64 {
+	if t.allSync {
+		return sample
+	}
+	return maxInt64(lastAtMost(t.sync, sample+1), lastAtMost(t.partial, sample+1)) - 1
+}
+
+// lastAtMost returns the last of ascending 32-bit entries that is at most v, or 0.
+func lastAtMost(entries []byte, v int64) int64 {
+	n := countAtMost(entries, v)
+	if n == 0 {
+		return 0
+	}
+	return int64(binary.BigEndian.Uint32(entries[4*n-4:]))
+}
+
+// countAtMost returns how many of ascending 32-bit entries are at most v.
+func countAtMost(entries []byte, v int64) int {
+	low, high := 0, len(entries)/4
+	for low < high {
+		middle := (low + high) / 2
+		if int64(binary.BigEndian.Uint32(entries[4*middle:])) <= v {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low
+}
+
+// sizeOf is the number of bytes of the samples [first, end).
+func (t *track) sizeOf(first, end int64) int64 {
+	if t.uniform != 0 {
+		return (end - first) * t.uniform
+	}
+	switch t.sizeBits {
+	case 32:
+		return sum32(t.sizes[4*first : 4*end])
+	case 16:
+		return t.sum16(first, end)
+	}
+	sum := int64(0)
+	for i := first; i < end; i++ {
+		sum += t.size(i)
+	}
+	return sum
+}
+
+// sum16 sums up sizes of 16 bits.
+func (t *track) sum16(first, end int64) int64 {
+	u := make([]uint16, end-first)
+	decode(t.sizes[2*first:2*end], u)
+	sum := int64(0)
+	for _, v := range u {
+		sum += int64(v)
+	}
+	return sum
+}
+
+// size is the size of a sample in bytes.
+func (t *track) size(sample int64) int64 {
+	if t.uniform != 0 {
+		return t.uniform
+	}
+	switch t.sizeBits {
+	case 4:
+		return int64(t.sizes[sample/2] >> (4 - 4*uint(sample%2)) & 15)
+	case 8:
+		return int64(t.sizes[sample])
+	case 16:
+		return int64(binary.BigEndian.Uint16(t.sizes[2*sample:]))
+	}
+	return int64(binary.BigEndian.Uint32(t.sizes[4*sample:]))
+}
+
+// chunk is where a chunk lies in the file. Offsets beyond any file are negative.
+func (t *track) chunk(number int64) int64 {
+	if t.chunkLen == 4 {
+		return int64(binary.BigEndian.Uint32(t.chunks[4*number:]))
+	}
+	return int64(binary.BigEndian.Uint64(t.chunks[8*number:]))
+}
