@@ -1,0 +1,378 @@
+package mp4
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// What all instances of one plugin alias share, and what survives Traefik's
+// reloads: each makes new instances, but the interpreter and so these stay.
+var (
+	shared   = &limits{}
+	indexes  = newCache()
+	metadata = &budget{}
+)
+
+// limits knows the sizes that the live instances ask for.
+type limits struct {
+	mu   sync.Mutex
+	live []*limit
+}
+
+type limit struct {
+	cacheSize, maxMemory int64
+}
+
+// join counts an instance until ctx, that of its New, ends: Traefik cancels
+// it when a reload has replaced the instance.
+func (s *limits) join(ctx context.Context, cacheSize, maxMemory int64) {
+	l := &limit{cacheSize: cacheSize, maxMemory: maxMemory}
+	s.mu.Lock()
+	s.live = append(s.live, l)
+	s.mu.Unlock()
+	s.apply()
+	context.AfterFunc(ctx, leaving(s, l))
+}
+
+// leaving is a function of its own because Yaegi's closures share their
+// function's variables.
+func leaving(s *limits, l *limit) func() {
+	return func() {
+		s.leave(l)
+		s.apply()
+	}
+}
+
+func (s *limits) leave(l *limit) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.live {
+		if s.live[i] == l {
+			s.live = append(s.live[:i:i], s.live[i+1:]...)
+			return
+		}
+	}
+}
+
+// apply makes the largest values count.
+func (s *limits) apply() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var most limit
+	for _, l := range s.live {
+		most.cacheSize = maxInt64(most.cacheSize, l.cacheSize)
+		most.maxMemory = maxInt64(most.maxMemory, l.maxMemory)
+	}
+	if len(s.live) == 0 {
+		return // between two configurations; what is cached will be wanted again
+	}
+	indexes.resize(most.cacheSize)
+	metadata.resize(most.maxMemory)
+}
+
+// entry is a file's index at one version, or why there is none.
+type entry struct {
+	key     string
+	query   string // of the request that read it
+	version version
+	movie   *movie
+	err     error // errNotMP4 or errFragmented, where movie is nil
+	size    int64
+}
+
+// entryOverhead is about what an entry takes beside its strings and movie.
+const entryOverhead = 1 << 10
+
+// maxVersions bounds how many versions of one file are kept: an origin that
+// gives every answer another ETag would fill the cache with them.
+const maxVersions = 8
+
+// cache keeps indexes by file and version, the least recently used leaving
+// first.
+type cache struct {
+	mu      sync.Mutex
+	limit   int64
+	size    int64
+	recent  *list.List                 // of *entry, the latest used first
+	files   map[string][]*list.Element // by key, the latest made last
+	flights map[string]*flight         // by key: first seeks under way
+}
+
+func newCache() *cache {
+	return &cache{
+		recent:  list.New(),
+		files:   make(map[string][]*list.Element),
+		flights: make(map[string]*flight),
+	}
+}
+
+// flight is one request reading an index while others wait for it.
+type flight struct {
+	key    string
+	landed chan struct{}
+	// Set before landed is closed: the entry that was made, if any, and
+	// whether the next of those who wait should try, because the one who
+	// read has lost its client.
+	entry *entry
+	retry bool
+}
+
+// lookUp returns the index to try for a request; seen is the version that the
+// origin is known to have, if any. Where there is no index it returns the
+// flight that will bring it, and whether the caller leads that.
+func (c *cache) lookUp(key, query string, seen version) (found *entry, f *flight, leads bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if found = c.find(key, query, seen); found != nil {
+		return found, nil, false
+	}
+	if f = c.flights[key]; f != nil {
+		return nil, f, false
+	}
+	f = &flight{key: key, landed: make(chan struct{})}
+	c.flights[key] = f
+	return nil, f, true
+}
+
+// find takes only the version that was seen, if one was; then prefers the latest with the same query,
+// since one path may name many files (/?file=1.mp4), then the latest that says
+// by ETag what it is, since one file may have many queries (every presigned
+// address is another).
+func (c *cache) find(key, query string, seen version) *entry {
+	var best *list.Element
+	var rank int
+	for _, el := range c.files[key] {
+		if r := el.Value.(*entry).rank(query, seen); r > 0 && r >= rank {
+			best, rank = el, r
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	c.recent.MoveToFront(best)
+	return best.Value.(*entry)
+}
+
+// rank is 0 for an entry that cannot be of use. Without an ETag an entry
+// serves only its own query: two films may share a second and a length.
+func (e *entry) rank(query string, seen version) int {
+	if seen.known() && e.version != seen || e.version.etag == "" && e.query != query {
+		return 0
+	}
+	if e.query == query {
+		return 2
+	}
+	return 1
+}
+
+// land ends a flight and lets those who wait for it go on.
+func (c *cache) land(f *flight) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.flights, f.key)
+	close(f.landed)
+}
+
+// add keeps e, in the place of an older one for the same.
+func (c *cache) add(e *entry) {
+	e.size = int64(len(e.key)+len(e.query)) + entryOverhead
+	if e.movie != nil {
+		e.size += e.movie.memory()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e.size > c.limit {
+		return
+	}
+	elements := c.files[e.key]
+	for _, el := range elements {
+		old := el.Value.(*entry)
+		if old.version == e.version && (old.query == e.query || e.version.etag != "") {
+			c.remove(el)
+		}
+	}
+	if elements = c.files[e.key]; len(elements) >= maxVersions {
+		c.remove(elements[0])
+	}
+	c.files[e.key] = append(c.files[e.key], c.recent.PushFront(e))
+	c.size += e.size
+	c.shrink()
+}
+
+func (c *cache) resize(limit int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.limit = limit
+	c.shrink()
+}
+
+func (c *cache) shrink() {
+	for c.size > c.limit {
+		c.remove(c.recent.Back())
+	}
+}
+
+func (c *cache) remove(el *list.Element) {
+	e := el.Value.(*entry)
+	c.recent.Remove(el)
+	c.size -= e.size
+	// A new slice: the caller may be ranging over the old one.
+	var others []*list.Element
+	for _, other := range c.files[e.key] {
+		if other != el {
+			others = append(others, other)
+		}
+	}
+	if others == nil {
+		delete(c.files, e.key)
+		return
+	}
+	c.files[e.key] = others
+}
+
+// errNoMemory ends a try that must wait for memory.
+var errNoMemory = errors.New("mp4: requests in flight hold all of maxMemory")
+
+// maxWait is how long a request waits for memory before it gets a 503.
+const maxWait = 10 * time.Second
+
+// budget is the memory that all requests under way may hold for metadata.
+type budget struct {
+	mu    sync.Mutex
+	limit int64
+	used  int64
+	queue []*waiter // in order of arrival
+}
+
+type waiter struct {
+	need  int64
+	ready chan struct{} // closed when need is the waiter's
+}
+
+// try takes n bytes if they are free and nobody waits for them.
+func (b *budget) try(n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.queue) > 0 || n > b.limit-b.used {
+		return false
+	}
+	b.used += n
+	return true
+}
+
+// wait takes n bytes when it is their turn. It reports false when that is not
+// before the deadline or the end of ctx.
+func (b *budget) wait(ctx context.Context, n int64, deadline time.Time) bool {
+	w := b.enqueue(n)
+	if w == nil {
+		return false
+	}
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	select {
+	case <-w.ready:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	b.leave(w)
+	return false
+}
+
+// enqueue returns nil where n is more than there will ever be.
+func (b *budget) enqueue(n int64) *waiter {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n > b.limit {
+		return nil
+	}
+	w := &waiter{need: n, ready: make(chan struct{})}
+	b.queue = append(b.queue, w)
+	b.serve()
+	return w
+}
+
+// leave gives up w's place, or what it was given at the last moment.
+func (b *budget) leave(w *waiter) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range b.queue {
+		if b.queue[i] == w {
+			b.queue = append(b.queue[:i:i], b.queue[i+1:]...)
+			b.serve()
+			return
+		}
+	}
+	b.used -= w.need
+	b.serve()
+}
+
+func (b *budget) release(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.used -= n
+	b.serve()
+}
+
+func (b *budget) resize(limit int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.limit = limit
+	b.serve()
+}
+
+// serve gives the first in the queue what they wait for.
+func (b *budget) serve() {
+	for len(b.queue) > 0 && b.queue[0].need <= b.limit-b.used {
+		w := b.queue[0]
+		b.queue = b.queue[1:]
+		b.used += w.need
+		close(w.ready)
+	}
+}
+
+// lease is one request's part of the budget.
+type lease struct {
+	held     int64 // of the budget
+	used     int64 // of held
+	deadline time.Time
+}
+
+// take uses n more bytes. Who cannot have them at once must give back all it
+// holds before it waits, else two that wait for each other would wait for ever.
+func (l *lease) take(n int64) error {
+	more := l.used + n - l.held
+	if more > 0 {
+		if !metadata.try(more) {
+			l.used += n // what to wait for
+			return errNoMemory
+		}
+		l.held += more
+	}
+	l.used += n
+	return nil
+}
+
+// renew waits for as much as was asked for when take failed.
+func (l *lease) renew(ctx context.Context) bool {
+	need := l.used
+	l.release()
+	if l.deadline.IsZero() {
+		l.deadline = time.Now().Add(maxWait)
+	}
+	if !metadata.wait(ctx, need, l.deadline) {
+		return false
+	}
+	l.held = need
+	return true
+}
+
+func (l *lease) release() {
+	if l.held > 0 {
+		metadata.release(l.held)
+	}
+	l.held, l.used = 0, 0
+}

@@ -1,0 +1,402 @@
+// Package mp4 is a Traefik middleware plugin that cuts MP4 files on the fly:
+//
+//	GET /film.mp4?start=238.88&end=300
+//
+// is answered with a complete, playable MP4 that begins at second 238.88, without transcoding, whatever HTTP origin the
+// film lies behind. It does for any Traefik router what ngx_http_mp4_module does for nginx's own disk.
+package mp4
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log"
+	"net/http"
+	"net/http/httputil"
+	"path"
+	"strings"
+)
+
+// Config is the plugin's part of Traefik's dynamic configuration. Scalars are strings, because a value that Traefik
+// cannot decode into its field makes it drop the router without naming the option.
+type Config struct {
+	// BufferSize is how many bytes the first read asks for while looking for the moov: digits with an optional k, m
+	// or g. Default 512K.
+	BufferSize string `json:"bufferSize,omitempty"`
+
+	// MaxBufferSize is the largest moov, or search for one, that a request may hold in memory: a size as above.
+	// Where BufferSize is larger, that counts. Default 10M.
+	MaxBufferSize string `json:"maxBufferSize,omitempty"`
+
+	// Seek is "exact" (begin at the key frame before start, hidden by an edit list), "keyframe" (begin visibly at that
+	// key frame) or "sample" (cut every track where nginx does). Default exact.
+	Seek string `json:"seek,omitempty"`
+
+	// Root is a folder whose files are served instead of asking the next handler. Default none.
+	Root string `json:"root,omitempty"`
+
+	// Extensions of the paths that are handled, in any case; * handles every path. Default .mp4, .m4v, .m4a, .mov.
+	Extensions []string `json:"extensions,omitempty"`
+
+	// StartParam and EndParam are the names of the query arguments: letters, digits, and any of -_.~ in any case.
+	// Default start and end.
+	StartParam string `json:"startParam,omitempty"`
+	EndParam   string `json:"endParam,omitempty"`
+
+	// Faststart puts the moov first for plain requests too: true or false. Default false.
+	Faststart string `json:"faststart,omitempty"`
+
+	// LimitRate paces a response to this multiple of its average bit rate, e.g. 1.1; 0 does not. Default 0.
+	LimitRate string `json:"limitRate,omitempty"`
+
+	// LimitRateAfter is the media time that is sent before pacing begins: a Go duration, or seconds. Default 60s.
+	LimitRateAfter string `json:"limitRateAfter,omitempty"`
+
+	// CacheSize is the memory for parsed indexes, shared by all instances: a size as above; 0 turns it off. Default 64M.
+	CacheSize string `json:"cacheSize,omitempty"`
+
+	// MaxMemory is the memory that all requests in flight may hold for metadata: a size as above. Default 256M.
+	MaxMemory string `json:"maxMemory,omitempty"`
+}
+
+// CreateConfig returns the defaults. Those of Extensions are New's, since Traefik might merge a list into a longer one.
+func CreateConfig() *Config {
+	return &Config{
+		BufferSize:     "512K",
+		MaxBufferSize:  "10M",
+		Seek:           "exact",
+		StartParam:     "start",
+		EndParam:       "end",
+		Faststart:      "false",
+		LimitRate:      "0",
+		LimitRateAfter: "60s",
+		CacheSize:      "64M",
+		MaxMemory:      "256M",
+	}
+}
+
+// plugin is one instance of the middleware.
+type plugin struct {
+	*options
+	name  string
+	next  http.Handler
+	files http.Handler // where plain files come from: next, or the folder root
+}
+
+// New makes an instance. It succeeds whether or not root exists: the folder may be mounted later.
+func New(ctx context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
+	o, err := config.parse()
+	if err != nil {
+		return nil, fmt.Errorf("mp4: %w", err)
+	}
+	log.SetFlags(0) // Traefik logs what log prints as errors, with a time of its own
+	// Traefik ignores misspelt options without a word: this is where to see what is in effect.
+	fmt.Println("mp4: " + name + ": " + o.effective)
+	shared.join(ctx, o.cacheSize, o.maxMemory)
+	p := &plugin{options: o, name: name, next: next, files: next}
+	if o.root != "" {
+		p.files = &folder{root: o.root}
+	}
+	return p, nil
+}
+
+// ServeHTTP hands on what is not ours as it came, with the writer that it came with, and answers the rest.
+//
+// There is no recover here: the panic that breaks off a response has to reach the server.
+func (p *plugin) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
+	if req.URL.RawQuery == "" && !p.plain {
+		p.next.ServeHTTP(rw, req)
+		return
+	}
+	iv, asked := p.args.interval(req.URL.RawQuery)
+	if !asked && !p.plain || !p.handles(req) {
+		p.next.ServeHTTP(rw, req)
+		return
+	}
+	if !asked && !p.faststart {
+		p.files.ServeHTTP(rw, req)
+		return
+	}
+	t := p.newTransfer(rw, req, iv)
+	out := t.run()
+	t.close()
+	switch out {
+	case passed:
+		p.files.ServeHTTP(rw, req)
+	case broken:
+		abort(req)
+	}
+}
+
+// handles reports whether the request is for a file that may be ours.
+func (p *plugin) handles(req *http.Request) bool {
+	if req.Method != http.MethodGet && req.Method != http.MethodHead {
+		return false
+	}
+	return p.everyPath || p.extensions[strings.ToLower(path.Ext(req.URL.Path))]
+}
+
+// outcome is what is left to do when a transfer has ended.
+type outcome int
+
+const (
+	answered outcome = iota // nothing: the client has its answer, or is gone
+	passed                  // the plain file is the answer; nothing was written yet
+	broken                  // the answer cannot be completed, and the client must see that
+)
+
+// file is a source that can be sent on.
+type file interface {
+	source
+	// state is the file's version: the one read, or the one expected.
+	state() version
+	// send sends n bytes at off. A file that is not of the expected version fails before out.begin.
+	send(out receiver, off, n int64) error
+	// consent makes sure that the client may know of the file, and calls out.begin.
+	consent(out receiver) error
+	// close ends what is under way.
+	close()
+}
+
+// receiver takes what a file sends. begin comes once the file's owner has agreed and before the first byte, with the
+// headers that describe the file, and returns where the bytes go.
+type receiver interface {
+	begin(header http.Header) (io.Writer, error)
+}
+
+// transfer is one client's request on its way through.
+type transfer struct {
+	*plugin
+	rw       http.ResponseWriter
+	req      *http.Request
+	interval interval
+	query    string // without our arguments
+	key      string // of the file, in the cache
+	file     file
+	seen     version  // of the file, where it was found to be another than expected
+	cookies  []string // Set-Cookie lines in answers to requests of our own
+	entry    *entry   // made by this request
+	lease    *lease
+	started  bool // the client has got a status
+}
+
+func (p *plugin) newTransfer(rw http.ResponseWriter, req *http.Request, iv interval) *transfer {
+	prefix := req.Header.Get("X-Forwarded-Prefix") // what stripPrefix took away: paths alike may be of two origins
+	return &transfer{
+		plugin:   p,
+		rw:       rw,
+		req:      req,
+		interval: iv,
+		query:    p.args.cut(req.URL.RawQuery),
+		key:      strings.Join([]string{p.name, p.effective, req.Host, prefix, req.URL.EscapedPath()}, "\x00"),
+		lease:    &lease{},
+	}
+}
+
+// maxTries bounds how often a request starts over because the file changed under it. The last try asks for the file in
+// one piece: replicas that differ, asked in turn, change it every time.
+const maxTries = 3
+
+// run tries until a try ends otherwise than by a change of the file or for want of memory.
+func (t *transfer) run() (out outcome) {
+	defer func() {
+		if r := recover(); r != nil {
+			out = t.end(fmt.Errorf("%w: panic: %v", errFormat, r))
+		}
+	}()
+	for try := 1; ; {
+		err := t.attempt(try)
+		switch {
+		case t.started:
+			return t.end(err)
+		case errors.Is(err, errChanged) && try < maxTries:
+			try++
+			t.close()
+		case errors.Is(err, errNoMemory):
+			t.close()
+			if !t.lease.renew(t.req.Context()) {
+				return t.end(err)
+			}
+		default:
+			return t.end(err)
+		}
+	}
+}
+
+// attempt is the way of a request: index, conditions, cut, response.
+func (t *transfer) attempt(try int) error {
+	m, err := t.index(try)
+	if err != nil {
+		return err
+	}
+	if m.moovFirst && t.interval.everything() {
+		return errPass
+	}
+	r := newResponse(t, t.file.state())
+	if r.precondition() {
+		return r.send(t.file)
+	}
+	c, err := t.plan(m)
+	if errors.Is(err, errPastEnd) {
+		// For a client's mistake nginx answers 500; the address names nothing, so it is 404 here.
+		r.code = http.StatusNotFound
+		return r.send(t.file)
+	}
+	if err != nil {
+		return err
+	}
+	r.fit(c)
+	return r.send(t.file)
+}
+
+// plan is the cut that the request asks for.
+func (t *transfer) plan(m *movie) (*cut, error) {
+	if t.interval.everything() {
+		return m.whole()
+	}
+	return m.cut(t.interval, t.seek)
+}
+
+// index returns the file's tables: from the cache, from a request that is reading them already, or read by this one.
+func (t *transfer) index(try int) (*movie, error) {
+	if t.root != "" {
+		f, err := openLocal(t.root, t.req.URL.Path)
+		if err != nil {
+			return nil, err
+		}
+		f.lease = t.lease
+		t.file, t.seen = f, f.state()
+	}
+	if try == maxTries || try > 1 && !t.seen.known() {
+		return t.read(try < maxTries)
+	}
+	for {
+		e, f, leads := indexes.lookUp(t.key, t.query, t.seen)
+		if e != nil {
+			return t.use(e)
+		}
+		if leads {
+			return t.lead(f)
+		}
+		select {
+		case <-f.landed:
+		case <-t.req.Context().Done():
+			return nil, t.req.Context().Err()
+		}
+		if f.entry != nil && f.entry.rank(t.query, t.seen) > 0 {
+			return t.use(f.entry)
+		}
+		if !f.retry {
+			return t.read(true)
+		}
+	}
+}
+
+// use takes an index that another request has read. Whether this client may have it, the origin will say.
+func (t *transfer) use(e *entry) (*movie, error) {
+	if t.file == nil {
+		t.file = &origin{t: t, version: e.version, bound: true}
+	}
+	return e.movie, e.err
+}
+
+// lead reads the index for all who wait on f.
+func (t *transfer) lead(f *flight) (*movie, error) {
+	defer indexes.land(f)
+	m, err := t.read(true)
+	f.retry = err != nil && t.req.Context().Err() != nil
+	f.entry = t.entry
+	return m, err
+}
+
+// read reads and validates the index, and keeps it where the file can be told from its other versions.
+func (t *transfer) read(ranges bool) (*movie, error) {
+	if t.file == nil {
+		f, err := open(t, ranges)
+		if err != nil {
+			return nil, err
+		}
+		t.file = f
+	}
+	m, err := findMovie(t.file, t.maxMoov)
+	if err != nil && !errors.Is(err, errNotMP4) && !errors.Is(err, errFragmented) {
+		return nil, err
+	}
+	if v := t.file.state(); v.known() && v.size >= 0 && ranges {
+		t.entry = &entry{key: t.key, query: t.query, version: v, movie: m, err: err}
+		indexes.add(t.entry)
+	}
+	return m, err
+}
+
+// close ends what is under way at the origin and gives back the memory.
+func (t *transfer) close() {
+	if t.file != nil {
+		t.file.close()
+		t.file = nil
+	}
+	t.lease.release()
+}
+
+// end turns the error that a transfer ended with into an answer, and says in the log what the owner should know.
+func (t *transfer) end(err error) outcome {
+	switch {
+	case err == nil || errors.Is(err, errRelayed) || errors.Is(err, errGone) || t.req.Context().Err() != nil:
+		return answered
+	case t.started:
+		t.log(err)
+		return broken
+	case errors.Is(err, errPass), errors.Is(err, errNotMP4), errors.Is(err, errFragmented):
+		return passed
+	case errors.Is(err, errNoMemory):
+		t.rw.Header().Set("Retry-After", "10")
+		return t.refuse(http.StatusServiceUnavailable)
+	case errors.Is(err, fs.ErrNotExist):
+		return t.refuse(http.StatusNotFound)
+	case errors.Is(err, fs.ErrPermission):
+		return t.refuse(http.StatusForbidden)
+	case errors.Is(err, errTooLarge):
+		log.Printf("%q %v, you may want to increase maxBufferSize", t.req.URL.Path, err)
+		return t.refuse(http.StatusInternalServerError)
+	case errors.Is(err, errFormat):
+		t.log(err)
+		return t.refuse(http.StatusInternalServerError)
+	}
+	t.log(err)
+	return t.refuse(http.StatusBadGateway)
+}
+
+func (t *transfer) log(err error) { log.Printf("%q %v", t.req.URL.Path, err) }
+
+func (t *transfer) refuse(status int) outcome {
+	http.Error(t.rw, http.StatusText(status), status)
+	return answered
+}
+
+// abort breaks the client's connection off, so that a body with a length behind a middleware that drops the length
+// (compress) does not look complete. The panic must be raised by compiled code: one from here reaches the server as
+// another value than http.ErrAbortHandler, and Traefik logs it with its stack. So a proxy is given a body that fails.
+func abort(req *http.Request) {
+	var failing http.RoundTripper = failure{}
+	proxy := &httputil.ReverseProxy{Director: func(*http.Request) {}, Transport: failing}
+	proxy.ServeHTTP(&nowhere{header: http.Header{}}, req)
+}
+
+// failure answers every request with a body that breaks off.
+type failure struct{}
+
+// RoundTrip fails with context.Canceled, which the proxy does not log.
+func (failure) RoundTrip(*http.Request) (*http.Response, error) {
+	r, w := io.Pipe()
+	_ = w.CloseWithError(context.Canceled)
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: r, ContentLength: 1}, nil
+}
+
+// nowhere is a writer whose answer nobody gets.
+type nowhere struct{ header http.Header }
+
+func (n *nowhere) Header() http.Header         { return n.header }
+func (n *nowhere) Write(p []byte) (int, error) { return len(p), nil }
+func (n *nowhere) WriteHeader(int)             {}

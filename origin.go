@@ -1,0 +1,551 @@
+package mp4
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// How requests to an origin end, other than well.
+var (
+	errPass        = errors.New("mp4: not ours to answer")    // the client's own request goes to the next handler
+	errRelayed     = errors.New("mp4: refused by the origin") // the client has the refusal
+	errChanged     = errors.New("mp4: the file changed")      // between two requests, or replicas differ
+	errGone        = errors.New("mp4: the client is gone")
+	errMisbehaving = errors.New("mp4: the origin misbehaves")
+	errNoRanges    = errors.New("mp4: the origin ignores Range and the moov is not at the front: " +
+		"let it answer 206, put the moov first, or increase maxBufferSize")
+)
+
+// version tells one state of a file from another, by what comes with every answer.
+type version struct {
+	etag     string
+	modified string // Last-Modified as it came
+	size     int64  // -1 where the origin does not say
+}
+
+// known reports whether there is a validator (RFC 9110, 8.8): a length alone says little.
+func (v version) known() bool { return v.etag != "" || v.modified != "" }
+
+// origin is a file behind the next handler, read by range. Requests go out one after another and never two at a time:
+// Traefik keeps its log of a client's request in a map without a lock.
+type origin struct {
+	t       *transfer
+	version version
+	bound   bool        // every answer must be of that version
+	agreed  http.Header // of the first read, which is the origin's consent to this client
+	window  []byte      // what was fetched last
+	from    int64       // and where it lies in the file
+	fetched int64       // in all
+}
+
+func (o *origin) size() int64    { return o.version.size }
+func (o *origin) state() version { return o.version }
+func (o *origin) close()         {}
+
+// ahead is fetched beyond a moov: the header of the box behind it is wanted next.
+const ahead = 4 << 10
+
+// read answers from the window, by a copy where that is small: a view would keep all of the window in memory with the
+// index.
+func (o *origin) read(off, n int64) ([]byte, error) {
+	b := o.held(off, n)
+	if int64(len(b)) < n && (o.version.size < 0 || off+int64(len(b)) < o.version.size) {
+		if err := o.fetch(off, n); err != nil {
+			return nil, err
+		}
+		b = o.held(off, n)
+	}
+	if n >= o.t.bufferSize {
+		return b, nil
+	}
+	return append([]byte(nil), b...), nil
+}
+
+// held is what the window has of n bytes at off.
+func (o *origin) held(off, n int64) []byte {
+	i := off - o.from
+	if i < 0 || i >= int64(len(o.window)) {
+		return nil
+	}
+	end := minInt64(i+n, int64(len(o.window)))
+	return o.window[i:end:end]
+}
+
+// fetch moves the window to off, and asks for what is missing of n bytes, bufferSize at least.
+func (o *origin) fetch(off, n int64) error {
+	n = maxInt64(n+ahead, o.t.bufferSize)
+	if o.version.size >= 0 {
+		n = minInt64(n, o.version.size-off)
+	}
+	if o.fetched+n > o.t.maxMoov+2*o.t.bufferSize {
+		return fmt.Errorf("%w: %d", errTooLarge, o.fetched+n)
+	}
+	if err := o.t.lease.take(n); err != nil {
+		return err
+	}
+	data := make([]byte, n)
+	k := copy(data, o.held(off, n))
+	into := &buffer{data: data[k:]}
+	x := o.ask(off+int64(k), n-int64(k), into)
+	if err := x.run(); err != nil {
+		return err
+	}
+	o.window, o.from = data[:k+into.n], off
+	o.fetched += int64(into.n)
+	return nil
+}
+
+// send streams n bytes at off.
+func (o *origin) send(out receiver, off, n int64) error {
+	x := o.ask(off, n, out)
+	if err := x.run(); err != nil {
+		return err
+	}
+	if x.received < n {
+		return fmt.Errorf("%w: %d bytes at %d instead of %d", errMisbehaving, x.received, off, n)
+	}
+	return nil
+}
+
+// consent asks for one byte, unless the origin has answered this client already. Not by HEAD: presigned addresses are
+// signed for GET.
+func (o *origin) consent(out receiver) error {
+	if o.agreed != nil {
+		_, err := out.begin(o.agreed)
+		return err
+	}
+	return o.ask(0, 1, &formality{out}).run()
+}
+
+// formality is a receiver of headers only.
+type formality struct{ to receiver }
+
+func (f *formality) begin(header http.Header) (io.Writer, error) {
+	_, err := f.to.begin(header)
+	return io.Discard, err
+}
+
+// buffer is a receiver that keeps what comes, as far as there is room.
+type buffer struct {
+	data []byte
+	n    int
+}
+
+func (b *buffer) begin(http.Header) (io.Writer, error) { return b, nil }
+
+func (b *buffer) Write(p []byte) (int, error) {
+	k := copy(b.data[b.n:], p)
+	b.n += k
+	if k < len(p) {
+		return k, io.ErrShortBuffer
+	}
+	return k, nil
+}
+
+// ask prepares a request for n bytes at off; for the whole file without Range where n is negative.
+func (o *origin) ask(off, n int64, to receiver) *exchange {
+	ctx, cancel := context.WithCancel(o.t.req.Context())
+	// Without a server in its context a ReverseProxy returns when its body breaks, where else it panics.
+	ctx = context.WithValue(ctx, http.ServerContextKey, nil)
+	req := o.t.req.Clone(ctx)
+	req.Method, req.Body, req.ContentLength = http.MethodGet, http.NoBody, 0
+	req.URL.RawQuery = o.t.query
+	req.RequestURI = req.URL.RequestURI() // Traefik's proxies go by this, not by URL
+	for _, name := range conditional {
+		delete(req.Header, name)
+	}
+	req.Header.Set("Accept-Encoding", "identity") // deleted, it would let compress choose
+	if n >= 0 {
+		req.Header.Set("Range", "bytes="+strconv.FormatInt(off, 10)+"-"+strconv.FormatInt(off+n-1, 10))
+	}
+	o.t.replayCookies(req)
+	return &exchange{origin: o, to: to, off: off, n: n, req: req, cancel: cancel, header: http.Header{}, left: -1}
+}
+
+// conditional are the request headers that would make the answer another than the plain range, and those of a protocol
+// switch.
+var conditional = []string{
+	"Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since",
+	"Connection", "Upgrade", "Expect", "Te", "Trailer",
+}
+
+// replayCookies sends what the origin has set on the way, so that a sticky load balancer asks the same replica again.
+func (t *transfer) replayCookies(req *http.Request) {
+	if len(t.cookies) == 0 {
+		return
+	}
+	set := (&http.Response{Header: http.Header{"Set-Cookie": t.cookies}}).Cookies()
+	newer := make(map[string]bool)
+	for _, c := range set {
+		newer[c.Name] = true
+	}
+	old := req.Cookies()
+	req.Header.Del("Cookie")
+	for _, c := range old {
+		if !newer[c.Name] {
+			req.AddCookie(c)
+		}
+	}
+	for _, c := range set {
+		req.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
+	}
+}
+
+// exchange is one request of ours: the http.ResponseWriter that the next handler answers to.
+//
+// The fast proxy calls it from a goroutine of its own, where a panic would end Traefik: hence the recovers. What it
+// returns when it wants no more is context.Canceled, which Traefik counts as the client's doing.
+type exchange struct {
+	origin   *origin
+	to       receiver
+	opening  *opening // for a first read, which may turn into a stream
+	off, n   int64
+	req      *http.Request
+	cancel   context.CancelFunc
+	header   http.Header
+	status   int
+	body     io.Writer
+	left     int64 // of the body, as far as its headers say; else -1
+	received int64
+	relayed  bool
+	err      error
+}
+
+// run makes the request and checks that the answer is complete: neither of Traefik's proxies says when it is not.
+func (x *exchange) run() error {
+	defer x.cancel()
+	x.call()
+	if x.err == nil && x.status == 0 {
+		x.WriteHeader(http.StatusOK)
+	}
+	if x.err == nil && x.left > 0 {
+		x.err = fmt.Errorf("%w: the body ends %d bytes early", errMisbehaving, x.left)
+	}
+	if x.err == nil && x.relayed {
+		x.err = errRelayed
+	}
+	return x.err
+}
+
+func (x *exchange) call() {
+	defer func() {
+		if r := recover(); r != nil {
+			x.err = fmt.Errorf("%w: panic: %v", errMisbehaving, r)
+		}
+	}()
+	x.origin.t.next.ServeHTTP(x, x.req)
+}
+
+// Header returns where the next handler puts its headers; after the status is written, nobody reads them (trailers).
+func (x *exchange) Header() http.Header { return x.header }
+
+// WriteHeader takes the first final status.
+func (x *exchange) WriteHeader(status int) {
+	defer func() {
+		if r := recover(); r != nil {
+			x.err = fmt.Errorf("%w: panic: %v", errMisbehaving, r)
+		}
+	}()
+	if status < http.StatusOK || x.status != 0 || x.err != nil {
+		return
+	}
+	header := x.header
+	x.status, x.header = status, http.Header{}
+	x.body, x.err = x.begin(header)
+	if x.err != nil {
+		x.cancel()
+	}
+}
+
+// Write passes the body on, up to the length that was announced.
+func (x *exchange) Write(p []byte) (n int, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			x.err = fmt.Errorf("%w: panic: %v", errMisbehaving, r)
+			n, err = 0, context.Canceled
+		}
+	}()
+	if x.status == 0 {
+		x.WriteHeader(http.StatusOK)
+	}
+	if x.err != nil {
+		return 0, context.Canceled
+	}
+	if x.left >= 0 {
+		if int64(len(p)) > x.left {
+			p = p[:x.left] // what is too much is left out; the caller sees a short write
+		}
+		x.left -= int64(len(p))
+	}
+	n, err = x.body.Write(p)
+	x.received += int64(n)
+	if err != nil {
+		x.err = fmt.Errorf("%w: %v", errGone, err)
+		x.cancel()
+		return n, context.Canceled
+	}
+	return n, nil
+}
+
+// begin judges an answer by its status and headers, and returns where its body goes.
+func (x *exchange) begin(header http.Header) (io.Writer, error) {
+	switch {
+	case x.status == http.StatusPartialContent:
+		return x.partial(header)
+	case x.status == http.StatusOK && x.opening != nil:
+		return x.opening.whole(x, header)
+	case x.status == http.StatusOK || x.status == http.StatusRequestedRangeNotSatisfiable && x.opening == nil:
+		return nil, fmt.Errorf("%w: the origin answers %d to a range", errChanged, x.status)
+	case x.status == http.StatusRequestedRangeNotSatisfiable:
+		return nil, errPass // an empty file
+	case x.status >= http.StatusBadRequest:
+		return x.relay(header)
+	}
+	return nil, errPass // a redirect is the answer to the client's own request
+}
+
+// partial accepts the range that was asked for, of the version that is expected.
+func (x *exchange) partial(header http.Header) (io.Writer, error) {
+	first, last, total, ok := contentRange(header.Get("Content-Range"))
+	if !ok || first != x.off || last >= x.off+x.n || last < x.off+x.n-1 && total >= 0 && last != total-1 {
+		return nil, fmt.Errorf("%w: it answers Content-Range %q to bytes %d-%d", errMisbehaving,
+			header.Get("Content-Range"), x.off, x.off+x.n-1)
+	}
+	if err := x.accept(header, total); err != nil {
+		return nil, err
+	}
+	x.left = last - first + 1
+	return x.to.begin(header)
+}
+
+// accept compares the answer's version with the one that is expected.
+func (x *exchange) accept(header http.Header, total int64) error {
+	o := x.origin
+	// Bytes of a coding are not the file's, and nobody asked for one.
+	if coding := header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return fmt.Errorf("%w: Content-Encoding %q in spite of Accept-Encoding: identity", errMisbehaving, coding)
+	}
+	o.t.cookies = append(o.t.cookies, header["Set-Cookie"]...)
+	v := version{etag: header.Get("Etag"), modified: header.Get("Last-Modified"), size: total}
+	if v.size < 0 && o.bound {
+		v.size = o.version.size // "bytes 0-99/*" is allowed (RFC 9110, 14.4)
+	}
+	if o.bound && v != o.version {
+		o.t.seen = v
+		return fmt.Errorf("%w: from %v to %v", errChanged, o.version.words(), v.words())
+	}
+	o.version, o.bound = v, true
+	return nil
+}
+
+// words is for the log.
+func (v version) words() string {
+	return fmt.Sprintf("ETag %q Last-Modified %q length %d", v.etag, v.modified, v.size)
+}
+
+// relay hands a refusal to the client as it comes.
+func (x *exchange) relay(header http.Header) (io.Writer, error) {
+	t := x.origin.t
+	if t.started {
+		return nil, fmt.Errorf("%w: it answers %d in the middle of a file", errMisbehaving, x.status)
+	}
+	x.relayed, t.started = true, true
+	if n, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil {
+		x.left = n
+	}
+	addHeaders(t.rw.Header(), header)
+	t.rw.WriteHeader(x.status)
+	if t.req.Method == http.MethodHead {
+		return io.Discard, nil
+	}
+	return t.rw, nil
+}
+
+// contentRange parses "bytes 0-99/1234"; total is -1 for "*" (RFC 9110, 14.4).
+func contentRange(s string) (first, last, total int64, ok bool) {
+	span, length, _ := strings.Cut(strings.TrimPrefix(s, "bytes "), "/")
+	from, to, _ := strings.Cut(span, "-")
+	first, err1 := strconv.ParseInt(from, 10, 64)
+	last, err2 := strconv.ParseInt(to, 10, 64)
+	total, err3 := strconv.ParseInt(length, 10, 64)
+	if length == "*" {
+		total, err3 = -1, nil
+	}
+	ok = err1 == nil && err2 == nil && err3 == nil && first >= 0 && last >= first && (total < 0 || last < total)
+	return first, last, total, ok
+}
+
+// opening is the first read. It takes the head of the file, or, from an origin that ignores Range, all of it as a
+// stream.
+type opening struct {
+	buffer
+	stream *stream
+	ready  chan struct{} // closed when the head is read, or the stream has begun, or neither will be
+}
+
+// open makes the first read, bytes=0-(bufferSize-1); of the whole file in one piece where ranges is false.
+func open(t *transfer, ranges bool) (file, error) {
+	n := t.bufferSize
+	if err := t.lease.take(n); err != nil {
+		return nil, err
+	}
+	o := &origin{t: t}
+	head := &opening{ready: make(chan struct{})}
+	var x *exchange
+	if ranges {
+		head.data = make([]byte, n)
+		x = o.ask(0, n, head)
+	} else {
+		x = o.ask(0, -1, head)
+	}
+	x.opening = head
+	// A stream is read while the next handler still writes it. The goroutine has ended before ServeHTTP returns: here,
+	// or where the stream is closed.
+	go runOpening(x, head)
+	<-head.ready
+	if head.stream != nil {
+		return head.stream, nil
+	}
+	if x.err != nil {
+		return nil, x.err
+	}
+	o.window, o.fetched = head.data[:head.n], int64(head.n)
+	return o, nil
+}
+
+// runOpening is a function because Yaegi binds the receiver of go x.f() when it runs.
+func runOpening(x *exchange, head *opening) {
+	err := x.run()
+	if head.stream == nil {
+		close(head.ready)
+		return
+	}
+	_ = head.stream.in.CloseWithError(err) // io.EOF where err is nil
+	close(head.stream.done)
+}
+
+func (h *opening) begin(header http.Header) (io.Writer, error) {
+	return &h.buffer, nil
+}
+
+// whole turns the answer into a stream.
+func (h *opening) whole(x *exchange, header http.Header) (io.Writer, error) {
+	total := int64(-1)
+	if n, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil {
+		total = n
+	}
+	if err := x.accept(header, total); err != nil {
+		return nil, err
+	}
+	x.left = total
+	r, w := io.Pipe()
+	h.stream = &stream{
+		t: x.origin.t, version: x.origin.version, header: header,
+		held: &bytes.Buffer{}, body: r, in: w, cancel: x.cancel, done: make(chan struct{}),
+	}
+	close(h.ready)
+	return w, nil
+}
+
+// stream is a file that comes in one piece, from an origin that ignores Range. What was read while looking for the moov
+// is held, up to maxBufferSize and a first read; beyond, it can only be sent on.
+type stream struct {
+	t       *transfer
+	version version
+	header  http.Header
+	held    *bytes.Buffer // the front of the file
+	past    int64         // bytes sent or skipped behind held
+	ended   bool
+	body    *io.PipeReader
+	in      *io.PipeWriter
+	cancel  context.CancelFunc
+	done    chan struct{}
+}
+
+func (s *stream) size() int64    { return s.version.size }
+func (s *stream) state() version { return s.version }
+
+func (s *stream) consent(out receiver) error {
+	_, err := out.begin(s.header)
+	return err
+}
+
+func (s *stream) close() {
+	_ = s.body.CloseWithError(errGone)
+	s.cancel()
+	<-s.done
+}
+
+func (s *stream) read(off, n int64) ([]byte, error) {
+	if s.version.size >= 0 {
+		n = maxInt64(0, minInt64(n, s.version.size-off))
+	}
+	if err := s.hold(off + n); err != nil {
+		return nil, err
+	}
+	b := s.held.Bytes()
+	if off >= int64(len(b)) {
+		return nil, nil
+	}
+	end := minInt64(off+n, int64(len(b)))
+	return append([]byte(nil), b[off:end]...), nil
+}
+
+// hold reads on until the first n bytes are held, or the file ends.
+func (s *stream) hold(n int64) error {
+	more := n - int64(s.held.Len())
+	if more <= 0 || s.ended {
+		return nil
+	}
+	if n > s.t.maxMoov+s.t.bufferSize {
+		return errNoRanges
+	}
+	if err := s.t.lease.take(more); err != nil {
+		return err
+	}
+	_, err := io.CopyN(s.held, s.body, more)
+	if err == io.EOF {
+		s.ended, s.version.size = true, int64(s.held.Len())
+		return nil
+	}
+	return err
+}
+
+// send sends what is held and streams the rest.
+func (s *stream) send(out receiver, off, n int64) error {
+	w, err := out.begin(s.header)
+	if err != nil {
+		return err
+	}
+	b := s.held.Bytes()
+	if off < int64(len(b)) {
+		k := minInt64(n, int64(len(b))-off)
+		if _, err = w.Write(b[off : off+k]); err != nil {
+			return fmt.Errorf("%w: %v", errGone, err)
+		}
+		off, n = off+k, n-k
+	}
+	if n == 0 {
+		return nil
+	}
+	if err = s.pass(io.Discard, off-int64(len(b))-s.past); err != nil {
+		return err
+	}
+	return s.pass(w, n)
+}
+
+// pass hands the next n bytes to w.
+func (s *stream) pass(w io.Writer, n int64) error {
+	k, err := io.CopyN(w, s.body, n)
+	s.past += k
+	if err == io.EOF {
+		return fmt.Errorf("%w: the file ends %d bytes early", errMisbehaving, n-k)
+	}
+	return err
+}

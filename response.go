@@ -1,0 +1,384 @@
+package mp4
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// response is the cut as an HTTP resource of its own. The order of its steps is that of net/http's serveContent.
+type response struct {
+	t        *transfer
+	etag     string
+	modified time.Time // zero where the file has no Last-Modified
+	code     int
+	length   int64 // of the cut,
+	from, to int64 // and what is sent of it
+	parts    []part
+	w        io.Writer
+}
+
+// part is a stretch of a segment that is still to be sent.
+type part struct {
+	segment  *segment
+	from, to int64
+}
+
+func newResponse(t *transfer, v version) *response {
+	r := &response{t: t, etag: t.etag(v), code: http.StatusOK, w: t.rw}
+	if modified, err := http.ParseTime(v.modified); err == nil {
+		r.modified = modified
+	}
+	return r
+}
+
+// cutFormat is to be raised whenever a cut of the same file would have other bytes than before.
+const cutFormat = 1
+
+// etag makes the cut's tag from the file's and from what was asked: the same on every replica of the origin and of
+// Traefik, and weak where what it is made of is (RFC 9110, 8.8.1).
+func (t *transfer) etag(v version) string {
+	weak, of := "", v.etag
+	if of == "" {
+		weak, of = "W/", v.modified
+	}
+	if of == "" {
+		return ""
+	}
+	if strings.HasPrefix(of, "W/") {
+		weak = "W/"
+	}
+	seek := t.seek
+	if t.interval.everything() {
+		seek = "whole" // in each mode the same
+	}
+	sum := sha256.Sum256([]byte(fmt.Sprintf("%d\n%s\n%d\n%d\n%d\n%s", cutFormat, seek, maxInt64(t.interval.start, 0),
+		t.interval.end, v.size, of)))
+	return fmt.Sprintf(`%s"%x"`, weak, sum[:12])
+}
+
+// precondition evaluates the client's conditions (RFC 9110, 13.2.2) and reports whether one of them is the answer.
+func (r *response) precondition() bool {
+	h := r.t.req.Header
+	if match := h.Get("If-Match"); match != "" {
+		if !listsTag(match, r.etag, true) {
+			r.code = http.StatusPreconditionFailed
+		}
+	} else if since, err := http.ParseTime(h.Get("If-Unmodified-Since")); err == nil && r.modified.After(since) {
+		r.code = http.StatusPreconditionFailed
+	}
+	if r.code != http.StatusOK {
+		return true
+	}
+	if match := h.Get("If-None-Match"); match != "" {
+		if listsTag(match, r.etag, false) {
+			r.code = http.StatusNotModified
+		}
+	} else if since, err := http.ParseTime(h.Get("If-Modified-Since")); err == nil && !r.modified.IsZero() && !r.modified.After(since) {
+		r.code = http.StatusNotModified
+	}
+	return r.code != http.StatusOK
+}
+
+// listsTag reports whether the list has a tag that matches, or is "*". A weak tag never matches strongly.
+func listsTag(list, etag string, strongly bool) bool {
+	for {
+		list = strings.TrimLeft(list, " \t,")
+		if strings.HasPrefix(list, "*") {
+			return true
+		}
+		tag, rest := scanTag(list)
+		if tag == "" {
+			return false
+		}
+		if strongly && tag == etag && tag[0] == '"' || !strongly && strings.TrimPrefix(tag, "W/") == strings.TrimPrefix(etag, "W/") {
+			return true
+		}
+		list = rest
+	}
+}
+
+// scanTag takes the entity tag that s begins with; it is empty where there is none.
+func scanTag(s string) (tag, rest string) {
+	start := 0
+	if strings.HasPrefix(s, "W/") {
+		start = 2
+	}
+	if !strings.HasPrefix(s[start:], `"`) {
+		return "", ""
+	}
+	end := strings.IndexByte(s[start+1:], '"')
+	if end < 0 {
+		return "", ""
+	}
+	end += start + 2
+	return s[:end], s[end:]
+}
+
+// fit decides what of the cut is sent.
+func (r *response) fit(c *cut) {
+	r.length, r.from, r.to = c.length, 0, c.length
+	if r.wantsRange() {
+		r.code, r.from, r.to = singleRange(r.t.req.Header.Get("Range"), c.length)
+	}
+	if r.t.req.Method == http.MethodHead || r.code == http.StatusRequestedRangeNotSatisfiable {
+		return
+	}
+	at := int64(0)
+	for _, s := range c.segments {
+		from, to := maxInt64(r.from-at, 0), minInt64(r.to-at, s.length)
+		if from < to {
+			r.parts = append(r.parts, part{s, from, to})
+		}
+		at += s.length
+	}
+	if r.t.limitRate > 0 && c.duration > 0 {
+		r.w = newPacer(r.t.req.Context(), r.t.rw, float64(c.length)/float64(c.duration)*1000, r.t.limitRate, r.t.limitRateAfter)
+	}
+}
+
+// wantsRange reports whether Range counts: for GET only (RFC 9110, 14.2), and where If-Range is what the client has
+// (13.1.5: compared strongly; a date counts if nothing can have changed within its second).
+func (r *response) wantsRange() bool {
+	h := r.t.req.Header
+	if r.t.req.Method != http.MethodGet || h.Get("Range") == "" {
+		return false
+	}
+	condition := textproto.TrimString(h.Get("If-Range"))
+	if condition == "" {
+		return true
+	}
+	if tag, _ := scanTag(condition); tag != "" {
+		return tag == r.etag && tag[0] == '"'
+	}
+	date, err := http.ParseTime(condition)
+	return err == nil && date.Equal(r.modified) && time.Since(date) > time.Second
+}
+
+// singleRange is the answer's status to a Range, and the bytes that are sent. Several ranges are answered whole, as is
+// what cannot be parsed (RFC 9110, 14.2 allows both).
+func singleRange(header string, length int64) (code int, from, to int64) {
+	first, last, ok := strings.Cut(strings.TrimPrefix(header, "bytes="), "-")
+	if !ok || !strings.HasPrefix(header, "bytes=") || strings.Trim(first+last, "0123456789") != "" || first+last == "" {
+		return http.StatusOK, 0, length
+	}
+	from, to = clamp(first, length), length
+	switch {
+	case first == "": // the last n bytes
+		from = length - clamp(last, length)
+	case last != "":
+		to = minInt64(clamp(last, length)+1, length)
+		if clamp(last, length) < from && from < length {
+			return http.StatusOK, 0, length
+		}
+	}
+	if from >= length {
+		return http.StatusRequestedRangeNotSatisfiable, 0, 0
+	}
+	return http.StatusPartialContent, from, to
+}
+
+// clamp reads digits; what is beyond limit, or beyond an int64, is limit.
+func clamp(digits string, limit int64) int64 {
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n > limit {
+		return limit
+	}
+	return n
+}
+
+// send sends the parts in order. Those that are made wait for the first that comes from the file: nothing goes out
+// before the file's owner has agreed to this very request, and the same answer says that the file is unchanged.
+func (r *response) send(f file) error {
+	for {
+		media := r.media()
+		if media == nil {
+			break
+		}
+		if err := f.send(r, media.segment.off+media.from, media.to-media.from); err != nil {
+			return err
+		}
+		r.parts = r.parts[1:]
+	}
+	if !r.t.started {
+		return f.consent(r)
+	}
+	return r.made()
+}
+
+// media is the first part that comes from the file.
+func (r *response) media() *part {
+	for i := range r.parts {
+		if r.parts[i].segment.fromSource {
+			return &r.parts[i]
+		}
+	}
+	return nil
+}
+
+// begin writes what comes before the file's bytes.
+func (r *response) begin(header http.Header) (io.Writer, error) {
+	if !r.t.started {
+		r.t.started = true
+		r.head(header)
+	}
+	return r.w, r.made()
+}
+
+// made writes the parts up to the next one from the file, and lets go of them and of their memory: the media behind
+// them may take hours.
+func (r *response) made() error {
+	for len(r.parts) > 0 && !r.parts[0].segment.fromSource {
+		p := r.parts[0]
+		r.parts[0] = part{}
+		r.parts = r.parts[1:]
+		if err := p.segment.write(r.w, p.from, p.to); err != nil {
+			return err
+		}
+	}
+	r.t.lease.release()
+	return nil
+}
+
+// head writes status and headers: the file's, but for what describes its bytes.
+func (r *response) head(header http.Header) {
+	h := r.t.rw.Header()
+	for name, values := range header {
+		if !ofTheBytes[name] && !strings.HasPrefix(name, "X-Amz-Checksum-") {
+			h[name] = append(h[name], values...)
+		}
+	}
+	if len(r.t.cookies) > 0 {
+		h["Set-Cookie"] = append(h["Set-Cookie"], r.t.cookies...)
+	}
+	if r.code == http.StatusNotFound {
+		http.Error(r.t.rw, http.StatusText(r.code), r.code)
+		r.w = io.Discard
+		return
+	}
+	h.Set("Accept-Ranges", "bytes")
+	if r.etag != "" {
+		h.Set("Etag", r.etag)
+	}
+	switch r.code {
+	case http.StatusOK, http.StatusPartialContent:
+		h.Set("Content-Length", strconv.FormatInt(r.to-r.from, 10))
+	case http.StatusNotModified:
+		h.Del("Content-Type")
+		if r.etag != "" {
+			h.Del("Last-Modified") // RFC 9110, 15.4.5
+		}
+	default:
+		h.Del("Content-Type")
+		h.Set("Content-Length", "0")
+	}
+	switch r.code {
+	case http.StatusPartialContent:
+		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", r.from, r.to-1, r.length))
+	case http.StatusRequestedRangeNotSatisfiable:
+		h.Set("Content-Range", fmt.Sprintf("bytes */%d", r.length))
+	}
+	r.t.rw.WriteHeader(r.code)
+}
+
+// ofTheBytes are the headers that describe the file's bytes, or the origin's connection, and not the cut.
+var ofTheBytes = map[string]bool{
+	"Accept-Ranges":                true,
+	"Content-Digest":               true,
+	"Content-Duration":             true,
+	"Content-Encoding":             true,
+	"Content-Length":               true,
+	"Content-Location":             true,
+	"Content-Md5":                  true,
+	"Content-Range":                true,
+	"Digest":                       true,
+	"Etag":                         true,
+	"Repr-Digest":                  true,
+	"Set-Cookie":                   true, // among the transfer's
+	"X-Amz-Mp-Parts-Count":         true,
+	"X-Bz-Content-Sha1":            true,
+	"X-Content-Duration":           true,
+	"X-Goog-Hash":                  true,
+	"X-Goog-Stored-Content-Length": true,
+	"X-Ms-Blob-Content-Md5":        true,
+
+	"Connection":        true,
+	"Keep-Alive":        true,
+	"Trailer":           true,
+	"Transfer-Encoding": true,
+	"Upgrade":           true,
+}
+
+// addHeaders adds to what middlewares before us may have set already, as a proxy does.
+func addHeaders(to, from http.Header) {
+	for name, values := range from {
+		to[name] = append(to[name], values...)
+	}
+}
+
+// pacer is a writer that lets bytes through at a rate.
+type pacer struct {
+	ctx   context.Context
+	w     io.Writer
+	rate  float64 // bytes per second
+	piece int64
+	free  int64 // bytes that are not paced
+	sent  int64 // of those that are
+	since time.Time
+}
+
+// pieces of a paced body are sent this often, as far as their size allows.
+const pieceTime = 100 * time.Millisecond
+
+func newPacer(ctx context.Context, w io.Writer, average, factor float64, after time.Duration) *pacer {
+	p := &pacer{ctx: ctx, w: w, rate: average * factor}
+	p.free = int64(average * after.Seconds())
+	p.piece = minInt64(maxInt64(int64(p.rate*pieceTime.Seconds()), 1<<10), 1<<16)
+	return p
+}
+
+func (p *pacer) Write(b []byte) (int, error) {
+	written := 0
+	for len(b) > 0 {
+		k := minInt64(int64(len(b)), p.piece)
+		if p.free > 0 {
+			k = minInt64(int64(len(b)), p.free)
+		} else if err := p.wait(); err != nil {
+			return written, err
+		}
+		n, err := p.w.Write(b[:k])
+		written += n
+		if err != nil {
+			return written, err
+		}
+		if p.free > 0 {
+			p.free -= k
+		} else {
+			p.sent += k
+		}
+		b = b[k:]
+	}
+	return written, nil
+}
+
+// wait sleeps until the next piece is due, by the time since pacing began: no delay adds up.
+func (p *pacer) wait() error {
+	if p.since.IsZero() {
+		p.since = time.Now()
+	}
+	due := p.since.Add(time.Duration(float64(p.sent) / p.rate * float64(time.Second)))
+	timer := time.NewTimer(time.Until(due))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-p.ctx.Done():
+		return p.ctx.Err()
+	}
+}
