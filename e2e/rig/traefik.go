@@ -72,7 +72,7 @@ func Run(ctx context.Context, config Config) (*Traefik, error) {
 	t.log.also = config.Log
 	if err := t.start(ctx, bin, config); err != nil {
 		t.Stop()
-		return nil, fmt.Errorf("%w\n%s", err, t.Log())
+		return nil, fmt.Errorf("%w\n%s", err, t.told())
 	}
 	return t, nil
 }
@@ -255,7 +255,7 @@ func (t *Traefik) writeDynamic(dynamic Dynamic) error {
 }
 
 func (t *Traefik) awaitDynamic(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	client := t.Client()
 	defer client.CloseIdleConnections()
@@ -274,7 +274,7 @@ func (t *Traefik) awaitDynamic(ctx context.Context) error {
 		case <-t.exited:
 			return errors.New("rig: Traefik ended")
 		case <-ctx.Done():
-			return errors.New("rig: Traefik did not take its configuration within a minute")
+			return errors.New("rig: Traefik did not take its configuration within 20 s")
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -380,15 +380,20 @@ func Start(tb testing.TB, config Config) *Traefik {
 			tb.Errorf("in Traefik's log: %s", line)
 		}
 		if tb.Failed() {
-			told := slices.DeleteFunc(t.events(), setUp.MatchString)
-			tb.Logf("the end of Traefik's log:\n%s", strings.Join(told[max(0, len(told)-100):], "\n"))
+			tb.Logf("the end of Traefik's log:\n%s", t.told())
 		}
 	})
 	return t
 }
 
-// setUp are the events of Traefik building its handlers, over and over.
-var setUp = regexp.MustCompile(`^debug: (Creating|Adding|Added|Configuration received|Skipping)`)
+// setUp are the events of Traefik starting, and building its handlers over and over.
+var setUp = regexp.MustCompile(`^debug: (Creating|Adding|Added|Configuration received|Skipping|No entryPoint|add watcher|Static|.*provider configuration)|^info: |^warn: (Traefik can reject|aliasHeadersStrategy)`)
+
+// told is the end of the log, as far as it tells of anything.
+func (t *Traefik) told() string {
+	told := slices.DeleteFunc(t.events(), setUp.MatchString)
+	return strings.Join(told[max(0, len(told)-60):], "\n")
+}
 
 func merge(into map[string]any, from any) {
 	options, _ := from.(map[string]any)
