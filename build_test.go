@@ -7,6 +7,8 @@ import (
 	"testing"
 )
 
+// The names in here and in mp4_test.go are none of the package's own: Yaegi puts both packages into one scope.
+
 // film is a made MP4 file: one video track at 25 pictures a second, a key frame every second, each sample filled with
 // its number.
 type film struct {
@@ -27,8 +29,8 @@ func makeFilm(tag byte, moovFirst bool) *film {
 		sample := bytes.Repeat([]byte{tag, byte(i >> 8), byte(i), 0xEE}, sampleSize/4)
 		f.samples = append(f.samples, sample)
 	}
-	media := box("mdat", bytes.Join(f.samples, nil))
-	ftyp := box("ftyp", []byte("isom"), u32(512), []byte("isomavc1"))
+	media := atom("mdat", bytes.Join(f.samples, nil))
+	ftyp := atom("ftyp", []byte("isom"), be32(512), []byte("isomavc1"))
 	if moovFirst {
 		at := len(ftyp) + len(makeMoov(0)) + 8
 		f.data = bytes.Join([][]byte{ftyp, makeMoov(at), media}, nil)
@@ -42,45 +44,45 @@ func makeFilm(tag byte, moovFirst bool) *film {
 func makeMoov(at int) []byte {
 	var keys []byte
 	for i := 0; i < pictures/perSecond; i++ {
-		keys = append(keys, u32(i*perSecond+1)...)
+		keys = append(keys, be32(i*perSecond+1)...)
 	}
-	stbl := box("stbl",
-		fullBox("stsd", 0, u32(1), box("avc1", make([]byte, 78))),
-		fullBox("stts", 0, u32(1), u32(pictures), u32(1)),
-		fullBox("stss", 0, u32(pictures/perSecond), keys),
-		fullBox("stsc", 0, u32(1), u32(1), u32(pictures), u32(1)),
-		fullBox("stsz", 0, u32(sampleSize), u32(pictures)),
-		fullBox("stco", 0, u32(1), u32(at)),
+	stbl := atom("stbl",
+		fullAtom("stsd", 0, be32(1), atom("avc1", make([]byte, 78))),
+		fullAtom("stts", 0, be32(1), be32(pictures), be32(1)),
+		fullAtom("stss", 0, be32(pictures/perSecond), keys),
+		fullAtom("stsc", 0, be32(1), be32(1), be32(pictures), be32(1)),
+		fullAtom("stsz", 0, be32(sampleSize), be32(pictures)),
+		fullAtom("stco", 0, be32(1), be32(at)),
 	)
-	matrix := bytes.Join([][]byte{u32(0x10000), make([]byte, 12), u32(0x10000), make([]byte, 12), u32(0x40000000)}, nil)
+	matrix := bytes.Join([][]byte{be32(0x10000), make([]byte, 12), be32(0x10000), make([]byte, 12), be32(0x40000000)}, nil)
 	seconds := pictures / perSecond
-	return box("moov",
-		fullBox("mvhd", 0, make([]byte, 8), u32(1000), u32(seconds*1000), u32(0x10000), make([]byte, 12), matrix,
-			make([]byte, 24), u32(2)),
-		box("trak",
-			fullBox("tkhd", 0, []byte{}, make([]byte, 8), u32(1), u32(0), u32(seconds*1000), make([]byte, 16), matrix,
-				u32(320<<16), u32(240<<16)),
-			box("mdia",
-				fullBox("mdhd", 0, make([]byte, 8), u32(perSecond), u32(pictures), u32(0x55C40000)),
-				fullBox("hdlr", 0, u32(0), []byte("vide"), make([]byte, 12), []byte{0}),
-				box("minf",
-					fullBox("vmhd", 1, make([]byte, 8)),
-					box("dinf", fullBox("dref", 0, u32(1), fullBox("url ", 1))),
+	return atom("moov",
+		fullAtom("mvhd", 0, make([]byte, 8), be32(1000), be32(seconds*1000), be32(0x10000), make([]byte, 12), matrix,
+			make([]byte, 24), be32(2)),
+		atom("trak",
+			fullAtom("tkhd", 0, []byte{}, make([]byte, 8), be32(1), be32(0), be32(seconds*1000), make([]byte, 16), matrix,
+				be32(320<<16), be32(240<<16)),
+			atom("mdia",
+				fullAtom("mdhd", 0, make([]byte, 8), be32(perSecond), be32(pictures), be32(0x55C40000)),
+				fullAtom("hdlr", 0, be32(0), []byte("vide"), make([]byte, 12), []byte{0}),
+				atom("minf",
+					fullAtom("vmhd", 1, make([]byte, 8)),
+					atom("dinf", fullAtom("dref", 0, be32(1), fullAtom("url ", 1))),
 					stbl))))
 }
 
-// box is size(4), type(4), payload.
-func box(typ string, payload ...[]byte) []byte {
+// atom is a box: size(4), type(4), payload.
+func atom(typ string, payload ...[]byte) []byte {
 	body := bytes.Join(payload, nil)
-	return bytes.Join([][]byte{u32(8 + len(body)), []byte(typ), body}, nil)
+	return bytes.Join([][]byte{be32(8 + len(body)), []byte(typ), body}, nil)
 }
 
-// fullBox is a box whose payload begins with version(1), here always 0, and flags(3).
-func fullBox(typ string, flags int, payload ...[]byte) []byte {
-	return box(typ, u32(flags), bytes.Join(payload, nil))
+// fullAtom is a box whose payload begins with version(1), here always 0, and flags(3).
+func fullAtom(typ string, flags int, payload ...[]byte) []byte {
+	return atom(typ, be32(flags), bytes.Join(payload, nil))
 }
 
-func u32(n int) []byte {
+func be32(n int) []byte {
 	b := make([]byte, 4)
 	binary.BigEndian.PutUint32(b, uint32(n))
 	return b

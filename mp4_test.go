@@ -79,7 +79,7 @@ func newStage(t *testing.T, change func(*mp4.Config)) *stage {
 		tags:  map[string]string{"/first.mp4": `"first"`, "/last.mp4": `"last"`},
 	}
 	s := &stage{origin: origin, t: t}
-	s.url = serve(t, plugin(t, proxyTo(t, origin), change))
+	s.url = serve(t, instance(t, proxyTo(t, origin), change))
 	return s
 }
 
@@ -111,8 +111,8 @@ func serve(t *testing.T, handler http.Handler) string {
 	return server.URL
 }
 
-// plugin makes an instance with small buffers and a name of its own, so that no two tests share cached indexes.
-func plugin(t *testing.T, next http.Handler, change func(*mp4.Config)) http.Handler {
+// instance makes a plugin with small buffers and a name of its own, so that no two tests share cached indexes.
+func instance(t *testing.T, next http.Handler, change func(*mp4.Config)) http.Handler {
 	t.Helper()
 	config := mp4.CreateConfig()
 	config.BufferSize = "2K"
