@@ -1,0 +1,90 @@
+// Package browser plays films in real browsers and tells which of their numbered pictures they show, and when.
+package browser
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Page must be served as /play.html by the servers whose films are to be played.
+//
+//go:embed play.html
+var Page []byte
+
+// PageName is the name of a file that holds Page.
+const PageName = "play.html"
+
+// The browsers that Play knows.
+const (
+	Chromium = "chromium"
+	Firefox  = "firefox"
+)
+
+// Shot is a picture that was on show.
+type Shot struct {
+	Picture   int     // its number, or -1 where none could be read
+	Timestamp float64 // its own time in the film, in seconds; Firefox leaves it 0
+	MediaTime float64 // the time of the picture that was presented last; Firefox may name one to come
+	Clock     float64 // the film's currentTime; Firefox's stands for 40 ms and more
+	Wall      float64 // seconds since the page asked for the film, or asked it to play
+}
+
+// Showing is how a film was shown.
+type Showing struct {
+	URL      string
+	Browser  string  // with its version
+	Duration float64 // as the browser has it
+	Paused   Shot    // on show once loaded, before the film was played
+	Shots    []Shot  // presented while it was playing: nine at least, for half a second at least, or to the film's end
+	Error    string  // why the film could not be played
+}
+
+// job is what play.mjs reads.
+type job struct {
+	Films    []string `json:"films"`
+	Count    int      `json:"count"`
+	Seconds  float64  `json:"seconds"`
+	Patience int      `json:"patience"` // milliseconds
+}
+
+// Play starts the browser once and plays one film after another.
+func Play(tb testing.TB, browser string, films ...string) []Showing {
+	tb.Helper()
+	input, err := json.Marshal(job{Films: films, Count: shots + 3, Seconds: 0.5, Patience: 30_000})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_, here, _, _ := runtime.Caller(0)
+	ctx, cancel := context.WithTimeout(tb.Context(), time.Minute+time.Duration(len(films))*5*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "node", filepath.Join(filepath.Dir(here), "play.mjs"), browser)
+	// On a signal it ends the browser first.
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(input), &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		tb.Fatalf("playing %d films in %s: %v\n%s", len(films), browser, err, stderr.Bytes())
+	}
+	var showings []Showing
+	for lines := bufio.NewScanner(&stdout); lines.Scan(); {
+		var s Showing
+		if err := json.Unmarshal(lines.Bytes(), &s); err != nil {
+			tb.Fatalf("%s: %v", lines.Bytes(), err)
+		}
+		showings = append(showings, s)
+	}
+	if len(showings) != len(films) {
+		tb.Fatalf("%s told of %d films of %d", browser, len(showings), len(films))
+	}
+	return showings
+}

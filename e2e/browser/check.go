@@ -1,0 +1,136 @@
+package browser
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os/exec"
+	"sort"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	shots = 9 // the picture at the start and the next eight
+
+	// leadIn is how long Firefox may show pictures from before the start: it plays what an edit list hides.
+	leadIn = 0.1
+
+	// jitter is what rounding to a browser's microseconds and to the tables' ticks may move a picture by.
+	jitter = 0.001
+)
+
+// Timeline holds the time of each picture of a film, by the pictures' numbers.
+type Timeline []float64
+
+// ReadTimeline asks ffprobe when the film at path shows its pictures.
+func ReadTimeline(tb testing.TB, path string) Timeline {
+	tb.Helper()
+	out, err := exec.Command("ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "frame=pts_time", "-of", "json", path).Output()
+	if err != nil {
+		tb.Fatalf("ffprobe %s: %v", path, err)
+	}
+	var told struct {
+		Frames []struct {
+			Time string `json:"pts_time"`
+		}
+	}
+	if err := json.Unmarshal(out, &told); err != nil {
+		tb.Fatal(err)
+	}
+	var timeline Timeline
+	for _, frame := range told.Frames {
+		seconds, err := strconv.ParseFloat(frame.Time, 64)
+		if err != nil {
+			tb.Fatalf("ffprobe %s: %v", path, err)
+		}
+		timeline = append(timeline, seconds)
+	}
+	return timeline
+}
+
+// At is the number of the picture on show at a second, the first one before it is there.
+func (t Timeline) At(second float64) int {
+	return max(0, sort.Search(len(t), func(n int) bool { return t[n] > second })-1)
+}
+
+// Check tells what is wrong with how a film was shown that is the given one from start on: nil where the right picture
+// was on show at once and the next eight were in step.
+func (s Showing) Check(film Timeline, start float64) error {
+	err := s.check(film, start)
+	if err != nil {
+		err = fmt.Errorf("%s: %s: %w\npaused %+v\nplaying %+v", s.Browser, s.URL, err, s.Paused, s.Shots)
+	}
+	return err
+}
+
+func (s Showing) check(film Timeline, start float64) error {
+	if s.Error != "" {
+		return errors.New(s.Error)
+	}
+	inStep := 0
+	if strings.HasPrefix(s.Browser, "Firefox") {
+		shown := s.afterLeadIn(film.At(start))
+		if err := roughly(shown, film, start); err != nil {
+			return err
+		}
+		inStep = len(shown)
+	} else {
+		if first := film.At(start); s.Paused.Picture != first {
+			return fmt.Errorf("picture %d before it plays, not %d", s.Paused.Picture, first)
+		}
+		shown := append([]Shot{s.Paused}, s.Shots...)
+		if err := exactly(shown, film, start); err != nil {
+			return err
+		}
+		inStep = len(shown)
+	}
+	// Of a film that ends before a busy machine has presented so many, half is enough.
+	left := film.At(start+s.Duration-jitter) - film.At(start) + 1
+	if want := min(shots, (left+1)/2); inStep < want {
+		return fmt.Errorf("%d pictures, not %d", inStep, want)
+	}
+	return nil
+}
+
+// exactly demands that each picture has its very time, as Chromium tells it. The picture on show at start has 0.
+func exactly(shown []Shot, film Timeline, start float64) error {
+	for i, shot := range shown {
+		if shot.Picture < 0 || shot.Picture >= len(film) {
+			return fmt.Errorf("no readable picture at %.4f s", shot.Timestamp)
+		}
+		if want := max(0, film[shot.Picture]-start); math.Abs(shot.Timestamp-want) > jitter {
+			return fmt.Errorf("picture %d at %.4f s, not at %.4f s", shot.Picture, shot.Timestamp, want)
+		}
+		if i > 0 && shot.Picture < shown[i-1].Picture {
+			return fmt.Errorf("picture %d after picture %d", shot.Picture, shown[i-1].Picture)
+		}
+	}
+	return nil
+}
+
+// afterLeadIn leaves out what Firefox shows in the first moment: it plays the pictures that an edit list hides.
+func (s Showing) afterLeadIn(first int) []Shot {
+	shown := s.Shots
+	for len(shown) > 0 && min(shown[0].MediaTime, shown[0].Clock) < leadIn && shown[0].Picture >= 0 && shown[0].Picture < first {
+		shown = shown[1:]
+	}
+	return shown
+}
+
+// roughly demands that each picture is within one of those that Firefox's clocks call for. They go apart when the machine is busy.
+func roughly(shown []Shot, film Timeline, start float64) error {
+	for i, shot := range shown {
+		early, late := film.At(start+min(shot.MediaTime, shot.Clock)), film.At(start+max(shot.MediaTime, shot.Clock))
+		if shot.Picture < max(0, early-1) || shot.Picture > late+1 {
+			return fmt.Errorf("picture %d while the clocks are at %.4f and %.4f s, from picture %d to %d",
+				shot.Picture, shot.MediaTime, shot.Clock, early, late)
+		}
+		if i > 0 && shot.Picture < shown[i-1].Picture {
+			return fmt.Errorf("picture %d after picture %d", shot.Picture, shown[i-1].Picture)
+		}
+	}
+	return nil
+}
