@@ -85,12 +85,13 @@ func parseSize(option, value string, least int64) (int64, error) {
 	shift := 0
 	for i, unit := range []string{"k", "m", "g"} {
 		if strings.HasSuffix(digits, unit) {
-			digits, shift = strings.TrimSuffix(digits, unit), 10*(i+1)
+			digits = strings.TrimSuffix(digits, unit)
+			shift = 10 * (i + 1)
 			break
 		}
 	}
 	n, err := strconv.ParseUint(digits, 10, 63)
-	if err != nil || n > math.MaxInt64>>uint(shift) || int64(n) < least {
+	if err != nil || int64(n) > int64(math.MaxInt64)>>uint(shift) || int64(n) < least {
 		return 0, fmt.Errorf("%s: %q: want a size: digits with an optional k, m or g, at least %d", option, value, least)
 	}
 	return int64(n) << uint(shift), nil

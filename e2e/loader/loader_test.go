@@ -183,12 +183,12 @@ func TestBadOptions(t *testing.T) {
 		{"seek", "Exact!", "exact"},
 		{"faststart", "yes", "true"},
 		{"faststart", 2, "true"},
-		{"limitRate", "fast", "number"},
-		{"limitRate", -1, "number"},
+		{"limitRate", "fast", "factor"},
+		{"limitRate", -1, "factor"},
 		{"limitRateAfter", "a minute", "s"},
 		{"limitRateAfter", "-60s", "s"},
 		{"extensions", "mp4", "."},
-		{"startParam", "a&b", "name"},
+		{"startParam", "a&b", "letters"},
 		{"endParam", "start", "startParam"},
 	} {
 		handler, err := plugin.New(t.Context(), http.HandlerFunc(noop), map[string]any{test.option: test.value}, "mp4")
