@@ -267,7 +267,8 @@ func (t *transfer) index(try int) (*movie, error) {
 			return nil, err
 		}
 		f.lease = t.lease
-		t.file, t.seen = f, f.state()
+		t.file = f
+		t.seen = f.state()
 	}
 	if try == maxTries || try > 1 && !t.seen.known() {
 		return t.read(try < maxTries)

@@ -168,7 +168,8 @@ func singleRange(header string, length int64) (code int, from, to int64) {
 	if !ok || !strings.HasPrefix(header, "bytes=") || strings.Trim(first+last, "0123456789") != "" || first+last == "" {
 		return http.StatusOK, 0, length
 	}
-	from, to = clamp(first, length), length
+	from = clamp(first, length)
+	to = length
 	switch {
 	case first == "": // the last n bytes
 		from = length - clamp(last, length)
