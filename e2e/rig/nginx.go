@@ -88,7 +88,7 @@ pid $HOME/nginx.pid;
 $USER
 events { worker_connections 1024; }
 http {
-	types { video/mp4 mp4 m4v; audio/mp4 m4a; video/quicktime mov; }
+	types { text/html html; video/mp4 mp4 m4v; audio/mp4 m4a; video/quicktime mov; }
 	client_body_temp_path $HOME; proxy_temp_path $HOME; fastcgi_temp_path $HOME; uwsgi_temp_path $HOME; scgi_temp_path $HOME;
 	log_format rig '$request_method $request_uri $status $body_bytes_sent $http_range';
 	access_log $HOME/access.log rig;
