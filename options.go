@@ -138,7 +138,8 @@ func (o *options) parseExtensions(values []string) error {
 var paramName = regexp.MustCompile(`^[A-Za-z0-9._~-]+$`)
 
 func parseParams(start, end string) (*arguments, error) {
-	start, end = strings.TrimSpace(start), strings.TrimSpace(end)
+	start = strings.TrimSpace(start)
+	end = strings.TrimSpace(end)
 	if !paramName.MatchString(start) {
 		return nil, fmt.Errorf("startParam: %q: want letters, digits and -_.~", start)
 	}

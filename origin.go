@@ -96,7 +96,8 @@ func (o *origin) fetch(off, n int64) error {
 	if err := x.run(); err != nil {
 		return err
 	}
-	o.window, o.from = data[:k+into.n], off
+	o.window = data[:k+into.n]
+	o.from = off
 	o.fetched += int64(into.n)
 	return nil
 }
@@ -256,7 +257,8 @@ func (x *exchange) WriteHeader(status int) {
 		return
 	}
 	header := x.header
-	x.status, x.header = status, http.Header{}
+	x.status = status
+	x.header = http.Header{}
 	x.body, x.err = x.begin(header)
 	if x.err != nil {
 		x.cancel()
@@ -415,7 +417,8 @@ func open(t *transfer, ranges bool) (file, error) {
 	if x.err != nil {
 		return nil, x.err
 	}
-	o.window, o.fetched = head.data[:head.n], int64(head.n)
+	o.window = head.data[:head.n]
+	o.fetched = int64(head.n)
 	return o, nil
 }
 
@@ -511,7 +514,8 @@ func (s *stream) hold(n int64) error {
 	}
 	_, err := io.CopyN(s.held, s.body, more)
 	if err == io.EOF {
-		s.ended, s.version.size = true, int64(s.held.Len())
+		s.ended = true
+		s.version.size = int64(s.held.Len())
 		return nil
 	}
 	return err
@@ -529,7 +533,8 @@ func (s *stream) send(out receiver, off, n int64) error {
 		if _, err = w.Write(b[off : off+k]); err != nil {
 			return fmt.Errorf("%w: %v", errGone, err)
 		}
-		off, n = off+k, n-k
+		off += k
+		n -= k
 	}
 	if n == 0 {
 		return nil

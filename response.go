@@ -132,7 +132,8 @@ func (r *response) fit(c *cut) {
 	}
 	at := int64(0)
 	for _, s := range c.segments {
-		from, to := maxInt64(r.from-at, 0), minInt64(r.to-at, s.length)
+		from := maxInt64(r.from-at, 0)
+		to := minInt64(r.to-at, s.length)
 		if from < to {
 			r.parts = append(r.parts, part{s, from, to})
 		}
