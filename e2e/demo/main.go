@@ -77,6 +77,14 @@ func run(ctx context.Context, address string, ready func(address string)) error 
 	}
 	defer traefik.Stop()
 
+	// Traefik runs on without a router whose plugin it cannot start.
+	answer, err := http.Head(traefik.URL("/"))
+	if err != nil {
+		return err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("the page is answered with %s: see the log of Traefik above", answer.Status)
+	}
 	ready(traefik.Address("web"))
 	select {
 	case <-ctx.Done():
@@ -84,7 +92,7 @@ func run(ctx context.Context, address string, ready func(address string)) error 
 	case err := <-broken:
 		return err
 	case <-traefik.Exited():
-		return errors.New("Traefik ended by itself")
+		return errors.New("the process of Traefik ended by itself")
 	}
 }
 

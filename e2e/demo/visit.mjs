@@ -116,10 +116,13 @@ async function desktop() {
   assert.deepEqual(nameless, []);
 
   if (picture) {
-    await page.evaluate(() => { document.activeElement.blur(); scrollTo(0, 0); });
+    // All of it in sight, since Chromium paints no videos that are not.
     await page.setViewportSize({ width: 1080, height: 900 });
+    await page.setViewportSize({ width: 1080, height: await page.evaluate(() => document.documentElement.scrollHeight) });
+    await page.evaluate(() => document.activeElement.blur());
     await page.mouse.move(0, 0);
-    await page.screenshot({ path: picture, fullPage: true });
+    await page.waitForTimeout(500);
+    await page.screenshot({ path: picture });
   }
   await page.close();
 }

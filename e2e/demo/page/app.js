@@ -13,6 +13,7 @@ let duration = 120; // until the film's own is known
 let asked = 0;      // when the cut was asked for, on the performance clock
 let seenRecords = 0; // the origin's last record that is no longer news
 let turn = 0;       // counts cuts, so that late news of an earlier one is dropped
+let measured = -1;  // the latest cut that is there
 
 // --- Words ---
 
@@ -109,7 +110,6 @@ function load(play) {
   if (play) film.play().catch(() => {}); // overtaken by the next cut
   watch(turn);
   compare.stale = true;
-  compare.refresh();
 }
 
 film.addEventListener("error", async () => {
@@ -281,6 +281,8 @@ async function watch(mine) {
   }
   performance.clearResourceTimings();
   row.asked = records.length;
+  measured = mine;
+  compare.refresh();
   $("asked").replaceChildren(...records.map(describe));
   $("why").textContent = records.length === 1 ? "One request: the film’s index was in the plugin’s cache." :
     records.length ? "The film’s index was not in the plugin’s cache: it was read first." : "";
@@ -339,7 +341,8 @@ const compare = {
   }),
 
   refresh() {
-    if (!this.visible || !this.stale) return;
+    // Not beside the cut whose time is taken.
+    if (!this.visible || !this.stale || measured !== turn) return;
     this.stale = false;
     this.start = cut.start;
     this.play(false);
@@ -465,6 +468,7 @@ async function begin() {
   if (cut.end === null && Number.isFinite(film.duration)) duration = Math.round(1000 * (cut.start + film.duration)) / 1000;
   drawScale();
   paint();
+  while (measured !== turn) await new Promise(resolve => setTimeout(resolve, 50));
   drawStrip();
 }
 
