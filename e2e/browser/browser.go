@@ -34,7 +34,7 @@ type Shot struct {
 	Picture   int     // its number, or -1 where none could be read
 	Timestamp float64 // its own time in the film, in seconds; Firefox leaves it 0
 	MediaTime float64 // the time of the picture that was presented last; Firefox may name one to come
-	Clock     float64 // the film's currentTime; Firefox's stands for 40 ms and more
+	Clock     float64 // the film's currentTime
 	Wall      float64 // seconds since the page asked for the film, or asked it to play
 }
 

@@ -1,0 +1,166 @@
+package browser
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/traefik-mp4/mp4/e2e/media"
+	"github.com/traefik-mp4/mp4/e2e/rig"
+)
+
+// showing is a cut that a browser plays: of a film, from a second on.
+type showing struct {
+	film  string
+	start float64
+	end   float64 // 0: to the film's end
+	late  float64 // how much Firefox may be late
+}
+
+// everywhere are cuts of which both browsers show each picture. Key frames are 2 s apart where nothing else is said.
+var everywhere = []showing{
+	{film: "bframes.mp4", start: 0},                // untouched
+	{film: "bframes.mp4", start: 0.019},            // within the first picture
+	{film: "bframes.mp4", start: 0.061},            // within the reorder delay
+	{film: "bframes.mp4", start: 3.4},              // on a picture
+	{film: "bframes.mp4", start: 3.999},            // the last millisecond before a key frame
+	{film: "bframes.mp4", start: 4},                // on a key frame
+	{film: "bframes.mp4", start: 5.717, end: 7.25}, // with an end
+	{film: "bframes.mp4", start: 9.2},              // near the end
+	{film: "moovlast.mp4", start: 0},
+	{film: "moovlast.mp4", start: 7.883},
+	{film: "plain.mp4", start: 3.4},
+	{film: "plain.mp4", start: 6.451, end: 8},
+	{film: "silent.mp4", start: 5.15},
+	{film: "ntsc.mp4", start: 2.345},
+	{film: "ntsc.mp4", start: 7.96},
+	{film: "uneven.mp4", start: 0.2},
+	{film: "uneven.mp4", start: 5.557},
+	{film: "soundlate.mp4", start: 0.3}, // before the sound begins
+	{film: "soundlate.mp4", start: 4.704},
+	{film: "picturelate.mp4", start: 1.13},
+	{film: "picturelate.mp4", start: 6.3},
+	{film: "shortpicture.mp4", start: 2.777},
+	{film: "shortsound.mp4", start: 3.1},
+	{film: "shortsound.mp4", start: 6.02}, // after the sound's end
+	{film: "negative.mp4", start: 3.4},
+	{film: "noedits.mp4", start: 3.4},
+	{film: "co64.mp4", start: 6.6},
+	{film: "mdat64.mp4", start: 6.6},
+	{film: "onekey.mp4", start: 4.704},              // a lead-in of 117 pictures
+	{film: "onekey.mp4", start: 9},                  // of 225
+	{film: "ticks25.mp4", start: 3.96, late: 0.05},  // a tick is a whole picture, and a start between two is rounded
+	{film: "ticks600.mov", start: 3.95, late: 0.05}, // ticks of which 50 ms hold fewer than the lead-in's 59 pictures
+	{film: "intra.mp4", start: 5.5},
+	{film: "opus.mp4", start: 5.5},
+	{film: "vp9.mp4", start: 3.4},
+	{film: "av1.mp4", start: 3.4},
+}
+
+// chromiumOnly are cuts that begin before the picture does: Firefox takes the length of an empty edit for ticks of the
+// track, not of the movie, in whole films, too.
+var chromiumOnly = []showing{
+	{film: "picturelate.mp4", start: 0.04},
+	{film: "picturelate.mp4", start: 0.2},
+}
+
+// firefoxOnly are cuts of films that Chromium cannot play, or cannot seek in: it has no decoder of HEVC in software, and
+// gives up on leading pictures of H.264 whose references it has not seen.
+var firefoxOnly = []showing{
+	{film: "hevc.mp4", start: 3.4},
+	{film: "hevc.mp4", start: 6.502},
+	{film: "opengop.mp4", start: 3.4},
+	{film: "opengop.mp4", start: 6.293},
+}
+
+func TestChromium(t *testing.T) {
+	testCuts(t, Chromium, append(everywhere[:len(everywhere):len(everywhere)], chromiumOnly...))
+}
+func TestFirefox(t *testing.T) {
+	testCuts(t, Firefox, append(everywhere[:len(everywhere):len(everywhere)], firefoxOnly...))
+}
+
+func testCuts(t *testing.T, browser string, cuts []showing) {
+	dir, timelines := lay(t, cuts)
+	var dynamic rig.Dynamic
+	dynamic.Plugin("mp4", nil)
+	dynamic.Service("films", rig.FileServer(t, dir).URL)
+	dynamic.Route("films", rig.Router{Rule: "PathPrefix(`/`)", Service: "films", Middlewares: []string{"mp4"}})
+	traefik := rig.Start(t, rig.Config{Dynamic: dynamic})
+
+	var urls []string
+	for _, cut := range cuts {
+		urls = append(urls, traefik.URL(cut.path()))
+	}
+	for i, shown := range Play(t, browser, urls...) {
+		t.Run(strings.TrimPrefix(cuts[i].path(), "/"), func(t *testing.T) {
+			if err := shown.Check(timelines[cuts[i].film], cuts[i].start, cuts[i].late); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// What nginx makes of the same films is the control: it must be found wrong, or the tests above prove nothing. Its cuts
+// are early by the B-frames' delay, and Firefox plays their lead-in at length.
+func TestChromiumControl(t *testing.T) { testControl(t, Chromium) }
+func TestFirefoxControl(t *testing.T)  { testControl(t, Firefox) }
+
+func testControl(t *testing.T, browser string) {
+	cuts := []showing{{film: "bframes.mp4", start: 3.4}, {film: "ntsc.mp4", start: 7.96}}
+	dir, timelines := lay(t, cuts)
+	nginx := rig.StartNginx(t, dir)
+	urls := []string{nginx.KeyFrame + "/bframes.mp4"}
+	for _, cut := range cuts {
+		urls = append(urls, nginx.KeyFrame+cut.path())
+	}
+	shown := Play(t, browser, urls...)
+	if err := shown[0].Check(timelines["bframes.mp4"], 0, 0); err != nil {
+		t.Errorf("the whole film from nginx: %v", err)
+	}
+	for i, cut := range cuts {
+		s := shown[1+i]
+		if s.Error != "" {
+			t.Errorf("nginx's cut does not play: %s: %s", s.URL, s.Error)
+		} else if err := s.Check(timelines[cut.film], cut.start, cut.late); err == nil {
+			t.Errorf("nginx's cut at a picture that is no key frame passes for exact: %+v", s)
+		}
+	}
+}
+
+func (s showing) path() string {
+	path := fmt.Sprintf("/%s?start=%.3f", s.film, s.start)
+	if s.end > 0 {
+		path += fmt.Sprintf("&end=%.3f", s.end)
+	}
+	return path
+}
+
+// lay makes a folder with the films and the page, and reads when the films show their pictures.
+func lay(t *testing.T, cuts []showing) (dir string, timelines map[string]Timeline) {
+	t.Helper()
+	dir, timelines = t.TempDir(), map[string]Timeline{}
+	if err := os.WriteFile(filepath.Join(dir, PageName), Page, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, cut := range cuts {
+		if timelines[cut.film] != nil {
+			continue
+		}
+		film, err := media.Find(cut.film)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path, err := film.Make()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(path, filepath.Join(dir, cut.film)); err != nil {
+			t.Fatal(err)
+		}
+		timelines[cut.film] = ReadTimeline(t, path)
+	}
+	return dir, timelines
+}
