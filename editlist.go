@@ -11,6 +11,7 @@ type edit struct {
 	duration  int64  // movie ticks; toMediaEnd: as long as there is media
 	mediaTime int64  // media ticks at which it begins; empty: nothing is shown
 	rate      uint32 // 16.16 fixed point; 0: the picture at mediaTime stays
+	passed    int64  // movie ticks that a cut took off its front: mediaTime is rounded, and this says by how much
 }
 
 const (
@@ -113,7 +114,8 @@ func (t *track) cutEdits(c clock, from, to int64) []edit {
 		}
 		if low < high {
 			if e.mediaTime != empty && e.rate != 0 {
-				e.mediaTime += scaleRate(c.toMedia(low-begins), e.rate)
+				e.passed = low - begins
+				e.mediaTime += scaleRate(c.toMedia(e.passed), e.rate)
 			}
 			e.duration = high - low
 			left = append(left, e)
@@ -148,6 +150,23 @@ func scaleRate(ticks int64, rate uint32) int64 {
 	}
 	n, _ := mulDiv(ticks, int64(rate), normalRate)
 	return n
+}
+
+// begin is the media time at which an edit begins in ticks of a timescale that is factor times as high, rounded anew.
+func (e edit) begin(c clock, factor int64) int64 {
+	source := e.mediaTime - scaleRate(c.toMedia(e.passed), e.rate)
+	c.media *= factor
+	return source*factor + scaleRate(c.toMedia(e.passed), e.rate)
+}
+
+// latest is the last media tick that is less than a millisecond after the edit's begin. Arguments are truncated to the
+// millisecond: a picture that begins within it is the one that is meant.
+func (e edit) latest(c clock) int64 {
+	source := e.mediaTime - scaleRate(c.toMedia(e.passed), e.rate)
+	if e.rate != normalRate || e.passed > maxSum/1000-c.movie {
+		return e.mediaTime
+	}
+	return source + mulDivUp(e.passed*1000+c.movie, c.media, c.movie*1000) - 1
 }
 
 // mediaTicks is the length of the media that an edit of the answer shows; of a picture that stays, a tick.

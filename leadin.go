@@ -91,29 +91,30 @@ type leadIn struct {
 	raise     int64   // added to every other sample_offset: decode times are lowered by it
 	scale     int64   // factor of the track's timescale
 	mediaTime int64   // of the edit that begins at the picture on show
-	gap       int64   // media ticks (not scaled) before the first picture, to be shown as an empty edit
+	gap       int64   // movie ticks before the first picture, to be shown as an empty edit
+	late      int64   // movie ticks by which the picture on show begins after the edit, less than a millisecond
 }
 
 const (
 	maxLeadMS     = 50      // a longer lead-in would be seen
+	leastScale    = 1000    // ticks per second that a media time needs to be exact to the millisecond
 	maxScaleTable = 1 << 20 // bytes of stts and ctts that a change of the timescale may rewrite
 	maxOffset     = 1<<31 - 1
 )
 
-// collapse makes the lead-in of the samples [first, end) of a track whose one media edit begins at mediaTime, with s
-// on show. It returns nil where the lead-in must stay as it is: where a tick is too long for so many pictures and the
-// timescale cannot be raised. The formula is the contract's; times are relative to first here.
-func (t *track) collapse(s shown, first, end, mediaTime int64) *leadIn {
+// collapse makes the lead-in of the samples [first, end) of a track with one media edit, e, and s on show at its begin.
+// It returns nil where the lead-in must stay as it is: where a tick is too long for so many pictures and the timescale
+// cannot be raised. The formula is the contract's; times are relative to the first sample here.
+func (t *track) collapse(c clock, e edit, s shown, first, end int64) *leadIn {
 	l := &leadIn{raise: -t.least, scale: 1}
 	// Decode times are counted from the first sample kept. Composition times and m lie raise later than they did
 	// against them, so that no decode time is after its composition time.
 	begin := t.decodeTime(first)
 	base := begin - l.raise
-	if s.sample < 0 {
+	gap := s.sample < 0
+	if gap {
 		s = t.firstShown(first, end)
-		l.gap = s.cts - mediaTime
 	}
-	m := maxInt64(mediaTime, s.cts)
 	until, _ := t.sampleAt(s.cts + l.raise)
 	n := minInt64(until+1, end) - first // no sample behind them is shown before s
 	times := t.times(first, n)
@@ -126,15 +127,25 @@ func (t *track) collapse(s shown, first, end, mediaTime int64) *leadIn {
 		}
 	}
 	count := int64(len(hidden))
-	if count*1000 > maxLeadMS*t.timescale {
-		l.scale = (count*1000 + maxLeadMS*t.timescale - 1) / (maxLeadMS * t.timescale)
+	if t.timescale < leastScale && t.scalable(ceilDiv(leastScale, t.timescale), l.raise) {
+		l.scale = ceilDiv(leastScale, t.timescale)
+	}
+	if count*1000 > maxLeadMS*t.timescale*l.scale {
+		l.scale = ceilDiv(count*1000, maxLeadMS*t.timescale)
 		if !t.scalable(l.scale, l.raise) {
 			return nil
 		}
 	}
 	sort.Float64s(hidden) // compiled; times of up to 2^53 are exact
 	f := l.scale
-	m = (m - base) * f
+	fine := clock{movie: c.movie, source: c.source, media: c.media * f}
+	m := e.begin(c, f)
+	if gap {
+		l.gap = fine.toMovieNearest(s.cts*f - m)
+	} else if s.cts*f > m {
+		l.late = fine.toMovie(s.cts*f - m)
+	}
+	m = maxInt64(m, s.cts*f) - base*f
 	changed := maxInt64(last, s.sample-first) + 1
 	next := (t.decodeTime(first+changed-1) + t.durations.value(first+changed-1) - begin) * f
 	following := next // decode time of the sample after the last hidden one
@@ -189,6 +200,9 @@ func (t *track) firstShown(first, end int64) shown {
 	}
 	return s
 }
+
+// ceilDiv returns a/b rounded up.
+func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }
 
 // scalable reports whether all times of the track can be multiplied by factor.
 func (t *track) scalable(factor, raise int64) bool {

@@ -14,7 +14,7 @@ func (m *movie) keyFrameAt(moment, ticks int64) int64 {
 	if len(left) == 0 || left[0].mediaTime == empty || left[0].rate != normalRate {
 		return moment
 	}
-	s := t.onShow(left[0].mediaTime + (t.timescale+999)/1000 - 1)
+	s := t.onShow(left[0].latest(c))
 	if s.sample < 0 {
 		return moment
 	}

@@ -155,33 +155,30 @@ func (t *track) keep(c clock, from, to int64) *kept {
 	if media == 0 || begins >= t.end {
 		return nil
 	}
-	// Arguments are truncated to the millisecond: a picture that begins within it is meant.
-	visual := t.handler == "vide"
+	front := firstMedia(k.edits)
+	collapses := t.handler == "vide" && media == 1
 	limit := begins
-	if visual && media == 1 {
-		limit += (t.timescale+999)/1000 - 1
+	if collapses {
+		limit = front.latest(c)
 	}
 	s := t.onShow(limit)
 	k.first = t.keyFor(s)
 	if t.handler == "soun" {
 		k.first = maxInt64(t.syncBefore(t.rollBack(s.first)), 0)
 	}
-	k.end = maxInt64(t.endBefore(ends), s.sample+1)
-	if k.end > t.samples {
-		k.end = t.samples
-	}
+	k.end = minInt64(maxInt64(t.endBefore(ends), s.sample+1), t.samples)
 	if k.end <= k.first {
 		return nil
 	}
-	if visual && media == 1 {
-		k.lead = t.collapse(s, k.first, k.end, begins)
+	if collapses {
+		k.lead = t.collapse(c, front, s, k.first, k.end)
 	}
 	if k.lead != nil {
 		k.showFrom()
 		return k
 	}
 	base := t.decodeTime(k.first)
-	if visual && s.sample >= 0 && s.cts < begins && !shows(k.edits, c, s.cts) {
+	if t.handler == "vide" && s.sample >= 0 && s.cts < begins && !shows(k.edits, c, s.cts) {
 		k.moved, k.moveTo = s.sample, begins
 	}
 	for i := range k.edits {
@@ -198,16 +195,28 @@ func (k *kept) showFrom() {
 	edits := make([]edit, 0, len(k.edits)+1)
 	for _, e := range k.edits {
 		if e.mediaTime != empty {
-			gap := minInt64(k.clock.toMovieNearest(k.lead.gap), e.duration)
+			gap := minInt64(k.lead.gap, e.duration)
 			if gap > 0 {
 				edits = append(edits, edit{duration: gap, mediaTime: empty, rate: normalRate})
-				e.duration -= gap
 			}
+			e.duration -= maxInt64(gap, minInt64(k.lead.late, e.duration-1))
 			e.mediaTime = k.lead.mediaTime
 		}
-		edits = append(edits, e)
+		if e.duration > 0 { // 0 would stand for all that follows
+			edits = append(edits, e)
+		}
 	}
 	k.edits = edits
+}
+
+// firstMedia is the first of the edits that shows media.
+func firstMedia(edits []edit) edit {
+	for _, e := range edits {
+		if e.mediaTime != empty {
+			return e
+		}
+	}
+	return edit{}
 }
 
 // presentation is the length of the track in movie ticks: that of its edits, without any that of its media.
