@@ -276,7 +276,8 @@ func (k *kept) extent() byteRange {
 		if sample < k.first {
 			low += k.sizeOf(sample, k.first)
 		}
-		r.from, r.to = minInt64(r.from, low), maxInt64(r.to, high)
+		r.from = minInt64(r.from, low)
+		r.to = maxInt64(r.to, high)
 		sample = next
 	}
 	return r
