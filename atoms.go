@@ -74,6 +74,9 @@ func findMovie(src source, maxMoov int64) (*movie, error) {
 		if err != nil {
 			return nil, err
 		}
+		if typ == "" && off == 0 {
+			return nil, fmt.Errorf("%w: it is too short for a box", errNotMP4)
+		}
 		if typ == "" {
 			break
 		}
