@@ -325,7 +325,9 @@ func (t *transfer) read(ranges bool) (*movie, error) {
 	if err != nil && !errors.Is(err, errNotMP4) && !errors.Is(err, errFragmented) {
 		return nil, err
 	}
-	if v := t.file.state(); v.known() && v.size >= 0 && ranges {
+	// Of a stream it would be of no use: what it saves comes along all the same.
+	_, streamed := t.file.(*stream)
+	if v := t.file.state(); v.known() && v.size >= 0 && !streamed {
 		t.entry = &entry{key: t.key, query: t.query, version: v, movie: m, err: err}
 		indexes.add(t.entry)
 	}
@@ -349,7 +351,7 @@ func (t *transfer) end(err error) outcome {
 	case t.started:
 		t.log(err)
 		return broken
-	case errors.Is(err, errPass), errors.Is(err, errNotMP4), errors.Is(err, errFragmented):
+	case errors.Is(err, errPass) || errors.Is(err, errNotMP4) || errors.Is(err, errFragmented):
 		return passed
 	case errors.Is(err, errNoMemory):
 		t.rw.Header().Set("Retry-After", "10")
@@ -388,11 +390,11 @@ func abort(req *http.Request) {
 // failure answers every request with a body that breaks off.
 type failure struct{}
 
-// RoundTrip fails with context.Canceled, which the proxy does not log.
-func (failure) RoundTrip(*http.Request) (*http.Response, error) {
+// RoundTrip fails with context.Canceled, which the proxy does not log. (Yaegi mixes up parameters without names.)
+func (f failure) RoundTrip(req *http.Request) (*http.Response, error) {
 	r, w := io.Pipe()
 	_ = w.CloseWithError(context.Canceled)
-	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: r, ContentLength: 1}, nil
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: r, ContentLength: 1, Request: req}, nil
 }
 
 // nowhere is a writer whose answer nobody gets.
@@ -400,4 +402,4 @@ type nowhere struct{ header http.Header }
 
 func (n *nowhere) Header() http.Header         { return n.header }
 func (n *nowhere) Write(p []byte) (int, error) { return len(p), nil }
-func (n *nowhere) WriteHeader(int)             {}
+func (n *nowhere) WriteHeader(status int)      {}

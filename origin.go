@@ -138,7 +138,7 @@ type buffer struct {
 	n    int
 }
 
-func (b *buffer) begin(http.Header) (io.Writer, error) { return b, nil }
+func (b *buffer) begin(header http.Header) (io.Writer, error) { return b, nil }
 
 func (b *buffer) Write(p []byte) (int, error) {
 	k := copy(b.data[b.n:], p)
