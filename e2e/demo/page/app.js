@@ -63,7 +63,7 @@ function pictureNumber(video) {
 }
 
 // verdict says how far the picture on show is from the one that the film shows at that time.
-function verdict(video, time, since = ", ") {
+function verdict(video, time) {
   const number = pictureNumber(video);
   if (number < 0) return ["No picture yet"];
   const pictures = number - Math.floor(time * rate + 1e-6);
@@ -72,7 +72,7 @@ function verdict(video, time, since = ", ") {
   const b = document.createElement("b");
   b.className = pictures && !inStep ? "bad" : "good";
   b.textContent = !pictures ? "Exact" : inStep ? "In step" : `${Math.abs(pictures / rate).toFixed(2)} s ${pictures < 0 ? "early" : "late"}`;
-  return [b, ` · frame ${number}${since}${clockText(number / rate)}`];
+  return [b, ` · frame ${number}, ${clockText(number / rate)}`];
 }
 
 // eachPicture calls back with the time of every picture that a video shows, and of one that it goes on showing when it should not.
@@ -177,7 +177,7 @@ function fillForm() {
 
 eachPicture(film, time => {
   paint();
-  $("verdict").replaceChildren(...verdict(film, cut.start + time, ", since "));
+  $("verdict").replaceChildren(...verdict(film, cut.start + time));
 });
 settle(film, () => cut.start);
 for (const event of ["play", "pause", "ended"]) film.addEventListener(event, paint);
