@@ -99,7 +99,8 @@ func (f *film) checkCut(t *testing.T, answer []byte, from, to int) {
 func (f *film) compare(answer []byte, from, to int) error {
 	var order string
 	var media []byte
-	for rest := answer; len(rest) > 0; {
+	rest := answer
+	for len(rest) > 0 {
 		if len(rest) < 8 || int(binary.BigEndian.Uint32(rest)) > len(rest) || binary.BigEndian.Uint32(rest) < 8 {
 			return fmt.Errorf("%d bytes behind %q are no box", len(rest), order)
 		}

@@ -206,7 +206,8 @@ func (t *transfer) run() (out outcome) {
 			out = t.end(fmt.Errorf("%w: panic: %v", errFormat, r))
 		}
 	}()
-	for try := 1; ; {
+	try := 1
+	for { // not for try := 1; ; {: Yaegi forgets what the body adds to try
 		err := t.attempt(try)
 		switch {
 		case t.started:

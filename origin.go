@@ -375,12 +375,14 @@ func contentRange(s string) (first, last, total int64, ok bool) {
 	from, to, _ := strings.Cut(span, "-")
 	first, err1 := strconv.ParseInt(from, 10, 64)
 	last, err2 := strconv.ParseInt(to, 10, 64)
-	total, err3 := strconv.ParseInt(length, 10, 64)
-	if length == "*" {
-		total, err3 = -1, nil
+	if err1 != nil || err2 != nil || first < 0 || last < first {
+		return 0, 0, 0, false
 	}
-	ok = err1 == nil && err2 == nil && err3 == nil && first >= 0 && last >= first && (total < 0 || last < total)
-	return first, last, total, ok
+	if length == "*" {
+		return first, last, -1, true
+	}
+	total, err3 := strconv.ParseInt(length, 10, 64)
+	return first, last, total, err3 == nil && last < total
 }
 
 // opening is the first read. It takes the head of the file, or, from an origin that ignores Range, all of it as a
