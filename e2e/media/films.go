@@ -94,8 +94,8 @@ var Films = []Film{
 		Args: picture("25", 10) + sound(48000, 10) + x264("keyint=50:bframes=3:b-pyramid=normal") + aac + "-movflags +faststart+negative_cts_offsets",
 	},
 	{
-		Name: "noedits.mp4", Shows: "no edit lists at all: the first picture is late by the reorder delay",
-		Args: picture("25", 10) + sound(48000, 10) + x264("keyint=50:bframes=3:b-pyramid=normal") + aac + "-use_editlist 0 " + first,
+		Name: "noedits.mp4", Shows: "no edit lists at all: the first picture is late by the reorder delay, the priming of AAC is heard", After: &withoutEdits,
+		Args: picture("25", 10) + sound(48000, 10) + x264("keyint=50:bframes=3:b-pyramid=normal") + aac,
 	},
 	{
 		Name: "onekey.mp4", Shows: "a single key frame: every lead-in begins at the first picture",

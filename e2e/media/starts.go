@@ -64,7 +64,8 @@ func Starts(f Film) ([]Interval, error) {
 		all = append(all, v)
 	}
 	return slices.DeleteFunc(all, func(v Interval) bool {
-		return v.Start < 0 || v.Start >= end || slices.ContainsFunc(tracks, func(t track) bool { return t.undecided(v) })
+		return v.Start < 0 || !slices.ContainsFunc(tracks, func(t track) bool { return t.shows(v) }) ||
+			slices.ContainsFunc(tracks, func(t track) bool { return t.undecided(v) })
 	}), nil
 }
 
@@ -74,6 +75,11 @@ type track struct {
 	begin, end int64
 	times      []int64 // of what is shown, ascending
 	keys       []int64 // of the key frames among them
+}
+
+// shows tells whether the track has anything in the interval.
+func (t track) shows(v Interval) bool {
+	return v.Start < t.end && (v.End <= v.Start || v.End > t.begin)
 }
 
 // undecided tells whether the interval touches the track by less than a decoder can tell: whether a track of sound is

@@ -29,13 +29,14 @@ func (s *surgery) perform(path string) error {
 var (
 	withCo64     = surgery{"co64", boxwise(map[string]edit{"stco": toCo64})}
 	withVersion1 = surgery{"version 1", boxwise(map[string]edit{"mvhd": timesTo64(1), "tkhd": timesTo64(2), "mdhd": timesTo64(1), "elst": elstTo64})}
+	withoutEdits = surgery{"no edits", boxwise(map[string]edit{"edts": drop})}
 	withStz2     = surgery{"stz2", boxwise(map[string]edit{"stsz": toStz2})}
 	withGaps     = surgery{"gaps", func(film []byte) ([]byte, error) { return boxwise(map[string]edit{"elst": gapFirst()})(film) }}
 	withMdat64   = surgery{"mdat64", mdat64}
 	withMdat0    = surgery{"mdat0", mdat0}
 )
 
-// edit returns the type and payload that replace a box.
+// edit returns the type and payload that replace a box; no type, and the box is left out.
 type edit func(typ string, payload []byte) (string, []byte)
 
 // containers are the boxes on the way to the sample tables.
@@ -63,10 +64,13 @@ func replace(boxes []byte, edits map[string]edit) []byte {
 		size := binary.BigEndian.Uint32(boxes)
 		typ, payload := string(boxes[4:8]), boxes[8:size]
 		boxes = boxes[size:]
-		if slices.Contains(containers, typ) {
-			payload = replace(payload, edits)
-		} else if edit, ok := edits[typ]; ok {
+		if edit, ok := edits[typ]; ok {
 			typ, payload = edit(typ, payload)
+		} else if slices.Contains(containers, typ) {
+			payload = replace(payload, edits)
+		}
+		if typ == "" {
+			continue
 		}
 		out = binary.BigEndian.AppendUint32(out, uint32(8+len(payload)))
 		out = append(out, typ...)
@@ -74,6 +78,8 @@ func replace(boxes []byte, edits map[string]edit) []byte {
 	}
 	return append(out, boxes...)
 }
+
+func drop(string, []byte) (string, []byte) { return "", nil }
 
 // toCo64 widens each chunk offset of stco.
 func toCo64(_ string, p []byte) (string, []byte) {
