@@ -122,6 +122,7 @@ function load(play) {
   if (play) film.play().catch(() => {}); // overtaken by the next cut
   watch(turn);
   compare.stale = true;
+  for (const { says } of compare.figures) says.textContent = "";
 }
 
 film.addEventListener("error", async () => {
@@ -347,11 +348,11 @@ const compare = {
   figures: [...document.querySelectorAll("figure")].map(figure => {
     const video = figure.querySelector("video");
     const says = figure.querySelector(".verdict");
-    eachPicture(video, time => says.replaceChildren(...verdict(video, compare.start + time)));
+    eachPicture(video, time => compare.stale || says.replaceChildren(...verdict(video, compare.start + time)));
     video.addEventListener("error", () => says.replaceChildren("It cannot be played."));
     video.addEventListener("ended", () => compare.play(false));
     if (!figure.dataset.prefix) settle(video, () => compare.start);
-    return { video, prefix: figure.dataset.prefix };
+    return { video, says, prefix: figure.dataset.prefix };
   }),
 
   refresh() {
