@@ -55,9 +55,6 @@ func anyCase(name string) string {
 // interval reads the interval that query asks for, by nginx's decision table:
 // an invalid argument is absent, an end that is not after start is ignored.
 func (a *arguments) interval(query string) (iv interval, asked bool) {
-	if !a.either.MatchString(query) {
-		return whole, false
-	}
 	start, started := milliseconds(value(a.start, query))
 	end, ended := milliseconds(value(a.end, query))
 	if ended && end > start { // start is 0 where it is absent

@@ -102,7 +102,8 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 	return p, nil
 }
 
-// ServeHTTP hands on what is not ours as it came, with the writer that it came with, and answers the rest.
+// ServeHTTP hands on what is not ours as it came, with the writer that it came with, and answers the rest. It is short
+// because an interpreted function costs by its size, whichever way is taken through it.
 //
 // There is no recover here: the panic that breaks off a response has to reach the server.
 func (p *plugin) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
@@ -110,15 +111,26 @@ func (p *plugin) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		p.next.ServeHTTP(rw, req)
 		return
 	}
-	iv, asked := p.args.interval(req.URL.RawQuery)
-	if !asked && !p.plain || !p.handles(req) {
+	p.route(rw, req)
+}
+
+// route sorts out whose a request is, by what costs least first.
+func (p *plugin) route(rw http.ResponseWriter, req *http.Request) {
+	handled := (req.Method == http.MethodGet || req.Method == http.MethodHead) &&
+		(p.everyPath || p.extensions[strings.ToLower(path.Ext(req.URL.Path))])
+	if !handled || !p.plain && !p.args.either.MatchString(req.URL.RawQuery) {
 		p.next.ServeHTTP(rw, req)
 		return
 	}
+	iv, asked := p.args.interval(req.URL.RawQuery)
 	if !asked && !p.faststart {
 		p.files.ServeHTTP(rw, req)
 		return
 	}
+	p.answer(rw, req, iv)
+}
+
+func (p *plugin) answer(rw http.ResponseWriter, req *http.Request, iv interval) {
 	t := p.newTransfer(rw, req, iv)
 	out := t.run()
 	t.close()
@@ -128,14 +140,6 @@ func (p *plugin) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	case broken:
 		abort(req)
 	}
-}
-
-// handles reports whether the request is for a file that may be ours.
-func (p *plugin) handles(req *http.Request) bool {
-	if req.Method != http.MethodGet && req.Method != http.MethodHead {
-		return false
-	}
-	return p.everyPath || p.extensions[strings.ToLower(path.Ext(req.URL.Path))]
 }
 
 // outcome is what is left to do when a transfer has ended.

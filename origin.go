@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -108,8 +109,8 @@ func (o *origin) send(out receiver, off, n int64) error {
 	if err := x.run(); err != nil {
 		return err
 	}
-	if x.received < n {
-		return fmt.Errorf("%w: %d bytes at %d instead of %d", errMisbehaving, x.received, off, n)
+	if x.length < n {
+		return fmt.Errorf("%w: %d bytes at %d instead of %d", errMisbehaving, x.length, off, n)
 	}
 	return nil
 }
@@ -166,7 +167,7 @@ func (o *origin) ask(off, n int64, to receiver) *exchange {
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(off, 10)+"-"+strconv.FormatInt(off+n-1, 10))
 	}
 	o.t.replayCookies(req)
-	return &exchange{origin: o, to: to, off: off, n: n, req: req, cancel: cancel, header: http.Header{}, left: -1}
+	return &exchange{origin: o, to: to, off: off, n: n, req: req, cancel: cancel, header: http.Header{}, length: -1}
 }
 
 // conditional are the request headers that would make the answer another than the plain range, and those of a protocol
@@ -200,22 +201,22 @@ func (t *transfer) replayCookies(req *http.Request) {
 
 // exchange is one request of ours: the http.ResponseWriter that the next handler answers to.
 //
-// The fast proxy calls it from a goroutine of its own, where a panic would end Traefik: hence the recovers. What it
+// The fast proxy calls it from a goroutine of its own, where a panic would end Traefik: hence the guards. What it
 // returns when it wants no more is context.Canceled, which Traefik counts as the client's doing.
 type exchange struct {
-	origin   *origin
-	to       receiver
-	opening  *opening // for a first read, which may turn into a stream
-	off, n   int64
-	req      *http.Request
-	cancel   context.CancelFunc
-	header   http.Header
-	status   int
-	body     io.Writer
-	left     int64 // of the body, as far as its headers say; else -1
-	received int64
-	relayed  bool
-	err      error
+	origin  *origin
+	to      receiver
+	opening *opening // for a first read, which may turn into a stream
+	off, n  int64
+	req     *http.Request
+	cancel  context.CancelFunc
+	header  http.Header
+	status  int
+	body    io.Writer // once begun
+	length  int64     // of the body as the headers say, or -1
+	left    int64     // of it; very much where it is not known
+	relayed bool
+	err     error
 }
 
 // run makes the request and checks that the answer is complete: neither of Traefik's proxies says when it is not.
@@ -225,7 +226,7 @@ func (x *exchange) run() error {
 	if x.err == nil && x.status == 0 {
 		x.WriteHeader(http.StatusOK)
 	}
-	if x.err == nil && x.left > 0 {
+	if x.err == nil && x.length >= 0 && x.left > 0 {
 		x.err = fmt.Errorf("%w: the body ends %d bytes early", errMisbehaving, x.left)
 	}
 	if x.err == nil && x.relayed {
@@ -235,24 +236,23 @@ func (x *exchange) run() error {
 }
 
 func (x *exchange) call() {
-	defer func() {
-		if r := recover(); r != nil {
-			x.err = fmt.Errorf("%w: panic: %v", errMisbehaving, r)
-		}
-	}()
+	defer x.guard()
 	x.origin.t.next.ServeHTTP(x, x.req)
 }
 
-// Header returns where the next handler puts its headers; after the status is written, nobody reads them (trailers).
+// guard is deferred by what runs the next handler or is run by it.
+func (x *exchange) guard() {
+	if r := recover(); r != nil {
+		x.err = fmt.Errorf("%w: panic: %v", errMisbehaving, r)
+	}
+}
+
+// Header is where the next handler puts its headers; what it puts there after the status (trailers), nobody reads.
 func (x *exchange) Header() http.Header { return x.header }
 
 // WriteHeader takes the first final status.
 func (x *exchange) WriteHeader(status int) {
-	defer func() {
-		if r := recover(); r != nil {
-			x.err = fmt.Errorf("%w: panic: %v", errMisbehaving, r)
-		}
-	}()
+	defer x.guard()
 	if status < http.StatusOK || x.status != 0 || x.err != nil {
 		return
 	}
@@ -260,39 +260,53 @@ func (x *exchange) WriteHeader(status int) {
 	x.status = status
 	x.header = http.Header{}
 	x.body, x.err = x.begin(header)
+	x.left = x.length
+	if x.length < 0 {
+		x.left = math.MaxInt64
+	}
 	if x.err != nil {
 		x.cancel()
 	}
 }
 
-// Write passes the body on, up to the length that was announced.
-func (x *exchange) Write(p []byte) (n int, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			x.err = fmt.Errorf("%w: panic: %v", errMisbehaving, r)
-			n, err = 0, context.Canceled
-		}
-	}()
+// Write passes the body on. It is what a cut's rate depends on: called for each 32 KiB, interpreted.
+func (x *exchange) Write(p []byte) (int, error) {
+	defer x.guard()
+	if x.body == nil || x.err != nil || int64(len(p)) > x.left {
+		return x.writeRest(p)
+	}
+	n, err := x.body.Write(p)
+	x.left -= int64(n)
+	if err != nil {
+		return n, x.lose(err)
+	}
+	return n, nil
+}
+
+// writeRest is the way of what is out of the ordinary: a body before its status, after its end or beyond its length.
+func (x *exchange) writeRest(p []byte) (int, error) {
 	if x.status == 0 {
 		x.WriteHeader(http.StatusOK)
 	}
-	if x.err != nil {
+	if x.err != nil || x.body == nil {
 		return 0, context.Canceled
 	}
-	if x.left >= 0 {
-		if int64(len(p)) > x.left {
-			p = p[:x.left] // what is too much is left out; the caller sees a short write
-		}
-		x.left -= int64(len(p))
+	if int64(len(p)) > x.left {
+		p = p[:x.left] // the next handler sees a short write
 	}
-	n, err = x.body.Write(p)
-	x.received += int64(n)
+	n, err := x.body.Write(p)
+	x.left -= int64(n)
 	if err != nil {
-		x.err = fmt.Errorf("%w: %v", errGone, err)
-		x.cancel()
-		return n, context.Canceled
+		return n, x.lose(err)
 	}
 	return n, nil
+}
+
+// lose ends the request because who it is for takes no more.
+func (x *exchange) lose(err error) error {
+	x.err = fmt.Errorf("%w: %v", errGone, err)
+	x.cancel()
+	return context.Canceled
 }
 
 // begin judges an answer by its status and headers, and returns where its body goes.
@@ -322,7 +336,7 @@ func (x *exchange) partial(header http.Header) (io.Writer, error) {
 	if err := x.accept(header, total); err != nil {
 		return nil, err
 	}
-	x.left = last - first + 1
+	x.length = last - first + 1
 	return x.to.begin(header)
 }
 
@@ -359,7 +373,7 @@ func (x *exchange) relay(header http.Header) (io.Writer, error) {
 	}
 	x.relayed, t.started = true, true
 	if n, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil {
-		x.left = n
+		x.length = n
 	}
 	addHeaders(t.rw.Header(), header)
 	t.rw.WriteHeader(x.status)
@@ -448,7 +462,7 @@ func (h *opening) whole(x *exchange, header http.Header) (io.Writer, error) {
 	if err := x.accept(header, total); err != nil {
 		return nil, err
 	}
-	x.left = total
+	x.length = total
 	r, w := io.Pipe()
 	h.stream = &stream{
 		t: x.origin.t, version: x.origin.version, header: header,
