@@ -7,6 +7,7 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -87,4 +88,42 @@ func Play(tb testing.TB, browser string, films ...string) []Showing {
 		tb.Fatalf("%s told of %d films of %d", browser, len(showings), len(films))
 	}
 	return showings
+}
+
+// Cut is what a browser is to show.
+type Cut struct {
+	URL   string
+	Film  Timeline
+	Start float64
+	Late  float64 // how late Firefox may be: the time that the lead-in takes there
+}
+
+// Prove plays the cuts and checks them; it returns an error or nil for each. A cut of which a busy machine presented too
+// few pictures is played once more, and once again; one that was shown wrong is not.
+func Prove(tb testing.TB, browser string, cuts []Cut) []error {
+	tb.Helper()
+	errs := make([]error, len(cuts))
+	var open []int
+	for i := range cuts {
+		open = append(open, i)
+	}
+	for range 3 {
+		var urls []string
+		for _, i := range open {
+			urls = append(urls, cuts[i].URL)
+		}
+		var again []int
+		for k, shown := range Play(tb, browser, urls...) {
+			i := open[k]
+			errs[i] = shown.Check(cuts[i].Film, cuts[i].Start, cuts[i].Late)
+			if errors.Is(errs[i], ErrTooFew) {
+				again = append(again, i)
+			}
+		}
+		if open = again; len(open) == 0 {
+			break
+		}
+		tb.Logf("%s presented too few pictures of %d cuts", browser, len(open))
+	}
+	return errs
 }

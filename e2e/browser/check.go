@@ -60,6 +60,13 @@ func (t Timeline) At(second float64) int {
 	return max(0, sort.Search(len(t), func(n int) bool { return t[n] >= second+jitter })-1)
 }
 
+var (
+	// ErrWrong is Check's error where a picture is not the one, or not at the time, that it should be.
+	ErrWrong = errors.New("wrong picture")
+	// ErrTooFew is Check's error where all pictures are right, but few were presented: the machine was too busy.
+	ErrTooFew = errors.New("too few pictures")
+)
+
 // Check tells what is wrong with how a film was shown that is the given one from start on: nil where the right picture
 // was on show at once and the next eight were in step. Firefox may be late by the time that the lead-in takes there.
 func (s Showing) Check(film Timeline, start, late float64) error {
@@ -83,7 +90,7 @@ func (s Showing) check(film Timeline, start, late float64) error {
 		inStep = len(shown)
 	} else {
 		if first := film.At(start); s.Paused.Picture != first {
-			return fmt.Errorf("picture %d before it plays, not %d", s.Paused.Picture, first)
+			return fmt.Errorf("%w: %d before it plays, not %d", ErrWrong, s.Paused.Picture, first)
 		}
 		shown := append([]Shot{s.Paused}, s.Shots...)
 		if err := exactly(shown, film, start); err != nil {
@@ -94,7 +101,7 @@ func (s Showing) check(film Timeline, start, late float64) error {
 	// Of a film that ends before a busy machine has presented so many, half is enough.
 	left := film.At(start+s.Duration) - film.At(start) + 1
 	if want := min(shots, (left+1)/2); inStep < want {
-		return fmt.Errorf("%d pictures, not %d", inStep, want)
+		return fmt.Errorf("%w: %d, not %d", ErrTooFew, inStep, want)
 	}
 	return nil
 }
@@ -103,13 +110,13 @@ func (s Showing) check(film Timeline, start, late float64) error {
 func exactly(shown []Shot, film Timeline, start float64) error {
 	for i, shot := range shown {
 		if shot.Picture < 0 || shot.Picture >= len(film) {
-			return fmt.Errorf("no readable picture at %.4f s", shot.Timestamp)
+			return fmt.Errorf("%w: none of the film's (%d) at %.4f s", ErrWrong, shot.Picture, shot.Timestamp)
 		}
 		if want := max(0, film[shot.Picture]-start); math.Abs(shot.Timestamp-want) > jitter {
-			return fmt.Errorf("picture %d at %.4f s, not at %.4f s", shot.Picture, shot.Timestamp, want)
+			return fmt.Errorf("%w: %d at %.4f s, not at %.4f s", ErrWrong, shot.Picture, shot.Timestamp, want)
 		}
 		if i > 0 && shot.Picture < shown[i-1].Picture {
-			return fmt.Errorf("picture %d after picture %d", shot.Picture, shown[i-1].Picture)
+			return fmt.Errorf("%w: %d after %d", ErrWrong, shot.Picture, shown[i-1].Picture)
 		}
 	}
 	return nil
@@ -131,11 +138,11 @@ func roughly(shown []Shot, film Timeline, start, late float64) error {
 		from := film.At(start + min(shot.MediaTime, shot.Clock+clockStep) - late)
 		to := film.At(start + max(shot.MediaTime, shot.Clock))
 		if shot.Picture < max(0, from-1) || shot.Picture > to+1 {
-			return fmt.Errorf("picture %d while the clocks are at %.4f and %.4f s, from picture %d to %d",
-				shot.Picture, shot.MediaTime, shot.Clock, from, to)
+			return fmt.Errorf("%w: %d while the clocks are at %.4f and %.4f s, from %d to %d",
+				ErrWrong, shot.Picture, shot.MediaTime, shot.Clock, from, to)
 		}
 		if i > 0 && shot.Picture < shown[i-1].Picture {
-			return fmt.Errorf("picture %d after picture %d", shot.Picture, shown[i-1].Picture)
+			return fmt.Errorf("%w: %d after %d", ErrWrong, shot.Picture, shown[i-1].Picture)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"errors"
 	"slices"
 	"testing"
 )
@@ -39,52 +40,51 @@ func TestCheck(t *testing.T) {
 		name  string
 		shown Showing
 		spoil func(*Showing)
-		good  bool
+		want  error
 	}{
-		{"chromium", chromium(), func(*Showing) {}, true},
-		{"chromium_picture_dropped", chromium(), func(s *Showing) { s.Shots = slices.Delete(s.Shots, 4, 5) }, true},
-		{"chromium_no_video", chromium(), func(s *Showing) { *s = Showing{Browser: s.Browser, Error: "error 4"} }, false},
-		{"chromium_key_frame_first", chromium(), func(s *Showing) { s.Paused.Picture = 50 }, false},
-		{"chromium_first_is_one_early", chromium(), func(s *Showing) { s.Paused.Picture-- }, false},
-		{"chromium_first_is_one_late", chromium(), func(s *Showing) { s.Paused.Picture++ }, false},
-		{"chromium_first_is_not_at_0", chromium(), func(s *Showing) { s.Paused.Timestamp = 0.04 }, false},
-		{"chromium_one_of_them_early", chromium(), func(s *Showing) { s.Shots[5].Picture-- }, false},
+		{"chromium", chromium(), func(*Showing) {}, nil},
+		{"chromium_picture_dropped", chromium(), func(s *Showing) { s.Shots = slices.Delete(s.Shots, 4, 5) }, nil},
+		{"chromium_key_frame_first", chromium(), func(s *Showing) { s.Paused.Picture = 50 }, ErrWrong},
+		{"chromium_first_is_one_early", chromium(), func(s *Showing) { s.Paused.Picture-- }, ErrWrong},
+		{"chromium_first_is_one_late", chromium(), func(s *Showing) { s.Paused.Picture++ }, ErrWrong},
+		{"chromium_first_is_not_at_0", chromium(), func(s *Showing) { s.Paused.Timestamp = 0.04 }, ErrWrong},
+		{"chromium_one_of_them_early", chromium(), func(s *Showing) { s.Shots[5].Picture-- }, ErrWrong},
 		{"chromium_2_ms_late", chromium(), func(s *Showing) {
 			for i := range s.Shots {
 				s.Shots[i].Timestamp += 0.002
 			}
-		}, false},
-		{"chromium_unreadable", chromium(), func(s *Showing) { s.Shots[3].Picture = -1 }, false},
-		{"chromium_number_past_the_film", chromium(), func(s *Showing) { s.Shots[3].Picture = 4711 }, false},
-		{"chromium_too_few", chromium(), func(s *Showing) { s.Shots = s.Shots[:7] }, false},
-		{"chromium_short_cut", chromium(), func(s *Showing) { s.Shots, s.Duration = s.Shots[:7], 0.3 }, true},
-		{"firefox", firefox(), func(*Showing) {}, true},
-		{"firefox_one_early", firefox(), func(s *Showing) { s.Shots[5].Picture-- }, true},
+		}, ErrWrong},
+		{"chromium_unreadable", chromium(), func(s *Showing) { s.Shots[3].Picture = -1 }, ErrWrong},
+		{"chromium_number_past_the_film", chromium(), func(s *Showing) { s.Shots[3].Picture = 4711 }, ErrWrong},
+		{"chromium_too_few", chromium(), func(s *Showing) { s.Shots = s.Shots[:7] }, ErrTooFew},
+		{"chromium_short_cut", chromium(), func(s *Showing) { s.Shots, s.Duration = s.Shots[:7], 0.3 }, nil},
+		{"firefox", firefox(), func(*Showing) {}, nil},
+		{"firefox_one_early", firefox(), func(s *Showing) { s.Shots[5].Picture-- }, nil},
 		{"firefox_all_two_early", firefox(), func(s *Showing) {
 			for i := range s.Shots {
 				s.Shots[i].Picture -= 2
 			}
-		}, false},
+		}, ErrWrong},
 		{"firefox_all_two_late", firefox(), func(s *Showing) {
 			for i := range s.Shots {
 				s.Shots[i].Picture += 2
 			}
-		}, false},
+		}, ErrWrong},
 		{"firefox_plays_the_lead_in", firefox(), func(s *Showing) {
 			for i := range s.Shots {
 				s.Shots[i].Picture = 50 + i
 			}
-		}, false},
-		{"firefox_lead_in_after_100_ms", firefox(), func(s *Showing) { s.Shots[0].MediaTime, s.Shots[0].Clock = 0.101, 0.101 }, false},
-		{"firefox_back_again", firefox(), func(s *Showing) { s.Shots[6].Picture = s.Shots[5].Picture - 1 }, false},
-		{"firefox_unreadable", firefox(), func(s *Showing) { s.Shots[0].Picture = -1 }, false},
-		{"firefox_too_few", firefox(), func(s *Showing) { s.Shots = s.Shots[:9] }, false},
+		}, ErrWrong},
+		{"firefox_lead_in_after_100_ms", firefox(), func(s *Showing) { s.Shots[0].MediaTime, s.Shots[0].Clock = 0.101, 0.101 }, ErrWrong},
+		{"firefox_back_again", firefox(), func(s *Showing) { s.Shots[6].Picture = s.Shots[5].Picture - 1 }, ErrWrong},
+		{"firefox_unreadable", firefox(), func(s *Showing) { s.Shots[0].Picture = -1 }, ErrWrong},
+		{"firefox_too_few", firefox(), func(s *Showing) { s.Shots = s.Shots[:9] }, ErrTooFew},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			test.spoil(&test.shown)
-			if err := test.shown.Check(film, 3.41, 0); (err == nil) != test.good {
-				t.Errorf("Check says %v", err)
+			if err := test.shown.Check(film, 3.41, 0); !errors.Is(err, test.want) {
+				t.Errorf("Check says %v, want %v", err, test.want)
 			}
 		})
 	}
@@ -98,5 +98,11 @@ func TestTimelineAt(t *testing.T) {
 	}
 	if got := (Timeline{0.5, 0.54}).At(0.2); got != 0 {
 		t.Errorf("before the first picture: %d", got)
+	}
+}
+
+func TestCheckOfFailure(t *testing.T) {
+	if err := (Showing{Browser: "Chromium 1", Error: "error 4"}).Check(film, 3.41, 0); err == nil {
+		t.Error("what did not play passes")
 	}
 }
