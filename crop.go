@@ -27,8 +27,12 @@ func (w *moovWriter) table(k *kept, b *box) {
 	case "stco", "co64":
 		w.chunkOffsets(k, b)
 		return
-	case "cslg":
-		return // bounds of the composition times (8.6.1.4), which have moved
+	case "saio":
+		w.auxiliaryOffsets(k, b)
+		return
+	case "senc":
+		w.encryption(k, b)
+		return
 	}
 	if w.ticks == 0 {
 		w.raw(b.data)
@@ -46,11 +50,23 @@ func (w *moovWriter) table(k *kept, b *box) {
 	case "stsz", "stz2":
 		w.sampleSizes(k, b)
 	case "sdtp":
-		w.perSample(k, b, fullBoxLen, 1)
+		w.perSample(k, b, 8)
 	case "stdp":
-		w.perSample(k, b, fullBoxLen, 2)
+		w.perSample(k, b, 16)
+	case "padb":
+		w.paddingBits(k, b)
+	case "stsh":
+		w.shadowSync(k, b)
 	case "sbgp":
 		w.sampleGroups(k, b)
+	case "csgp":
+		w.compactGroups(k, b)
+	case "subs":
+		w.subSamples(k, b)
+	case "saiz":
+		w.auxiliarySizes(k, b)
+	case "cslg":
+		// Bounds of the composition times (8.6.1.4), which have moved.
 	default:
 		w.raw(b.data)
 	}
@@ -287,43 +303,6 @@ func bitEntries(entries []byte, width, first, end int64) []byte {
 	moved.Lsh(moved, 4)
 	n := int((end - first + 1) / 2)
 	return moved.FillBytes(make([]byte, len(part)+1))[1 : 1+n]
-}
-
-// perSample writes a table that has width bytes for every sample, behind lead bytes, and no count. One that is too
-// short for the samples kept is left out.
-func (w *moovWriter) perSample(k *kept, b *box, lead, width int64) {
-	p := b.payload()
-	if int64(len(p)) < lead+k.end*width {
-		return
-	}
-	at, size := w.open(b.typ)
-	w.raw(p[:lead])
-	w.raw(p[lead+k.first*width : lead+k.end*width])
-	w.close(at, size)
-}
-
-// sampleGroups writes a sbgp (8.9.2): runs of samples and the group of each.
-func (w *moovWriter) sampleGroups(k *kept, b *box) {
-	lead := countedLen + 4 // grouping_type
-	if len(b.payload()) > 0 && b.payload()[0] == 1 {
-		lead += 4 // grouping_type_parameter
-	}
-	entries, err := b.entries(lead, pairLen)
-	var r *runs
-	if err == nil {
-		r, err = newRuns(entries, false)
-	}
-	if err != nil {
-		w.err = err
-		return
-	}
-	at, size := w.open(b.typ)
-	w.raw(b.payload()[:lead-4])
-	countAt := mark{len(w.pieces), len(w.small)}
-	w.u32(0)
-	n := w.runs(r, k.first, minInt64(k.end, r.total()), nil)
-	w.patch(countAt, n)
-	w.close(at, size)
 }
 
 // chunkOffsets lays out the stco or co64; the entries are placed when the size of the moov is known.

@@ -12,10 +12,12 @@ type moovWriter struct {
 	overflow bool  // one of them would have had to
 	err      error
 
-	pieces  []piece
-	small   []byte // bytes collected for the next piece
-	size    int64
-	offsets []chunkOffsets
+	pieces      []piece
+	small       []byte // bytes collected for the next piece
+	size        int64
+	offsets     []chunkOffsets
+	information []infoOffsets
+	ranges      []byteRange // of the source, which mdat holds one after another
 }
 
 // chunkOffsets is a stco or co64 in the answer. Its entries are known once the size of the moov is.
@@ -31,8 +33,8 @@ type mark struct{ piece, at int }
 // Views of the source's tables shorter than this are copied, so that a moov is written in a few large writes.
 const leastView = 4 << 10
 
-// build lays everything out. media is the length of what mdat holds, the ranges of the source one after another.
-func (w *moovWriter) build(media int64, ranges []byteRange) {
+// build lays everything out. media is the length of what mdat holds.
+func (w *moovWriter) build(media int64) {
 	w.raw(w.movie.ftyp)
 	w.rewrite(w.movie.moov)
 	header := make([]byte, headerLen, largeHeaderLen)
@@ -45,21 +47,37 @@ func (w *moovWriter) build(media int64, ranges []byteRange) {
 	}
 	w.raw(header)
 	w.flush()
-	at := w.size
-	for _, r := range ranges {
-		for i := range w.offsets {
-			k := w.offsets[i].kept
-			if r.from <= k.bytes.from && k.bytes.from <= r.to {
-				w.place(&w.offsets[i], at-r.from)
-			}
-		}
-		at += r.to - r.from
+	for i := range w.offsets {
+		w.place(&w.offsets[i])
+	}
+	for _, o := range w.information {
+		w.placeInformation(o)
 	}
 }
 
-// place fills in the entries of a chunk offset table whose media move by shift bytes.
-func (w *moovWriter) place(o *chunkOffsets, shift int64) {
+// shift is how far the bytes of the source at an offset move in the answer.
+func (w *moovWriter) shift(offset int64) int64 {
+	at := w.size
+	for _, r := range w.ranges {
+		if r.from <= offset && offset <= r.to {
+			return at - r.from
+		}
+		at += r.to - r.from
+	}
+	return 0 // not reached: the ranges hold all that is kept
+}
+
+// fail remembers the first error.
+func (w *moovWriter) fail(err error) {
+	if w.err == nil {
+		w.err = err
+	}
+}
+
+// place fills in the entries of a chunk offset table.
+func (w *moovWriter) place(o *chunkOffsets) {
 	k := o.kept
+	shift := w.shift(k.bytes.from)
 	wide := w.wide || k.chunkLen == 8
 	if !wide && k.bytes.to+shift > max32 {
 		w.overflow = true

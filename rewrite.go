@@ -70,7 +70,8 @@ type kept struct {
 	skipped               int64 // samples of the first chunk that are not kept
 	lastKept              int64 // samples of the last chunk up to and with the last one kept
 	bytes                 byteRange
-	shift                 int64 // from the source's offsets to the answer's
+	info                  byteRange // of the auxiliary information outside of the moov
+	encryption            int64     // where the answer has it, inside
 }
 
 // cut plans the answer for the interval iv (milliseconds on the presentation timeline).
@@ -256,7 +257,7 @@ func (k *kept) locate(fileSize int64) error {
 		return fmt.Errorf("%w: trak %d: mdia/minf/stbl: chunks %d to %d lie at bytes %d to %d of a file of %d", errFormat, k.id,
 			k.firstChunk+1, k.lastChunk+1, k.bytes.from, k.bytes.to, fileSize)
 	}
-	return nil
+	return k.locateAuxiliary(fileSize)
 }
 
 // extent is the smallest range that holds all kept samples of a track whose chunks lie in any order, entry by entry.
@@ -297,11 +298,11 @@ func (m *movie) plan(tracks []*kept, ticks int64) (*cut, error) {
 	for _, r := range ranges {
 		media += r.to - r.from
 	}
-	w := &moovWriter{movie: m, kept: tracks, ticks: ticks}
-	w.build(media, ranges)
-	if w.overflow && !w.wide {
-		w = &moovWriter{movie: m, kept: tracks, ticks: ticks, wide: true}
-		w.build(media, ranges)
+	w := &moovWriter{movie: m, kept: tracks, ticks: ticks, ranges: ranges}
+	w.build(media)
+	if w.overflow {
+		w = &moovWriter{movie: m, kept: tracks, ticks: ticks, ranges: ranges, wide: true}
+		w.build(media)
 	}
 	if w.err != nil {
 		return nil, w.err
@@ -321,17 +322,21 @@ func (m *movie) plan(tracks []*kept, ticks int64) (*cut, error) {
 // joinRanges returns the ranges of the source that the tracks need, in the order of the file, joined where what lies
 // between them is not worth leaving out.
 func joinRanges(tracks []*kept) []byteRange {
-	byStart := make([]*kept, len(tracks))
-	copy(byStart, tracks)
-	sort.Slice(byStart, func(i, j int) bool { return byStart[i].bytes.from < byStart[j].bytes.from })
-	var ranges []byteRange
-	for _, k := range byStart {
-		last := len(ranges) - 1
-		if last >= 0 && k.bytes.from <= ranges[last].to+maxUnused {
-			ranges[last].to = maxInt64(ranges[last].to, k.bytes.to)
+	var needed, joined []byteRange
+	for _, k := range tracks {
+		needed = append(needed, k.bytes)
+		if k.info.from < k.info.to {
+			needed = append(needed, k.info)
+		}
+	}
+	sort.Slice(needed, func(i, j int) bool { return needed[i].from < needed[j].from })
+	for _, r := range needed {
+		last := len(joined) - 1
+		if last >= 0 && r.from <= joined[last].to+maxUnused {
+			joined[last].to = maxInt64(joined[last].to, r.to)
 			continue
 		}
-		ranges = append(ranges, k.bytes)
+		joined = append(joined, r)
 	}
-	return ranges
+	return joined
 }

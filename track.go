@@ -33,6 +33,7 @@ type track struct {
 	chunkLen  int64  // bytes in such an entry
 	ordered   bool   // the chunks lie in the file in their order
 	preroll   preroll
+	auxiliary *auxiliary // nil: none
 }
 
 // Types of which a container may hold only one. A second one is an attempt on the parser, or a broken file.
@@ -40,7 +41,7 @@ const (
 	onceInTrak = "tkhdmdiaedts"
 	onceInMdia = "mdhdhdlrminf"
 	onceInMinf = "stbl"
-	onceInStbl = "stsdsttscttsstssstpsstscstszstz2stcoco64sdtpstdppadbstshcslg"
+	onceInStbl = "stsdsttscttsstssstpsstscstszstz2stcoco64sdtpstdppadbstshcslgsenc"
 )
 
 // memory is the number of bytes that the indexes of the tables hold.
@@ -170,6 +171,10 @@ func (t *track) readTables(stbl *box) error {
 		return err
 	}
 	err = t.readSync(stbl)
+	if err != nil {
+		return err
+	}
+	t.auxiliary, err = readAuxiliary(stbl)
 	if err != nil {
 		return err
 	}

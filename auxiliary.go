@@ -1,0 +1,214 @@
+package mp4
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// auxiliary is what a track keeps beside its samples for each of them: the initialization vectors of encrypted media.
+// saiz (8.7.8) has its sizes; saio (8.7.9) has its places, which are often those of a senc (ISO/IEC 23001-7, 7.2.1) in
+// the moov itself.
+type auxiliary struct {
+	sizes   []byte // of the samples' information, a byte each; nil where uniform
+	uniform int64
+	samples int64 // that have any
+	offsets []byte
+	width   int64 // bytes in an offset
+	senc    *box  // where saio points to it, or lacks
+	lead    int64 // bytes of senc's payload before the information
+}
+
+// bytes is the length of the information of samples [first, end).
+func (a *auxiliary) bytes(first, end int64) int64 {
+	end = minInt64(end, a.samples)
+	if first >= end {
+		return 0
+	}
+	if a.sizes == nil {
+		return (end - first) * a.uniform
+	}
+	sum := int64(0)
+	for _, n := range a.sizes[first:end] {
+		sum += int64(n)
+	}
+	return sum
+}
+
+// infoLead is the length of version, flags and, where flags say so, aux_info_type and its parameter.
+func infoLead(b *box) int {
+	p := b.payload()
+	if len(p) >= fullBoxLen && p[3]&1 != 0 {
+		return fullBoxLen + 8
+	}
+	return fullBoxLen
+}
+
+// readAuxiliary reads the auxiliary information of a track; nil where it has none. Of several kinds only one is
+// understood.
+func readAuxiliary(stbl *box) (*auxiliary, error) {
+	saiz, saio, senc := stbl.child("saiz"), stbl.child("saio"), stbl.child("senc")
+	if saiz == nil || saio == nil && senc == nil {
+		if senc != nil || saio != nil {
+			return nil, stbl.fail("auxiliary information without its sizes (saiz)")
+		}
+		return nil, nil
+	}
+	a := &auxiliary{width: 4}
+	p, lead := saiz.payload(), infoLead(saiz)
+	if len(p) < lead+5 {
+		return nil, saiz.fail("too short")
+	}
+	a.uniform = int64(p[lead])
+	a.samples = int64(binary.BigEndian.Uint32(p[lead+1:]))
+	if a.uniform == 0 {
+		if a.samples > int64(len(p)-lead-5) {
+			return nil, saiz.fail(fmt.Sprintf("%d sizes do not fit into it", a.samples))
+		}
+		a.sizes = p[lead+5 : lead+5+int(a.samples)]
+	}
+	var err error
+	if saio != nil {
+		if len(saio.payload()) > 0 && saio.payload()[0] != 0 {
+			a.width = 8
+		}
+		a.offsets, err = saio.entries(infoLead(saio)+4, int(a.width))
+		if err != nil {
+			return nil, err
+		}
+	}
+	if senc != nil {
+		a.senc, a.lead = senc, countedLen
+		if int64(len(senc.payload())) < a.lead+a.bytes(0, a.samples) {
+			return nil, senc.fail("shorter than saiz says")
+		}
+	}
+	return a, nil
+}
+
+// offset is where a piece of the information lies in the source.
+func (a *auxiliary) offset(i int64) int64 {
+	if a.width == 4 {
+		return int64(binary.BigEndian.Uint32(a.offsets[4*i:]))
+	}
+	return int64(binary.BigEndian.Uint64(a.offsets[8*i:]))
+}
+
+// locateAuxiliary finds the bytes of the information kept that do not lie in the moov. It is in one piece, or in one
+// for every chunk; then it must lie among the samples, as it does in every file seen.
+func (k *kept) locateAuxiliary(fileSize int64) error {
+	a := k.auxiliary
+	if a == nil || a.senc != nil {
+		return nil
+	}
+	pieces := int64(len(a.offsets)) / a.width
+	switch {
+	case pieces == 1:
+		from := a.offset(0) + a.bytes(0, k.first)
+		k.info = byteRange{from, from + a.bytes(k.first, k.end)}
+	case pieces == int64(len(k.chunks))/k.chunkLen:
+		k.info = byteRange{from: maxSum}
+		sample := k.first - k.skipped
+		run := k.firstRun
+		for chunk := k.firstChunk; chunk <= k.lastChunk; chunk++ {
+			if chunk >= run.end {
+				run = k.chunkRuns.run(run.number + 1)
+			}
+			next := minInt64(sample+run.perChunk, k.end)
+			from := a.offset(chunk) + a.bytes(sample, maxInt64(sample, minInt64(k.first, next)))
+			k.info.from = minInt64(k.info.from, from)
+			k.info.to = maxInt64(k.info.to, from+a.bytes(maxInt64(sample, k.first), next))
+			sample = next
+		}
+	default:
+		return fmt.Errorf("%w: trak %d: saio has %d entries for %d chunks", errFormat, k.id, pieces, int64(len(k.chunks))/k.chunkLen)
+	}
+	if k.info.from < 0 || k.info.to < k.info.from || fileSize >= 0 && k.info.to > fileSize {
+		return fmt.Errorf("%w: trak %d: auxiliary information at bytes %d to %d of a file of %d", errFormat, k.id, k.info.from,
+			k.info.to, fileSize)
+	}
+	return nil
+}
+
+// auxiliarySizes writes the saiz of the samples kept.
+func (w *moovWriter) auxiliarySizes(k *kept, b *box) {
+	a := k.auxiliary
+	if a == nil {
+		return
+	}
+	end := maxInt64(k.first, minInt64(k.end, a.samples))
+	at, size := w.open(b.typ)
+	w.raw(b.payload()[:infoLead(b)+1])
+	w.u32(end - k.first)
+	if a.sizes != nil {
+		w.raw(a.sizes[minInt64(k.first, a.samples):minInt64(end, a.samples)])
+	}
+	w.close(at, size)
+}
+
+// infoOffsets is a saio in the answer. Its entries, of 64 bits, are known once all sizes are.
+type infoOffsets struct {
+	kept    *kept
+	entries []byte
+}
+
+// encryption writes the senc of the samples kept, and remembers where the information in it begins.
+func (w *moovWriter) encryption(k *kept, b *box) {
+	a := k.auxiliary
+	if a == nil {
+		return
+	}
+	from := a.lead + a.bytes(0, k.first)
+	at, size := w.open(b.typ)
+	w.raw(b.payload()[:fullBoxLen])
+	w.u32(maxInt64(0, minInt64(k.end, a.samples)-k.first))
+	k.encryption = w.size
+	w.raw(b.payload()[from : from+a.bytes(k.first, k.end)])
+	w.close(at, size)
+}
+
+// auxiliaryOffsets writes the saio of the samples kept, in version 1.
+func (w *moovWriter) auxiliaryOffsets(k *kept, b *box) {
+	a := k.auxiliary
+	if a == nil {
+		return
+	}
+	n := int64(1)
+	if a.perChunk() {
+		n = k.lastChunk - k.firstChunk + 1
+	}
+	at, size := w.open(b.typ)
+	w.raw([]byte{1})
+	w.raw(b.payload()[1:infoLead(b)])
+	w.u32(n)
+	o := infoOffsets{kept: k, entries: make([]byte, 8*n)}
+	w.flush()
+	w.pieces = append(w.pieces, piece{data: o.entries})
+	w.size += 8 * n
+	w.information = append(w.information, o)
+	w.close(at, size)
+}
+
+// perChunk reports whether every chunk has a piece of the information of its own.
+func (a *auxiliary) perChunk() bool { return a.senc == nil && int64(len(a.offsets)) > a.width }
+
+// placeInformation fills in the entries of a saio.
+func (w *moovWriter) placeInformation(o infoOffsets) {
+	k, a := o.kept, o.kept.auxiliary
+	if a.senc != nil {
+		binary.BigEndian.PutUint64(o.entries, uint64(k.encryption))
+		return
+	}
+	shift := w.shift(k.info.from)
+	first := a.bytes(k.first-k.skipped, k.first)
+	if !a.perChunk() {
+		first = a.bytes(0, k.first)
+	}
+	for i := int64(0); i < int64(len(o.entries)); i += 8 {
+		chunk := int64(0)
+		if a.perChunk() {
+			chunk = k.firstChunk + i/8
+		}
+		binary.BigEndian.PutUint64(o.entries[i:], uint64(a.offset(chunk)+first+shift))
+		first = 0
+	}
+}
