@@ -46,8 +46,7 @@ type movie struct {
 	moov      *box
 	bytes     int64 // of the moov and the file type box
 	fileSize  int64
-	media     []byteRange // payloads of the mdat boxes
-	timescale int64       // ticks per second of the movie timeline
+	timescale int64 // ticks per second of the movie timeline
 	tracks    []*track
 }
 
@@ -67,15 +66,12 @@ func (m *movie) memory() int64 {
 // read into memory for it.
 func findMovie(src source, maxMoov int64) (*movie, error) {
 	m := &movie{}
-	var moov []byte
-	off, sawMedia := int64(0), false
-	for i := 0; i < maxTopBoxes && (moov == nil || src.size() < 0 || off < src.size()); i++ {
+	off := int64(0)
+	m.moovFirst = true
+	for i := 0; i < maxTopBoxes; i++ {
 		typ, header, size, err := readHeader(src, off)
 		if err != nil {
 			return nil, err
-		}
-		if typ == "" && off == 0 {
-			return nil, fmt.Errorf("%w: it is too short for a box", errNotMP4)
 		}
 		if typ == "" {
 			break
@@ -83,56 +79,53 @@ func findMovie(src source, maxMoov int64) (*movie, error) {
 		if off == 0 && !plausible(typ) {
 			return nil, fmt.Errorf("%w: it begins with a box %q", errNotMP4, typ)
 		}
-		end := off + size
 		if size == sizeToEnd {
-			end = src.size()
+			size = maxInt64(src.size()-off, 0)
 		}
 		switch typ {
 		case "ftyp":
-			if size > 1<<12 {
+			if size > maxFileType {
 				return nil, fmt.Errorf("%w: ftyp at %d is %d bytes long", errFormat, off, size)
 			}
 			if len(m.ftyp) > 0 {
 				return nil, fmt.Errorf("%w: second ftyp at %d", errFormat, off)
 			}
 			m.ftyp, err = readBox(src, typ, off, size)
+			if err != nil {
+				return nil, err
+			}
 		case "moov":
-			if moov != nil {
-				return nil, fmt.Errorf("%w: second moov at %d", errFormat, off)
-			}
-			if end < 0 || end-off > maxMoov {
-				return nil, fmt.Errorf("%w: %d", errTooLarge, end-off)
-			}
-			moov, err = readBox(src, typ, off, end-off)
-			m.moov = &box{typ: typ, at: off, header: header, data: moov}
-			m.moovFirst = !sawMedia
+			// Nothing behind it is looked at: the tables say where the media lie.
+			return m, m.read(src, off, header, size, maxMoov)
 		case "mdat":
-			sawMedia = true
-			m.media = append(m.media, byteRange{off + header, end})
+			m.moovFirst = false
 		case "moof":
 			return nil, fmt.Errorf("%w: moof at %d", errFragmented, off)
 		}
-		if err != nil {
-			return nil, err
+		if size < header {
+			break // to the end of a file of unknown length
 		}
-		if moov != nil && sawMedia {
-			break // as nginx: nothing behind both is looked for
-		}
-		if size == sizeToEnd {
-			break
-		}
-		off = end
+		off += size
 	}
-	if moov == nil {
-		return nil, fmt.Errorf("%w: no moov found", errFormat)
+	return nil, fmt.Errorf("%w: no moov found", errFormat)
+}
+
+// read reads and indexes the moov of size bytes at off.
+func (m *movie) read(src source, off, header, size, maxMoov int64) error {
+	if size > maxMoov {
+		return fmt.Errorf("%w: %d", errTooLarge, size)
 	}
-	m.fileSize = src.size()
-	m.bytes = int64(len(m.ftyp) + len(moov))
-	err := m.index()
+	data, err := readBox(src, "moov", off, size)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return m, nil
+	if size < header {
+		return fmt.Errorf("%w: moov at %d reaches to the end of a file of unknown length", errFormat, off)
+	}
+	m.moov = &box{typ: "moov", at: off, header: header, data: data}
+	m.fileSize = src.size()
+	m.bytes = int64(len(m.ftyp) + len(data))
+	return m.index()
 }
 
 // readHeader reads the header of the box at off; typ is empty at the end of the file. size is sizeToEnd or the whole

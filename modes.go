@@ -32,7 +32,7 @@ func (m *movie) reference() *track {
 		if t.samples == 0 {
 			continue
 		}
-		if t.handler == "vide" && t.enabled {
+		if t.visual && t.enabled {
 			return t
 		}
 		if longest == nil || t.end*longest.timescale > longest.end*t.timescale {

@@ -7,9 +7,9 @@ import "encoding/binary"
 type moovWriter struct {
 	movie    *movie
 	kept     []*kept
-	ticks    int64 // movie timescale of the answer; 0: times stay as they are
-	wide     bool  // chunk offsets of 32 bits become offsets of 64
-	overflow bool  // one of them would have had to
+	window        // of the movie timeline
+	wide     bool // chunk offsets of 32 bits become offsets of 64
+	overflow bool // one of them would have had to
 	err      error
 
 	pieces      []piece
@@ -175,6 +175,8 @@ func (w *moovWriter) rewrite(b *box) {
 				w.track(k)
 			}
 		}
+	case "udta":
+		w.userData(b)
 	case "meta":
 		if !hasItemLocations(b) {
 			w.raw(b.data)

@@ -106,7 +106,7 @@ func (m *movie) cut(iv interval, seek string) (*cut, error) {
 	if len(tracks) == 0 {
 		return nil, errPastEnd
 	}
-	return m.plan(tracks, ticks)
+	return m.plan(tracks, window{ticks, from, to})
 }
 
 // whole plans the same movie with its moov first and every sample kept.
@@ -120,7 +120,7 @@ func (m *movie) whole() (*cut, error) {
 	if len(tracks) == 0 {
 		return nil, m.moov.fail("no track with samples in it")
 	}
-	return m.plan(tracks, 0)
+	return m.plan(tracks, window{})
 }
 
 // answerTimescale is the movie timescale of a cut: one that expresses every millisecond.
@@ -157,7 +157,7 @@ func (t *track) keep(c clock, from, to int64) *kept {
 		return nil
 	}
 	front := firstMedia(k.edits)
-	collapses := t.handler == "vide" && media == 1
+	collapses := t.visual && media == 1
 	limit := begins
 	if collapses {
 		limit = front.latest(c)
@@ -179,7 +179,7 @@ func (t *track) keep(c clock, from, to int64) *kept {
 		return k
 	}
 	base := t.decodeTime(k.first)
-	if t.handler == "vide" && s.sample >= 0 && s.cts < begins && !shows(k.edits, c, s.cts) {
+	if t.visual && s.sample >= 0 && s.cts < begins && !shows(k.edits, c, s.cts) {
 		k.moved, k.moveTo = s.sample, begins
 	}
 	for i := range k.edits {
@@ -284,9 +284,14 @@ func (k *kept) extent() byteRange {
 	return r
 }
 
-// plan makes the answer from what is kept of the tracks. ticks is the movie timescale of the answer; 0: headers and
-// edit lists stay as they are.
-func (m *movie) plan(tracks []*kept, ticks int64) (*cut, error) {
+// window is what a cut shows of the movie timeline.
+type window struct {
+	ticks    int64 // per second of the answer's movie timeline; 0: all is kept, and times stay as they are
+	from, to int64 // in ticks; to < 0: the end
+}
+
+// plan makes the answer from what is kept of the tracks.
+func (m *movie) plan(tracks []*kept, shown window) (*cut, error) {
 	for _, k := range tracks {
 		err := k.locate(m.fileSize)
 		if err != nil {
@@ -298,10 +303,10 @@ func (m *movie) plan(tracks []*kept, ticks int64) (*cut, error) {
 	for _, r := range ranges {
 		media += r.to - r.from
 	}
-	w := &moovWriter{movie: m, kept: tracks, ticks: ticks, ranges: ranges}
+	w := &moovWriter{movie: m, kept: tracks, window: shown, ranges: ranges}
 	w.build(media)
 	if w.overflow {
-		w = &moovWriter{movie: m, kept: tracks, ticks: ticks, ranges: ranges, wide: true}
+		w = &moovWriter{movie: m, kept: tracks, window: shown, ranges: ranges, wide: true}
 		w.build(media)
 	}
 	if w.err != nil {
@@ -314,7 +319,7 @@ func (m *movie) plan(tracks []*kept, ticks int64) (*cut, error) {
 		}
 	}
 	for _, k := range tracks {
-		c.duration = maxInt64(c.duration, k.milliseconds(ticks))
+		c.duration = maxInt64(c.duration, k.milliseconds(shown.ticks))
 	}
 	return c, nil
 }

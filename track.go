@@ -11,7 +11,8 @@ type track struct {
 	box       *box
 	id        uint32
 	enabled   bool
-	handler   string // of its media: vide, soun, text, hint …
+	handler   string // of its media: soun, text, hint …
+	visual    bool   // its samples are pictures
 	timescale int64  // media ticks per second
 	edits     []edit
 	samples   int64 // that all tables know
@@ -113,6 +114,11 @@ func (t *track) readMedia(mdia *box) error {
 	if err != nil {
 		return err
 	}
+	t.visual = t.handler == "vide" || t.handler == "" && minf.child("vmhd") != nil // some writers forget the hdlr
+	err = checkReferences(minf)
+	if err != nil {
+		return fmt.Errorf("minf: %w", err)
+	}
 	t.stbl = minf.child("stbl")
 	if t.stbl == nil {
 		return nil
@@ -127,6 +133,27 @@ func (t *track) readMedia(mdia *box) error {
 	}
 	if t.samples > 0 && t.timescale == 0 {
 		return mdhd.fail("the timescale is 0")
+	}
+	return nil
+}
+
+// checkReferences refuses media that lie in another file: entries of a dref (8.7.2) without the flag for "in this
+// file" that name a place. Some writers forget the flag, but then name none.
+func checkReferences(minf *box) error {
+	dinf := minf.child("dinf")
+	if dinf == nil || dinf.open("dref") != nil || dinf.child("dref") == nil || len(dinf.child("dref").payload()) < countedLen {
+		return nil
+	}
+	dref := dinf.child("dref")
+	entries := &box{typ: dref.typ, at: dref.at, header: dref.header + countedLen, data: dref.data}
+	if entries.open("") != nil {
+		return nil
+	}
+	for _, e := range entries.children {
+		p := e.payload()
+		if len(p) > fullBoxLen+1 && p[3]&1 == 0 {
+			return e.fail("the media are in another file")
+		}
 	}
 	return nil
 }

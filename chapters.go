@@ -1,0 +1,72 @@
+package mp4
+
+import "encoding/binary"
+
+// Nero's list of chapters, chpl in the udta of a moov. It is in no standard; its times are of the presentation.
+const (
+	chplSecond = 10_000_000 // its times count 100 ns
+	chplLead   = fullBoxLen + 4 + 1
+	chplLead0  = fullBoxLen + 1 // version 0 has no reserved field
+)
+
+// userData writes a udta with the chapters of the cut: the one that the start falls into begins at 0, those before it
+// and those that begin at the end or later are dropped.
+func (w *moovWriter) userData(b *box) {
+	udta := &box{typ: b.typ, at: b.at, header: b.header, data: b.data}
+	if w.ticks == 0 || udta.open("") != nil || udta.child("chpl") == nil {
+		w.raw(b.data)
+		return
+	}
+	at, size := w.open(b.typ)
+	for _, c := range udta.children {
+		switch {
+		case c.typ == "chpl":
+			w.chapters(c)
+		case c.typ != "meta" || !hasItemLocations(c):
+			w.raw(c.data)
+		}
+	}
+	w.raw(udta.tail)
+	w.close(at, size)
+}
+
+// chapters writes a chpl. One that cannot be read is left out.
+func (w *moovWriter) chapters(b *box) {
+	p := b.payload()
+	lead := chplLead
+	if len(p) > 0 && p[0] == 0 {
+		lead = chplLead0
+	}
+	if len(p) < lead {
+		return
+	}
+	start, _ := mulDiv(w.from, chplSecond, w.ticks)
+	end := maxSum
+	if w.to >= 0 {
+		end, _ = mulDiv(w.to, chplSecond, w.ticks)
+	}
+	var left []byte
+	count := byte(0)
+	rest := p[lead:]
+	for n := int(p[lead-1]); n > 0; n-- {
+		if len(rest) < 9 || len(rest) < 9+int(rest[8]) {
+			return
+		}
+		length := 9 + int(rest[8]) // start(8) + length(1) + title
+		begins := int64(binary.BigEndian.Uint64(rest))
+		if begins <= start {
+			left, count = left[:0], 0
+		}
+		if begins >= 0 && begins < end {
+			left = binary.BigEndian.AppendUint64(left, uint64(maxInt64(begins-start, 0)))
+			left = append(left, rest[8:length]...)
+			count++
+		}
+		rest = rest[length:]
+	}
+	at, size := w.open(b.typ)
+	w.raw(p[:lead-1])
+	w.raw([]byte{count})
+	w.raw(left)
+	w.close(at, size)
+}
