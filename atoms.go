@@ -21,9 +21,10 @@ const (
 	sizeLarge      = 1 // a 64-bit size follows the type
 	headerLen      = 8 // size(4) + type(4)
 	largeHeaderLen = headerLen + 8
-	fullBoxLen     = 4                // version(1) + flags(3)
-	countedLen     = fullBoxLen + 4   // + entry_count(4)
-	maxTopBoxes    = 10000            // in the search for the moov
+	fullBoxLen     = 4              // version(1) + flags(3)
+	countedLen     = fullBoxLen + 4 // + entry_count(4)
+	maxTopBoxes    = 1000           // in the search for the moov; each may cost a request to the origin
+	maxFileType    = 4 << 10
 	maxTracks      = 1000             // of a movie; each costs the interpreter a millisecond
 	maxBoxSize     = int64(1) << 56   // a larger box is no box; leaves room for sums
 	max32          = int64(1)<<32 - 1 // the largest 32-bit field
