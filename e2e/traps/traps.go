@@ -112,10 +112,13 @@ func (f *finder) check(node ast.Node, path []ast.Node) {
 	case *ast.SelectorExpr:
 		f.checkSelector(n, path)
 	case *ast.BinaryExpr:
-		if n.Op == token.SHL || n.Op == token.SHR {
-			left, count := f.info.Types[n.X], f.info.Types[n.Y]
-			if left.Value != nil && count.Value == nil && !f.converted(n.X) {
-				f.report(n, "Yaegi takes a constant that is shifted by a variable for an int: convert it first")
+		if compares(n.Op) && (f.constantShift(n.X) || f.constantShift(n.Y)) {
+			f.report(n, "Yaegi panics over an unsigned number compared with a constant that is shifted by a variable: convert the constant")
+		}
+	case *ast.FuncDecl:
+		for _, parameter := range n.Type.Params.List {
+			if parameter.Names == nil {
+				f.report(n, "Yaegi mixes up parameters without names")
 			}
 		}
 	case *ast.TypeSpec:
@@ -186,10 +189,24 @@ func (f *finder) computed(e ast.Expr) bool {
 	return false
 }
 
-// converted tells whether a constant is given its type in so many words.
-func (f *finder) converted(e ast.Expr) bool {
-	call, ok := ast.Unparen(e).(*ast.CallExpr)
-	return ok && f.info.Types[call.Fun].IsType()
+func compares(op token.Token) bool {
+	return slices.Contains([]token.Token{token.EQL, token.NEQ, token.LSS, token.LEQ, token.GTR, token.GEQ}, op)
+}
+
+// constantShift tells whether the expression is an unsigned constant, shifted by a variable, whose type is left to what surrounds it.
+func (f *finder) constantShift(e ast.Expr) bool {
+	shift, ok := ast.Unparen(e).(*ast.BinaryExpr)
+	if !ok || shift.Op != token.SHL && shift.Op != token.SHR {
+		return false
+	}
+	basic, ok := f.info.TypeOf(shift).Underlying().(*types.Basic)
+	if !ok || basic.Info()&types.IsUnsigned == 0 {
+		return false
+	}
+	if call, ok := ast.Unparen(shift.X).(*ast.CallExpr); ok && f.info.Types[call.Fun].IsType() {
+		return false
+	}
+	return f.info.Types[shift.X].Value != nil && f.info.Types[shift.Y].Value == nil
 }
 
 func rangeable(kind types.Type) bool {

@@ -74,11 +74,17 @@ func loops(p *pair, s []int, c io.Closer) {
 	_ = min(1, i) // min
 }
 
+func nameless(int, string) {} // names
+
+func (*pair) named(n int, _ string) {}
+
 func misc(err error, n uint) {
 	var p *os.PathError
 	_ = errors.As(err, &p) // as
 	_ = uint64(4) > math.MaxInt64>>n // shift
-	_ = int64(math.MaxInt64) >> n
+	_ = uint64(4) > uint64(math.MaxInt64)>>n
+	_ = int64(4) > math.MaxInt64>>n
+	_ = uint64(4) + 1<<n
 }
 `
 
