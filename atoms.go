@@ -74,7 +74,7 @@ func findMovie(src source, maxMoov int64) (*movie, error) {
 		if err != nil {
 			return nil, err
 		}
-		if typ == "" {
+		if typ == "" && off > 0 {
 			break
 		}
 		if off == 0 && !plausible(typ) {
