@@ -359,6 +359,7 @@ func (t *transfer) end(err error) outcome {
 	case errors.Is(err, errPass) || errors.Is(err, errNotMP4) || errors.Is(err, errFragmented):
 		return passed
 	case errors.Is(err, errNoMemory):
+		t.log(err)
 		t.rw.Header().Set("Retry-After", "10")
 		return t.refuse(http.StatusServiceUnavailable)
 	case errors.Is(err, fs.ErrNotExist):

@@ -1,0 +1,212 @@
+package mp4_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/traefik-mp4/mp4"
+)
+
+// TestOneReader: concurrent first seeks of one file read its moov once.
+func TestOneReader(t *testing.T) {
+	s := newStage(t, nil)
+	film := s.origin.films["/first.mp4"]
+	hold := make(chan bool)
+	s.origin.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if asks(r) {
+			<-hold
+		}
+		return false
+	}
+	var all sync.WaitGroup
+	for i := 0; i < 10; i++ {
+		all.Add(1)
+		go seek(s, film, "/first.mp4?start=5", &all)
+	}
+	time.Sleep(200 * time.Millisecond) // all are there
+	close(hold)
+	all.Wait()
+	reads := 0
+	for _, line := range s.origin.requests() {
+		if strings.HasSuffix(line, " bytes=0-2047") {
+			reads++
+		}
+	}
+	if reads != 1 {
+		t.Errorf("%d first reads", reads)
+	}
+}
+
+func seek(s *stage, f *film, path string, all *sync.WaitGroup) {
+	defer all.Done()
+	a := s.get(path)
+	if a.StatusCode != 200 || a.err != nil {
+		s.t.Errorf("%s: status %d, %v", path, a.StatusCode, a.err)
+		return
+	}
+	if err := f.compare(a.body, 125, 250); err != nil {
+		s.t.Errorf("%s: %v", path, err)
+	}
+}
+
+// TestTakeOver: where the client of the one who reads goes away, one of those who wait reads.
+func TestTakeOver(t *testing.T) {
+	s := newStage(t, nil)
+	film := s.origin.films["/first.mp4"]
+	first := make(chan bool, 1)
+	first <- true
+	s.origin.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if asks(r) {
+			select {
+			case <-first:
+				<-r.Context().Done() // the first gets no answer
+				return true
+			default:
+			}
+		}
+		return false
+	}
+	client := &http.Client{Timeout: 300 * time.Millisecond}
+	gone := make(chan bool)
+	go giveUp(client, s.url+"/first.mp4?start=5", gone)
+	time.Sleep(100 * time.Millisecond)
+	var all sync.WaitGroup
+	for i := 0; i < 5; i++ {
+		all.Add(1)
+		go seek(s, film, "/first.mp4?start=5", &all)
+	}
+	<-gone
+	all.Wait()
+	reads := 0
+	for _, line := range s.origin.requests() {
+		if strings.HasSuffix(line, " bytes=0-2047") {
+			reads++
+		}
+	}
+	if reads != 2 {
+		t.Errorf("%d first reads", reads)
+	}
+}
+
+func giveUp(client *http.Client, url string, gone chan bool) {
+	res, err := client.Get(url)
+	if err == nil {
+		_ = res.Body.Close()
+	}
+	close(gone)
+}
+
+// TestMaxMemory: many first seeks at once of films of their own, with memory for two.
+func TestMaxMemory(t *testing.T) {
+	s := newStage(t, func(c *mp4.Config) { c.CacheSize, c.MaxMemory = "0", "20k" })
+	film := s.origin.films["/last.mp4"]
+	for i := 0; i < 20; i++ {
+		s.origin.films[fmt.Sprintf("/%d.mp4", i)] = film
+	}
+	var all sync.WaitGroup
+	for i := 0; i < 20; i++ {
+		all.Add(1)
+		go seek(s, film, fmt.Sprintf("/%d.mp4?start=5", i), &all)
+	}
+	all.Wait()
+}
+
+// TestNoMemory: what needs more than there will ever be does not wait for it.
+func TestNoMemory(t *testing.T) {
+	s := newStage(t, func(c *mp4.Config) { c.MaxMemory = "2500" })
+	lines := logged(func() {
+		if a := s.get("/last.mp4?start=5"); a.StatusCode != 503 || a.Header.Get("Retry-After") == "" {
+			t.Errorf("status %d, %v", a.StatusCode, a.Header)
+		}
+	})
+	if !strings.Contains(lines, "maxMemory") {
+		t.Errorf("the log says %q", lines)
+	}
+}
+
+func TestFaststart(t *testing.T) {
+	s := newStage(t, func(c *mp4.Config) { c.Faststart = "true" })
+	last := s.origin.films["/last.mp4"]
+
+	plain := s.get("/last.mp4")
+	last.checkCut(t, plain.body, 0, 250)
+	if zero := s.get("/last.mp4?start=0"); zero.Header.Get("Etag") != plain.Header.Get("Etag") || !bytes.Equal(zero.body, plain.body) {
+		t.Error("start=0 gives another answer")
+	}
+	part := s.get("/last.mp4", "Range: bytes=100-999", "If-Range: "+plain.Header.Get("Etag"))
+	if part.StatusCode != 206 || !bytes.Equal(part.body, plain.body[100:1000]) {
+		t.Errorf("a range: status %d, %d bytes", part.StatusCode, len(part.body))
+	}
+	if head := s.do(http.MethodHead, "/last.mp4"); head.ContentLength != int64(len(plain.body)) {
+		t.Errorf("HEAD: length %d of %d", head.ContentLength, len(plain.body))
+	}
+	last.checkCut(t, s.get("/last.mp4?start=5").body, 125, 250)
+
+	s.origin.requests()
+	first := s.origin.films["/first.mp4"]
+	if a := s.get("/first.mp4"); !bytes.Equal(a.body, first.data) || a.Header.Get("Etag") != `"first"` {
+		t.Error("a file whose moov is first does not pass untouched")
+	}
+	s.wantRequests("first time", "GET /first.mp4 bytes=0-2047", "GET /first.mp4")
+	if a := s.get("/first.mp4", "Range: bytes=5-9"); !bytes.Equal(a.body, first.data[5:10]) {
+		t.Error("a range does not pass untouched")
+	}
+	s.wantRequests("second time", "GET /first.mp4 bytes=5-9")
+
+	s.origin.films["/page.mp4"] = &film{data: []byte("<!doctype html><p>Hello.")}
+	s.origin.tags["/page.mp4"] = `"page"`
+	if a := s.get("/page.mp4"); string(a.body) != "<!doctype html><p>Hello." {
+		t.Errorf("a page is answered %q", a.body)
+	}
+	s.wantRequests("a page", "GET /page.mp4 bytes=0-2047", "GET /page.mp4")
+	s.get("/page.mp4")
+	s.wantRequests("a page again", "GET /page.mp4")
+}
+
+// TestLimitRate measures by the clock: ten seconds of film at ten times its rate, after the first two.
+func TestLimitRate(t *testing.T) {
+	s := newStage(t, func(c *mp4.Config) { c.LimitRate, c.LimitRateAfter = "10", "2s" })
+	for _, tt := range []struct {
+		headers []string
+		want    time.Duration
+	}{
+		{nil, 800 * time.Millisecond},
+		{[]string{"Range: bytes=50000-"}, 300 * time.Millisecond}, // half of the bytes, of which two fifths at once
+		{[]string{"Range: bytes=0-15000"}, 0},
+	} {
+		begun := time.Now()
+		a := s.get("/last.mp4?start=0", tt.headers...)
+		took := time.Since(begun)
+		if a.err != nil || took < tt.want-50*time.Millisecond || took > tt.want+400*time.Millisecond {
+			t.Errorf("%q: %d bytes in %v, want %v (%v)", tt.headers, len(a.body), took, tt.want, a.err)
+		}
+	}
+}
+
+func TestParams(t *testing.T) {
+	s := newStage(t, func(c *mp4.Config) { c.StartParam, c.EndParam = "t", "to" })
+	film := s.origin.films["/first.mp4"]
+	film.checkCut(t, s.get("/first.mp4?T=5&to=8&start=1").body, 125, 200)
+	if line := s.origin.requests()[0]; line != "GET /first.mp4?start=1 bytes=0-2047" {
+		t.Errorf("the origin was asked %s", line)
+	}
+	if a := s.get("/first.mp4?start=5"); !bytes.Equal(a.body, film.data) {
+		t.Error("start is still an argument")
+	}
+}
+
+// TestEveryPath: what is not MP4 passes as it came.
+func TestEveryPath(t *testing.T) {
+	s := newStage(t, func(c *mp4.Config) { c.Extensions = []string{"*"} })
+	s.origin.films["/video/17"] = s.origin.films["/first.mp4"]
+	s.origin.films["/first.mp4"].checkCut(t, s.get("/video/17?start=5").body, 125, 250)
+	s.origin.films["/page"] = &film{data: []byte("<!doctype html><p>Hello.")}
+	if a := s.get("/page?start=5"); string(a.body) != "<!doctype html><p>Hello." {
+		t.Errorf("a page is answered %q", a.body)
+	}
+}
