@@ -1,7 +1,6 @@
 package mp4
 
 import (
-	"encoding/binary"
 	"math/big"
 )
 
@@ -189,26 +188,24 @@ func (w *moovWriter) runs(r *runs, from, to int64, c *change) int64 {
 	if from >= to {
 		return 0
 	}
-	first, firstBegins, _ := r.find(from)
-	last, lastBegins, _ := r.find(to - 1)
-	lead := r.entries[first*pairLen : (first+1)*pairLen]
-	begins := firstBegins + int64(binary.BigEndian.Uint32(lead))
-	w.cutRun(lead, minInt64(begins, to)-from, c)
-	if first == last {
+	first, last := r.find(from), r.find(to-1)
+	w.cutRun(r, first.entry, minInt64(first.first+first.count, to)-from, c)
+	if first.entry == last.entry {
 		return 1
 	}
-	middle := r.entries[(first+1)*pairLen : last*pairLen]
+	middle := r.entries[(first.entry+1)*pairLen : last.entry*pairLen]
 	if c == nil {
 		w.raw(middle)
 	} else {
 		w.changed(middle, c)
 	}
-	w.cutRun(r.entries[last*pairLen:(last+1)*pairLen], to-lastBegins, c)
-	return int64(last - first + 1)
+	w.cutRun(r, last.entry, to-last.first, c)
+	return int64(last.entry - first.entry + 1)
 }
 
 // cutRun writes an entry with another count.
-func (w *moovWriter) cutRun(entry []byte, count int64, c *change) {
+func (w *moovWriter) cutRun(r *runs, number int, count int64, c *change) {
+	entry := r.entries[number*pairLen : (number+1)*pairLen]
 	if c != nil {
 		entry = newTransform(c, 1).apply(entry)
 	}
@@ -328,7 +325,7 @@ func (w *moovWriter) chunkOffsets(k *kept, b *box) {
 
 // mediaDuration is the sum of the kept samples' durations, in ticks of the answer's timescale.
 func (k *kept) mediaDuration() int64 {
-	end := k.decodeTime(k.end-1) + k.durations.value(k.end-1)
+	end := k.decodeEnd(k.end)
 	if k.lead == nil {
 		return end - k.decodeTime(k.first)
 	}

@@ -66,6 +66,9 @@ func (t *track) keyFor(s shown) int64 {
 
 // endBefore is one more than the last sample, in decode order, with a composition time below limit.
 func (t *track) endBefore(limit int64) int64 {
+	if limit >= t.end {
+		return t.samples
+	}
 	high, begins := t.sampleAt(limit - 1 - t.least)
 	if t.offsets == nil {
 		if begins >= limit {
@@ -147,7 +150,7 @@ func (t *track) collapse(c clock, e edit, s shown, first, end int64) *leadIn {
 	}
 	m = maxInt64(m, s.cts*f) - base*f
 	changed := maxInt64(last, s.sample-first) + 1
-	next := (t.decodeTime(first+changed-1) + t.durations.value(first+changed-1) - begin) * f
+	next := (t.decodeEnd(first+changed) - begin) * f
 	following := next // decode time of the sample after the last hidden one
 	if last+1 < n {
 		following = (times.dts[last+1] - begin) * f

@@ -60,7 +60,7 @@ func (t *track) editBegin(c clock, moment int64) int64 {
 // goes by the samples, not by the durations in the headers, and leaves out a track that keeps none.
 func (t *track) keepAsNginx(iv interval, c clock) *kept {
 	start := scaleMS(iv.start, t.timescale)
-	if start >= t.decodeTime(t.samples-1)+t.durations.value(t.samples-1) {
+	if start >= t.decodeEnd(t.samples) {
 		return nil
 	}
 	k := &kept{track: t, clock: c, end: t.samples, moved: -1}
@@ -68,7 +68,7 @@ func (t *track) keepAsNginx(iv interval, c clock) *kept {
 	k.first, begins = t.sampleAt(start)
 	if iv.end >= 0 {
 		stop := begins + scaleMS(iv.end-iv.start, t.timescale)
-		if stop < t.decodeTime(t.samples-1)+t.durations.value(t.samples-1) {
+		if stop < t.decodeEnd(t.samples) {
 			k.end, _ = t.sampleAt(stop)
 		}
 	}

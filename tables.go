@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/big"
 	"math/bits"
-	"sort"
 )
 
 // Bulk arithmetic on packed big-endian tables.
@@ -159,9 +158,19 @@ func decode(b []byte, u interface{}) {
 	_ = binary.Read(bytes.NewReader(b), binary.BigEndian, u)
 }
 
-// blockOf returns the block of running totals that holds the item numbered at, below the last total.
+// blockOf returns the block of running totals that holds the item numbered at: the first that ends behind it. Past the
+// last total it is the number of blocks.
 func blockOf(totals []int64, at int64) int {
-	return sort.Search(len(totals)-1, func(i int) bool { return totals[i+1] > at })
+	low, high := 0, len(totals)-1
+	for low < high {
+		middle := (low + high) / 2
+		if totals[middle+1] > at {
+			high = middle
+		} else {
+			low = middle + 1
+		}
+	}
+	return low
 }
 
 // runs is a table of pairs (sample_count, value), one for a run of samples: stts (8.6.1.2), ctts (8.6.1.3), sbgp
@@ -222,34 +231,55 @@ func (r *runs) block(b int) []uint64 {
 	return u
 }
 
-// find returns the entry that sample, below total, belongs to, the first sample of that entry, and the ticks before
-// it where the table is timed.
-func (r *runs) find(sample int64) (entry int, first, ticks int64) {
+// run is one entry of the table.
+type run struct {
+	entry        int
+	first, count int64 // its samples
+	begins       int64 // ticks before it, where the table is timed
+	value        int64
+}
+
+// find returns the run that a sample below total belongs to.
+func (r *runs) find(sample int64) run {
+	n := len(r.entries) / pairLen
+	count := int64(binary.BigEndian.Uint32(r.entries[(n-1)*pairLen:]))
+	if total := r.total(); sample >= total-count { // the last samples are asked for in every cut
+		found := run{entry: n - 1, first: total - count, count: count}
+		found.value = int64(binary.BigEndian.Uint32(r.entries[(n-1)*pairLen+4:]))
+		if r.ticks != nil {
+			found.begins = r.ticks[len(r.ticks)-1] - count*found.value
+		}
+		return found
+	}
 	b := blockOf(r.samples, sample)
-	first = r.samples[b]
+	first, ticks := r.samples[b], int64(0)
 	timed := r.ticks != nil
 	if timed {
 		ticks = r.ticks[b]
 	}
 	for i, v := range r.block(b) {
-		count := int64(v >> 32)
+		count = int64(v >> 32)
 		if first+count > sample {
-			return b*blockLen + i, first, ticks
+			return run{entry: b*blockLen + i, first: first, count: count, begins: ticks, value: int64(v & lowHalf)}
 		}
 		first += count
 		if timed {
 			ticks += count * int64(v&lowHalf)
 		}
 	}
-	return len(r.entries) / pairLen, first, ticks // not reached: the block's total is above sample
+	return run{} // not reached: the block's total is above sample
 }
+
+// at is the tick at which a sample of the run begins, or which follows its last one.
+func (u run) at(sample int64) int64 { return u.begins + (sample-u.first)*u.value }
 
 // sampleAt returns the last sample that begins at or before tick, which is not negative, and the tick at which it
 // begins; past the end of a timed table, its last sample.
 func (r *runs) sampleAt(tick int64) (sample, begins int64) {
 	b := blockOf(r.ticks, tick)
 	if b == len(r.ticks)-1 {
-		return r.last()
+		sample = r.total() - 1
+		return sample, r.find(sample).at(sample)
 	}
 	sample, begins = r.samples[b], r.ticks[b]
 	for _, v := range r.block(b) {
@@ -264,26 +294,13 @@ func (r *runs) sampleAt(tick int64) (sample, begins int64) {
 	return sample, begins // not reached: the block's total is above tick
 }
 
-// last returns the last sample of a timed table and the tick at which it begins.
-func (r *runs) last() (sample, begins int64) {
-	sample = r.total() - 1
-	_, first, ticks := r.find(sample)
-	return sample, ticks + (sample-first)*r.value(sample)
-}
-
-// value returns the value of a sample below total.
-func (r *runs) value(sample int64) int64 {
-	entry, _, _ := r.find(sample)
-	return int64(binary.BigEndian.Uint32(r.entries[entry*pairLen+4:]))
-}
-
 // expand returns the values of n samples from the sample first on, read as signed where signed is set. Samples beyond
 // the table have the value 0.
 func (r *runs) expand(first, n int64, signed bool) []int64 {
 	out := make([]int64, 0, n)
 	if first < r.total() {
-		entry, begins, _ := r.find(first)
-		skip := first - begins
+		u := r.find(first)
+		entry, skip := u.entry, first-u.first
 		for b := entry / blockLen; b < len(r.samples)-1 && int64(len(out)) < n; b++ {
 			u := r.block(b)
 			if b == entry/blockLen {

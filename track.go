@@ -334,8 +334,12 @@ func (t *track) readSync(stbl *box) error {
 
 // decodeTime is the tick at which a sample begins in decode order (DTS).
 func (t *track) decodeTime(sample int64) int64 {
-	_, first, ticks := t.durations.find(sample)
-	return ticks + (sample-first)*t.durations.value(sample)
+	return t.durations.find(sample).at(sample)
+}
+
+// decodeEnd is the tick at which the last of the samples before end has been decoded.
+func (t *track) decodeEnd(end int64) int64 {
+	return t.durations.find(end - 1).at(end)
 }
 
 // sampleAt is the last sample with a decode time of at most tick, and that time. Before the first sample it is the
@@ -389,7 +393,7 @@ func (t *track) lastEnd() int64 {
 			final, last = int64(i), cts
 		}
 	}
-	return last + t.durations.value(first+final)
+	return last + t.durations.find(first+final).value
 }
 
 // syncBefore returns the last sync sample, whole or partial, that is at most sample; -1 where there is none.
