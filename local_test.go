@@ -44,7 +44,7 @@ func newFolder(t *testing.T, change func(*mp4.Config)) (s *stage, outer string) 
 			t.Fatal(err)
 		}
 	}
-	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Error(w, "the next handler", 418) })
+	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Error(w, "the next handler", http.StatusTeapot) })
 	s = &stage{t: t}
 	s.url = serve(t, instance(t, next, func(c *mp4.Config) {
 		c.Root = root

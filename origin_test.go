@@ -161,7 +161,7 @@ func TestConsent(t *testing.T) {
 	s := newStage(t, nil)
 	s.origin.fault = func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Header.Get("Authorization") == "" {
-			http.Error(w, "who are you", 401)
+			http.Error(w, "who are you", http.StatusUnauthorized)
 			return true
 		}
 		return false
@@ -210,7 +210,7 @@ func TestPassed(t *testing.T) {
 		}, 200, "<!doctype html><p>Sign in, please."},
 		{"empty file", func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Header.Get("Range") != "" {
-				http.Error(w, "nothing there", 416)
+				http.Error(w, "nothing there", http.StatusRequestedRangeNotSatisfiable)
 			}
 			return true
 		}, 200, ""},
