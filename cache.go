@@ -80,6 +80,7 @@ type entry struct {
 	version version
 	movie   *movie
 	err     error // errNotMP4 or errFragmented, where movie is nil
+	shared  bool  // other requests may use it
 	size    int64
 }
 

@@ -181,7 +181,6 @@ type transfer struct {
 	file     file
 	seen     version  // of the file, where it was found to be another than expected
 	cookies  []string // Set-Cookie lines in answers to requests of our own
-	entry    *entry   // made by this request
 	lease    *lease
 	started  bool // the client has got a status
 }
@@ -210,6 +209,7 @@ func (t *transfer) run() (out outcome) {
 			out = t.end(fmt.Errorf("%w: panic: %v", errFormat, r))
 		}
 	}()
+	var changed error
 	try := 1
 	for { // not for try := 1; ; {: Yaegi forgets what the body adds to try
 		err := t.attempt(try)
@@ -217,10 +217,13 @@ func (t *transfer) run() (out outcome) {
 		case t.started:
 			return t.end(err)
 		case errors.Is(err, errChanged) && try < maxTries:
+			changed = err
 			try++
 			t.close()
+		case errors.Is(err, errNoRanges) && changed != nil:
+			return t.end(changed) // that the last try could not do without ranges is not what is wrong
 		case errors.Is(err, errNoMemory):
-			t.close()
+			t.closeFile()
 			if !t.lease.renew(t.req.Context()) {
 				return t.end(err)
 			}
@@ -230,30 +233,43 @@ func (t *transfer) run() (out outcome) {
 	}
 }
 
-// attempt is the way of a request: index, conditions, cut, response.
+// attempt is the way of a request.
 func (t *transfer) attempt(try int) error {
-	m, err := t.index(try)
+	r, err := t.prepare(try)
 	if err != nil {
 		return err
 	}
-	if m.moovFirst && t.interval.everything() {
-		return errPass
+	return r.send(t.file)
+}
+
+// prepare goes as far as nothing is sent: index, conditions, cut. It has returned before the media are, which may take
+// hours, so that its variables hold no memory meanwhile.
+func (t *transfer) prepare(try int) (*response, error) {
+	e, err := t.index(try)
+	if err != nil {
+		return nil, err
+	}
+	if e.err != nil {
+		return nil, e.err
+	}
+	if e.movie.moovFirst && t.interval.everything() {
+		return nil, errPass
 	}
 	r := newResponse(t, t.file.state())
 	if r.precondition() {
-		return r.send(t.file)
+		return r, nil
 	}
-	c, err := t.plan(m)
+	c, err := t.plan(e.movie)
 	if errors.Is(err, errPastEnd) {
 		// For a client's mistake nginx answers 500; the address names nothing, so it is 404 here.
 		r.code = http.StatusNotFound
-		return r.send(t.file)
+		return r, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.fit(c)
-	return r.send(t.file)
+	return r, nil
 }
 
 // plan is the cut that the request asks for.
@@ -265,7 +281,7 @@ func (t *transfer) plan(m *movie) (*cut, error) {
 }
 
 // index returns the file's tables: from the cache, from a request that is reading them already, or read by this one.
-func (t *transfer) index(try int) (*movie, error) {
+func (t *transfer) index(try int) (*entry, error) {
 	if t.root != "" {
 		f, err := openLocal(t.root, t.req.URL.Path)
 		if err != nil {
@@ -281,7 +297,7 @@ func (t *transfer) index(try int) (*movie, error) {
 	for {
 		e, f, leads := indexes.lookUp(t.key, t.query, t.seen)
 		if e != nil {
-			return t.use(e)
+			return t.use(e), nil
 		}
 		if leads {
 			return t.lead(f)
@@ -292,7 +308,7 @@ func (t *transfer) index(try int) (*movie, error) {
 			return nil, t.req.Context().Err()
 		}
 		if f.entry != nil && f.entry.rank(t.query, t.seen) > 0 {
-			return t.use(f.entry)
+			return t.use(f.entry), nil
 		}
 		if !f.retry {
 			return t.read(true)
@@ -301,24 +317,27 @@ func (t *transfer) index(try int) (*movie, error) {
 }
 
 // use takes an index that another request has read. Whether this client may have it, the origin will say.
-func (t *transfer) use(e *entry) (*movie, error) {
+func (t *transfer) use(e *entry) *entry {
 	if t.file == nil {
 		t.file = &origin{t: t, version: e.version, bound: true}
 	}
-	return e.movie, e.err
+	return e
 }
 
 // lead reads the index for all who wait on f.
-func (t *transfer) lead(f *flight) (*movie, error) {
+func (t *transfer) lead(f *flight) (*entry, error) {
 	defer indexes.land(f)
-	m, err := t.read(true)
+	e, err := t.read(true)
 	f.retry = err != nil && t.req.Context().Err() != nil
-	f.entry = t.entry
-	return m, err
+	if err == nil && e.shared {
+		f.entry = e
+	}
+	return e, err
 }
 
-// read reads and validates the index, and keeps it where the file can be told from its other versions.
-func (t *transfer) read(ranges bool) (*movie, error) {
+// read reads and validates the index, and shares it where the file can be told from its other versions. That a file is
+// not for us is worth sharing too.
+func (t *transfer) read(ranges bool) (*entry, error) {
 	if t.file == nil {
 		f, err := open(t, ranges)
 		if err != nil {
@@ -330,22 +349,27 @@ func (t *transfer) read(ranges bool) (*movie, error) {
 	if err != nil && !errors.Is(err, errNotMP4) && !errors.Is(err, errFragmented) {
 		return nil, err
 	}
-	// Of a stream it would be of no use: what it saves comes along all the same.
+	e := &entry{key: t.key, query: t.query, version: t.file.state(), movie: m, err: err}
+	// A stream's index would save nothing: its bytes come along all the same.
 	_, streamed := t.file.(*stream)
-	if v := t.file.state(); v.known() && v.size >= 0 && !streamed {
-		t.entry = &entry{key: t.key, query: t.query, version: v, movie: m, err: err}
-		indexes.add(t.entry)
+	e.shared = e.version.known() && e.version.size >= 0 && !streamed
+	if e.shared {
+		indexes.add(e)
 	}
-	return m, err
+	return e, nil
 }
 
 // close ends what is under way at the origin and gives back the memory.
 func (t *transfer) close() {
+	t.closeFile()
+	t.lease.release()
+}
+
+func (t *transfer) closeFile() {
 	if t.file != nil {
 		t.file.close()
 		t.file = nil
 	}
-	t.lease.release()
 }
 
 // end turns the error that a transfer ended with into an answer, and says in the log what the owner should know.

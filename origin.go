@@ -105,6 +105,7 @@ func (o *origin) fetch(off, n int64) error {
 
 // send streams n bytes at off.
 func (o *origin) send(out receiver, off, n int64) error {
+	o.window = nil // no more is read
 	x := o.ask(off, n, out)
 	if err := x.run(); err != nil {
 		return err
@@ -479,6 +480,7 @@ type stream struct {
 	version version
 	header  http.Header
 	held    *bytes.Buffer // the front of the file
+	front   int64         // its length
 	past    int64         // bytes sent or skipped behind held
 	ended   bool
 	body    *io.PipeReader
@@ -518,7 +520,7 @@ func (s *stream) read(off, n int64) ([]byte, error) {
 
 // hold reads on until the first n bytes are held, or the file ends.
 func (s *stream) hold(n int64) error {
-	more := n - int64(s.held.Len())
+	more := n - s.front
 	if more <= 0 || s.ended {
 		return nil
 	}
@@ -528,10 +530,11 @@ func (s *stream) hold(n int64) error {
 	if err := s.t.lease.take(more); err != nil {
 		return err
 	}
-	_, err := io.CopyN(s.held, s.body, more)
+	k, err := io.CopyN(s.held, s.body, more)
+	s.front += k
 	if err == io.EOF {
 		s.ended = true
-		s.version.size = int64(s.held.Len())
+		s.version.size = s.front
 		return nil
 	}
 	return err
@@ -543,10 +546,9 @@ func (s *stream) send(out receiver, off, n int64) error {
 	if err != nil {
 		return err
 	}
-	b := s.held.Bytes()
-	if off < int64(len(b)) {
-		k := minInt64(n, int64(len(b))-off)
-		if _, err = w.Write(b[off : off+k]); err != nil {
+	if off < s.front {
+		k := minInt64(n, s.front-off)
+		if _, err = w.Write(s.held.Bytes()[off : off+k]); err != nil {
 			return fmt.Errorf("%w: %v", errGone, err)
 		}
 		off += k
@@ -555,7 +557,8 @@ func (s *stream) send(out receiver, off, n int64) error {
 	if n == 0 {
 		return nil
 	}
-	if err = s.pass(io.Discard, off-int64(len(b))-s.past); err != nil {
+	s.held = nil // what is sent ascends in the file
+	if err = s.pass(io.Discard, off-s.front-s.past); err != nil {
 		return err
 	}
 	return s.pass(w, n)

@@ -114,6 +114,9 @@ func TestMaxMemory(t *testing.T) {
 		go seek(s, film, fmt.Sprintf("/%d.mp4?start=5", i), &all)
 	}
 	all.Wait()
+	if n := len(s.origin.requests()); n > 20*8 {
+		t.Errorf("%d requests: they do not wait for memory, they ask again and again", n)
+	}
 }
 
 // TestNoMemory: what needs more than there will ever be does not wait for it.
