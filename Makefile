@@ -22,13 +22,13 @@ vendor:
 	go mod tidy && go mod vendor
 
 tools:
-	e2e/tools.sh test
+	e2e/tools.sh
 
 traefik:
 	@cd e2e && go run ./cmd/traefik
 
 clean:
-	rm -rf bin e2e/browser/node_modules
+	rm -rf e2e/browser/node_modules
 
 distclean: clean
 	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/traefik-mp4"

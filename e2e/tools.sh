@@ -1,14 +1,10 @@
 #!/usr/bin/env bash
-# Makes sure that the programs are there which a target needs beside Go and make: tools.sh demo|test.
+# Makes sure that the programs are there which the tests need beside Go and make.
 # As root on Debian or Ubuntu it installs what is missing, else it prints the command and fails.
 set -euo pipefail
 
-case "${1:-}" in
-demo) needed=(curl) ;;
 # The race detector needs a C compiler, node drives the browsers.
-test) needed=(git gcc curl nginx ffmpeg node npm chromium firefox-esr) ;;
-*) echo "usage: $0 demo|test" >&2; exit 2 ;;
-esac
+needed=(git gcc curl nginx ffmpeg node npm chromium firefox-esr)
 
 package() {
 	case "$1" in
