@@ -120,3 +120,20 @@ func TestParamNames(t *testing.T) {
 		t.Errorf("the rest is %q", got)
 	}
 }
+
+func FuzzArguments(f *testing.F) {
+	for _, query := range []string{"start=5&end=6", "x=1&START=.5&y", "&start=1.&&end=9223372036854775.807", "start=;end=", "%73tart=1"} {
+		f.Add(query)
+	}
+	args := newArguments("start", "end")
+	f.Fuzz(func(t *testing.T, query string) {
+		iv, asked := args.interval(query)
+		if asked && (iv.start < 0 || iv.end >= 0 && iv.end <= iv.start) || !asked && iv != whole {
+			t.Errorf("%q: %v, %v", query, iv, asked)
+		}
+		rest := args.cut(query)
+		if _, still := args.interval(rest); still || args.either.MatchString(rest) || len(rest) > len(query) {
+			t.Errorf("%q without the arguments is %q", query, rest)
+		}
+	})
+}

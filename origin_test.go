@@ -634,3 +634,63 @@ func TestPanics(t *testing.T) {
 		t.Errorf("status %d, log %q", rw.Code, lines)
 	}
 }
+
+// oneByOne is a next handler that ignores Range and notes when two requests are under way, or one outlives its client's.
+type oneByOne struct {
+	mu      sync.Mutex
+	data    []byte
+	running int
+	most    int
+}
+
+func (o *oneByOne) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	o.count(1)
+	w.Header().Set("Etag", `"one"`)
+	w.WriteHeader(http.StatusOK)
+	for i := 0; i < len(o.data); i += 100 {
+		piece := o.data[i:]
+		if len(piece) > 100 {
+			piece = piece[:100]
+		}
+		if _, err := w.Write(piece); err != nil {
+			break
+		}
+	}
+	time.Sleep(time.Millisecond)
+	o.count(-1)
+}
+
+func (o *oneByOne) count(n int) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.running += n
+	if o.running > o.most {
+		o.most = o.running
+	}
+	return o.running
+}
+
+// TestOneByOne: Traefik's log of a request bears one request to the origin at a time, and none after the client's own.
+func TestOneByOne(t *testing.T) {
+	next := &oneByOne{data: makeFilm(1, true).data}
+	handler := instance(t, next, nil)
+	for _, tt := range []struct{ method, query, header, value string }{
+		{"GET", "start=5", "", ""},
+		{"GET", "start=5", "Range", "bytes=0-9"},
+		{"GET", "start=5", "Range", "bytes=99999999-"},
+		{"GET", "start=5", "If-None-Match", "*"},
+		{"GET", "start=5", "If-Match", `"x"`},
+		{"HEAD", "start=5", "", ""},
+		{"GET", "start=11", "", ""},
+		{"GET", "start=0", "", ""},
+	} {
+		req := httptest.NewRequest(tt.method, "/first.mp4?"+tt.query, nil)
+		if tt.header != "" {
+			req.Header.Set(tt.header, tt.value)
+		}
+		handler.ServeHTTP(httptest.NewRecorder(), req)
+		if n := next.count(0); n != 0 || next.most != 1 {
+			t.Errorf("%v: %d requests go on, %d were under way at once", tt, n, next.most)
+		}
+	}
+}
