@@ -177,6 +177,15 @@ func (e edit) mediaTicks(c clock) int64 {
 	return scaleRate(mulDivUp(e.duration, c.media, c.movie), e.rate)
 }
 
+// mediaEnd is where the media that an edit of the answer shows end, rounded up from what it is exactly: a sample that
+// begins there or later is not shown.
+func (e edit) mediaEnd(c clock) int64 {
+	if e.rate != normalRate || e.passed > maxSum-e.duration {
+		return e.mediaTime + e.mediaTicks(c)
+	}
+	return e.mediaTime - c.toMedia(e.passed) + mulDivUp(e.passed+e.duration, c.media, c.movie)
+}
+
 // span returns the media that a cut edit list shows, [from, to), and how many of its edits show any.
 func span(edits []edit, c clock) (from, to int64, media int) {
 	from = maxSum
@@ -186,7 +195,7 @@ func span(edits []edit, c clock) (from, to int64, media int) {
 		}
 		media++
 		from = minInt64(from, e.mediaTime)
-		to = maxInt64(to, e.mediaTime+e.mediaTicks(c))
+		to = maxInt64(to, e.mediaEnd(c))
 	}
 	return from, to, media
 }
@@ -194,7 +203,7 @@ func span(edits []edit, c clock) (from, to int64, media int) {
 // shows reports whether the edits show the media at a composition time.
 func shows(edits []edit, c clock, cts int64) bool {
 	for _, e := range edits {
-		if e.mediaTime != empty && e.mediaTime <= cts && cts < e.mediaTime+e.mediaTicks(c) {
+		if e.mediaTime != empty && e.mediaTime <= cts && cts < e.mediaEnd(c) {
 			return true
 		}
 	}
