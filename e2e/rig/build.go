@@ -17,10 +17,7 @@ import (
 	"syscall"
 )
 
-const (
-	traefikModule = "github.com/traefik/traefik/v3"
-	lego          = "github.com/go-acme/lego/v5@v5.4.1"
-)
+const traefikModule = "github.com/traefik/traefik/v3"
 
 // Checkout is the repository's folder: the parent of the working directory whose go.mod is the plugin's.
 func Checkout() (string, error) {
@@ -50,15 +47,86 @@ func Build(ctx context.Context, progress io.Writer) (string, error) {
 		return bin, nil
 	}
 
-	root, err := Checkout()
+	return buildTraefik(ctx, "traefik", progress)
+}
+
+// BuildOlder names a Traefik that is a year older: e2e/traefik-older/go.mod says which.
+func BuildOlder(ctx context.Context, progress io.Writer) (string, error) {
+	return buildTraefik(ctx, "traefik-older", progress)
+}
+
+func buildTraefik(ctx context.Context, name string, progress io.Writer) (string, error) {
+	recipe, key, err := recipe(name, traefikModule)
 	if err != nil {
 		return "", err
 	}
-	recipe := filepath.Join(root, "e2e", "traefik")
-	key, err := cacheKey(recipe)
+	return cached("traefik-"+key, func(bin string) error {
+		fmt.Fprintf(progress, "Building Traefik into %s: once, four minutes or so on two cores, two gigabytes of Go's build cache.\n", bin)
+		return build(ctx, recipe, bin, progress)
+	})
+}
+
+const kubernetesModule = "k8s.io/kubernetes"
+
+// BuildKubernetes names a folder with kube-apiserver and kubectl, of the version that e2e/k8s/go.mod asks for.
+func BuildKubernetes(ctx context.Context, progress io.Writer) (string, error) {
+	recipe, key, err := recipe("k8s", kubernetesModule)
 	if err != nil {
 		return "", err
 	}
+	return cached("kubernetes-"+key, func(dir string) error {
+		fmt.Fprintf(progress, "Building kube-apiserver and kubectl into %s: once, five minutes or so on two cores, three gigabytes of Go's caches.\n", dir)
+		made := dir + ".new"
+		defer os.RemoveAll(made)
+		version, _, _ := strings.Cut(key, "-")
+		parts := strings.Split(version, ".")
+		if len(parts) != 3 {
+			return fmt.Errorf("rig: %s is no version of Kubernetes", version)
+		}
+		// Without them kubectl takes the server for one of version 0.0.
+		const stamp = "-X k8s.io/component-base/version."
+		flags := fmt.Sprintf("-s -w %[1]sgitVersion=%[2]s %[1]sgitMajor=%[3]s %[1]sgitMinor=%[4]s", stamp, version, strings.TrimPrefix(parts[0], "v"), parts[1])
+		err := goBuild(ctx, recipe, made+"/", progress, flags, kubernetesModule+"/cmd/kube-apiserver", kubernetesModule+"/cmd/kubectl")
+		if err != nil {
+			return err
+		}
+		return os.Rename(made, dir)
+	})
+}
+
+const s3Module = "github.com/versity/versitygw"
+
+// BuildS3 names an S3 server, the one that e2e/s3/go.mod asks for.
+func BuildS3(ctx context.Context, progress io.Writer) (string, error) {
+	recipe, key, err := recipe("s3", s3Module)
+	if err != nil {
+		return "", err
+	}
+	return cached("s3-"+key, func(bin string) error {
+		fmt.Fprintf(progress, "Building an S3 server into %s: once, a minute or so.\n", bin)
+		made := bin + ".new"
+		defer os.Remove(made)
+		if err := goBuild(ctx, recipe, made, progress, "-s -w", s3Module+"/cmd/versitygw"); err != nil {
+			return err
+		}
+		return os.Rename(made, bin)
+	})
+}
+
+func goBuild(ctx context.Context, dir, out string, progress io.Writer, ldflags string, packages ...string) error {
+	args := append([]string{"build", "-mod=readonly", "-trimpath", "-ldflags=" + ldflags, "-o", out}, packages...)
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false")
+	cmd.Stdout, cmd.Stderr = progress, progress
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("rig: building %s: %w", strings.Join(packages, " "), err)
+	}
+	return nil
+}
+
+// cached returns a path in the user's cache, which is made where it is not there yet.
+func cached(name string, make func(path string) error) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
@@ -67,10 +135,10 @@ func Build(ctx context.Context, progress io.Writer) (string, error) {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return "", err
 	}
-	bin := filepath.Join(cache, "traefik-"+key)
+	path := filepath.Join(cache, name)
 
 	// Test packages run side by side: one builds, the others wait for it.
-	lock, err := os.Create(bin + ".lock")
+	lock, err := os.Create(path + ".lock")
 	if err != nil {
 		return "", err
 	}
@@ -78,11 +146,10 @@ func Build(ctx context.Context, progress io.Writer) (string, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return "", err
 	}
-	if _, err := os.Stat(bin); err == nil {
-		return bin, nil
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
 	}
-	fmt.Fprintf(progress, "Building Traefik into %s: once, four minutes or so on two cores, two gigabytes of Go's build cache.\n", bin)
-	return bin, build(ctx, recipe, bin, progress)
+	return path, make(path)
 }
 
 var version3 = regexp.MustCompile(`Version:\s+(v?3\.|dev)`)
@@ -98,26 +165,41 @@ func checkVersion(ctx context.Context, bin string) error {
 	return nil
 }
 
-var required = regexp.MustCompile(traefikModule + ` (v3\S+)`)
-
-// cacheKey is Traefik's version and a hash of all that the build is made from.
-func cacheKey(recipe string) (string, error) {
+// recipe is the folder below e2e with that module, and a key of what it makes: the required module's version, and a hash of
+// all that the build is made from.
+func recipe(name, module string) (dir, key string, err error) {
+	root, err := Checkout()
+	if err != nil {
+		return "", "", err
+	}
+	dir = filepath.Join(root, "e2e", name)
 	hash := sha256.New()
-	var version string
-	for _, name := range []string{"go.mod", "go.sum"} {
-		content, err := os.ReadFile(filepath.Join(recipe, name))
+	for _, file := range []string{"go.mod", "go.sum"} {
+		content, err := os.ReadFile(filepath.Join(dir, file))
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
 		hash.Write(content)
-		if m := required.FindSubmatch(content); version == "" && m != nil {
-			version = string(m[1])
-		}
 	}
-	if version == "" {
-		return "", fmt.Errorf("rig: %s/go.mod does not require %s", recipe, traefikModule)
+	version, err := required(dir, regexp.QuoteMeta(module))
+	if err != nil {
+		return "", "", err
 	}
-	return fmt.Sprintf("%s-%x", version, hash.Sum(nil)[:6]), nil
+	_, version, _ = strings.Cut(version, "@")
+	return dir, fmt.Sprintf("%s-%x", version, hash.Sum(nil)[:6]), nil
+}
+
+// required is the module, as path@version, whose path matches and which the go.mod in dir requires.
+func required(dir, path string) (string, error) {
+	content, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		return "", err
+	}
+	m := regexp.MustCompile(`(?m)^(?:\s|require )\s*(` + path + `) (v\S+)`).FindSubmatch(content)
+	if m == nil {
+		return "", fmt.Errorf("rig: %s/go.mod does not require %s", dir, path)
+	}
+	return string(m[1]) + "@" + string(m[2]), nil
 }
 
 // build copies the recipe to a folder of its own, since the copy of lego that it needs is 20 MB nobody wants in the checkout.
@@ -134,12 +216,8 @@ func build(ctx context.Context, recipe, bin string, progress io.Writer) error {
 		return err
 	}
 	made := filepath.Join(dir, "traefik")
-	cmd := exec.CommandContext(ctx, "go", "build", "-mod=readonly", "-ldflags=-s -w", "-o", made, traefikModule+"/cmd/traefik")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false")
-	cmd.Stdout, cmd.Stderr = progress, progress
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("rig: building Traefik: %w", err)
+	if err := goBuild(ctx, dir, made, progress, "-s -w", traefikModule+"/cmd/traefik"); err != nil {
+		return err
 	}
 	return os.Rename(made, bin)
 }
@@ -150,7 +228,7 @@ const noProviders = `package dns
 import (
 	"fmt"
 
-	"github.com/go-acme/lego/v5/challenge"
+	"LEGO/challenge"
 )
 
 func NewDNSChallengeProviderByName(name string) (challenge.Provider, error) {
@@ -160,6 +238,10 @@ func NewDNSChallengeProviderByName(name string) (challenge.Provider, error) {
 
 // makeLego copies lego from the module cache, less its DNS providers.
 func makeLego(ctx context.Context, dir string, progress io.Writer) error {
+	lego, err := required(filepath.Dir(dir), `github\.com/go-acme/lego/v\d+`)
+	if err != nil {
+		return err
+	}
 	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", lego)
 	// Outside of any module: its go.sum would have to know lego.
 	cmd.Dir = os.TempDir()
@@ -182,5 +264,6 @@ func makeLego(ctx context.Context, dir string, progress io.Writer) error {
 	if err := os.MkdirAll(providers, 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(providers, "dns.go"), []byte(noProviders), 0o644)
+	path, _, _ := strings.Cut(lego, "@")
+	return os.WriteFile(filepath.Join(providers, "dns.go"), []byte(strings.ReplaceAll(noProviders, "LEGO", path)), 0o644)
 }
