@@ -297,7 +297,7 @@ func (t *transfer) index(try int) (*entry, error) {
 	for {
 		e, f, leads := indexes.lookUp(t.key, t.query, t.seen)
 		if e != nil {
-			return t.use(e), nil
+			return t.use(e)
 		}
 		if leads {
 			return t.lead(f)
@@ -308,7 +308,7 @@ func (t *transfer) index(try int) (*entry, error) {
 			return nil, t.req.Context().Err()
 		}
 		if f.entry != nil && f.entry.rank(t.query, t.seen) > 0 {
-			return t.use(f.entry), nil
+			return t.use(f.entry)
 		}
 		if !f.retry {
 			return t.read(true)
@@ -316,12 +316,17 @@ func (t *transfer) index(try int) (*entry, error) {
 	}
 }
 
-// use takes an index that another request has read. Whether this client may have it, the origin will say.
-func (t *transfer) use(e *entry) *entry {
+// use takes an index that another request has read. Whether this client may have it, the origin will say. That there is
+// none is known of that request only: the next client may get the film where that one got a page to sign in, and nobody
+// would ask the origin again.
+func (t *transfer) use(e *entry) (*entry, error) {
+	if e.err != nil && t.root == "" && !t.interval.everything() {
+		return t.read(true)
+	}
 	if t.file == nil {
 		t.file = &origin{t: t, version: e.version, bound: true}
 	}
-	return e
+	return e, nil
 }
 
 // lead reads the index for all who wait on f.
@@ -336,7 +341,7 @@ func (t *transfer) lead(f *flight) (*entry, error) {
 }
 
 // read reads and validates the index, and shares it where the file can be told from its other versions. That a file is
-// not for us is worth sharing too.
+// not for us is worth sharing too, with those who ask for all of it.
 func (t *transfer) read(ranges bool) (*entry, error) {
 	if t.file == nil {
 		f, err := open(t, ranges)

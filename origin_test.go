@@ -235,6 +235,26 @@ func TestPassed(t *testing.T) {
 	}
 }
 
+// TestPageThenFilm: that one client gets a page instead of the film does not keep the film from the next.
+func TestPageThenFilm(t *testing.T) {
+	s := newStage(t, nil)
+	film := s.origin.films["/first.mp4"]
+	s.origin.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("Authorization") != "" {
+			return false
+		}
+		w.Header().Set("Etag", `"page"`)
+		http.ServeContent(w, r, "a.html", modified, strings.NewReader("<!doctype html><p>Sign in, please."))
+		return true
+	}
+	for i := 0; i < 2; i++ {
+		if a := s.get("/first.mp4?start=5"); string(a.body) != "<!doctype html><p>Sign in, please." {
+			t.Errorf("status %d, %q", a.StatusCode, a.body)
+		}
+		film.checkCut(t, s.get("/first.mp4?start=5", "Authorization: me").body, 125, 250)
+	}
+}
+
 // TestLies are answers that no right bytes can be made of: the client sees a failure, and the owner reads why.
 func TestLies(t *testing.T) {
 	answerWith := func(code int, contentRange string, extra ...string) func(http.ResponseWriter, *http.Request) bool {
