@@ -112,10 +112,8 @@ func Module(module, version string) (dir string, files []string, err error) {
 // Load copies the files of a plugin from dir into a GOPATH and loads it from there.
 func Load(gopath, module, dir string, files []string) (*Plugin, error) {
 	p := &Plugin{Dir: filepath.Join(gopath, "src", filepath.FromSlash(module))}
-	for _, name := range files {
-		if err := copyFile(filepath.Join(p.Dir, filepath.FromSlash(name)), filepath.Join(dir, filepath.FromSlash(name))); err != nil {
-			return nil, err
-		}
+	if err := Copy(p.Dir, dir, files); err != nil {
+		return nil, err
 	}
 
 	text, err := os.ReadFile(filepath.Join(p.Dir, ".traefik.yml"))
@@ -195,6 +193,17 @@ func (o *output) take() string {
 	text := o.text.String()
 	o.text.Reset()
 	return text
+}
+
+// Copy copies files of one folder to another.
+func Copy(to, from string, files []string) error {
+	for _, name := range files {
+		name = filepath.FromSlash(name)
+		if err := copyFile(filepath.Join(to, name), filepath.Join(from, name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func copyFile(to, from string) error {

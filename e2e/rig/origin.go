@@ -38,9 +38,19 @@ type Origin struct {
 // NewOrigin serves a handler, which may do what it likes.
 func NewOrigin(tb testing.TB, handler http.Handler) *Origin {
 	tb.Helper()
+	return NewOriginAt(tb, nil, handler)
+}
+
+// NewOriginAt is NewOrigin at a listener; nil means a port of loopback that the kernel picks.
+func NewOriginAt(tb testing.TB, listener net.Listener, handler http.Handler) *Origin {
+	tb.Helper()
 	o := &Origin{}
 	o.finished = sync.NewCond(&o.mutex)
 	server := httptest.NewUnstartedServer(o.record(handler))
+	if listener != nil {
+		server.Listener.Close()
+		server.Listener = listener
+	}
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			o.connections.Add(1)
