@@ -37,6 +37,8 @@ type source interface {
 	// read returns the n bytes at off, fewer only where the file ends before. The slice stays as it is for as long
 	// as an index made of it is used.
 	read(off, n int64) ([]byte, error)
+	// peek is read that fetches no more than it is asked for, or little: for hops along the file.
+	peek(off, n int64) ([]byte, error)
 }
 
 // movie is the index of a progressive file: views of its ftyp and moov, and what lookups in the tables need. It never
@@ -49,6 +51,8 @@ type movie struct {
 	fileSize  int64
 	timescale int64 // ticks per second of the movie timeline
 	tracks    []*track
+	defaults  map[uint32]trackDefaults // by track_ID
+	fragments *fragmentMap             // nil: the moov has all samples
 }
 
 // byteRange is a stretch of the source: [from, to).
@@ -331,11 +335,18 @@ func (m *movie) index() error {
 			}
 			m.tracks = append(m.tracks, t)
 		case "mvex":
-			return fmt.Errorf("%w: %s/%s at %d", errFragmented, m.moov.typ, b.typ, b.at)
+			m.defaults, err = readDefaults(b)
+			if err != nil {
+				return fmt.Errorf("mvex: %w", err)
+			}
+			m.fragments = newFragmentMap(m.moov.at + int64(len(m.moov.data)))
 		}
 	}
 	if len(m.tracks) == 0 {
 		return m.moov.fail("no trak in it")
+	}
+	if m.fragments != nil {
+		m.fragments.lead(m)
 	}
 	return nil
 }

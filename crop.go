@@ -1,6 +1,7 @@
 package mp4
 
 import (
+	"encoding/binary"
 	"math/big"
 )
 
@@ -11,13 +12,36 @@ import (
 func (w *moovWriter) sampleTable(k *kept, b *box) {
 	at, size := w.open(b.typ)
 	for _, c := range b.children {
+		if k.none {
+			w.emptyTable(c)
+			continue
+		}
 		w.table(k, c)
 		if c.typ == "stts" && b.child("ctts") == nil {
 			w.compositionOffsets(k, nil) // a lead-in may need one where there was none
 		}
+		if c.typ == "stts" && k.made && !k.allSync && b.child("stss") == nil {
+			w.syncSamples(k, &box{typ: "stss", data: make([]byte, fullBoxLen)})
+		}
 	}
 	w.raw(b.tail)
 	w.close(at, size)
+}
+
+// emptyTable writes a box of a stbl whose samples are all in fragments.
+func (w *moovWriter) emptyTable(b *box) {
+	switch b.typ {
+	case "stsd", "sgpd":
+		w.raw(b.data)
+	case "stts", "stsc", "stco", "co64":
+		at, size := w.open(b.typ)
+		w.u32(0, 0)
+		w.close(at, size)
+	case "stsz", "stz2":
+		at, size := w.open("stsz")
+		w.u32(0, 0, 0)
+		w.close(at, size)
+	}
 }
 
 // table writes one box of a stbl. What is not known carries nothing per sample, or is none of ours to know.
@@ -170,16 +194,24 @@ func (w *moovWriter) offsetRuns(k *kept, from, to int64, c *change) int64 {
 
 // runLengths writes values as pairs of a count and a value, and returns how many.
 func (w *moovWriter) runLengths(values []int64) int64 {
-	entries, count := int64(0), int64(0)
+	pairs := runLengths(values)
+	w.raw(pairs)
+	return int64(len(pairs) / pairLen)
+}
+
+// runLengths makes a table of runs of values.
+func runLengths(values []int64) []byte {
+	var pairs []byte
+	count := uint32(0)
 	for i, v := range values {
 		count++
 		if i+1 == len(values) || values[i+1] != v {
-			w.u32(count, v)
-			entries++
+			pairs = binary.BigEndian.AppendUint32(pairs, count)
+			pairs = binary.BigEndian.AppendUint32(pairs, uint32(v))
 			count = 0
 		}
 	}
-	return entries
+	return pairs
 }
 
 // runs writes the entries of a table of runs for the samples [from, to), and returns how many. Only the first and the
@@ -216,6 +248,9 @@ func (w *moovWriter) cutRun(r *runs, number int, count int64, c *change) {
 // syncSamples writes a stss or stps. One without entries stays: it says that no sample is a sync sample.
 func (w *moovWriter) syncSamples(k *kept, b *box) {
 	entries := k.sync
+	if k.made && k.allSync {
+		return // the moov of a fragmented file has an empty one
+	}
 	if b.typ == "stps" {
 		entries = k.partial
 	}
@@ -280,6 +315,9 @@ func firstChunkAddend(chunk int64) []byte {
 
 // sampleSizes writes the stsz or stz2.
 func (w *moovWriter) sampleSizes(k *kept, b *box) {
+	if k.made {
+		b = &box{typ: "stsz", data: make([]byte, 8)}
+	}
 	at, size := w.open(b.typ)
 	w.raw(b.payload()[:8]) // version, flags, sample_size or field_size
 	w.u32(k.end - k.first)
@@ -304,9 +342,10 @@ func bitEntries(entries []byte, width, first, end int64) []byte {
 
 // chunkOffsets lays out the stco or co64; the entries are placed when the size of the moov is known.
 func (w *moovWriter) chunkOffsets(k *kept, b *box) {
-	typ, width := b.typ, k.chunkLen
+	width := k.chunkLen
 	grow := w.wide && width == 4
-	if grow {
+	typ := "stco"
+	if grow || width == 8 {
 		typ = "co64"
 	}
 	n := k.lastChunk - k.firstChunk + 1
@@ -325,6 +364,9 @@ func (w *moovWriter) chunkOffsets(k *kept, b *box) {
 
 // mediaDuration is the sum of the kept samples' durations, in ticks of the answer's timescale.
 func (k *kept) mediaDuration() int64 {
+	if k.none {
+		return 0
+	}
 	end := k.decodeEnd(k.end)
 	if k.lead == nil {
 		return end - k.decodeTime(k.first)

@@ -95,6 +95,7 @@ type leadIn struct {
 	scale     int64   // factor of the track's timescale
 	mediaTime int64   // of the edit that begins at the picture on show
 	gap       int64   // movie ticks before the first picture, to be shown as an empty edit
+	moved     int64   // media ticks by which all later times are earlier than in the source
 	late      int64   // movie ticks by which the picture on show begins after the edit, less than a millisecond
 }
 
@@ -130,12 +131,12 @@ func (t *track) collapse(c clock, e edit, s shown, first, end int64) *leadIn {
 		}
 	}
 	count := int64(len(hidden))
-	if t.timescale < leastScale && t.scalable(ceilDiv(leastScale, t.timescale), l.raise) {
+	if t.timescale < leastScale && !t.fixed && t.scalable(ceilDiv(leastScale, t.timescale), l.raise) {
 		l.scale = ceilDiv(leastScale, t.timescale)
 	}
 	if count*1000 > maxLeadMS*t.timescale*l.scale {
 		l.scale = ceilDiv(count*1000, maxLeadMS*t.timescale)
-		if !t.scalable(l.scale, l.raise) {
+		if t.fixed || !t.scalable(l.scale, l.raise) {
 			return nil
 		}
 	}
@@ -148,7 +149,9 @@ func (t *track) collapse(c clock, e edit, s shown, first, end int64) *leadIn {
 	} else if s.cts*f > m {
 		l.late = fine.toMovie(s.cts*f - m)
 	}
-	m = maxInt64(m, s.cts*f) - base*f
+	m = maxInt64(m, s.cts*f)
+	l.moved = m
+	m -= base * f
 	changed := maxInt64(last, s.sample-first) + 1
 	next := (t.decodeEnd(first+changed) - begin) * f
 	following := next // decode time of the sample after the last hidden one
@@ -164,6 +167,7 @@ func (t *track) collapse(c clock, e edit, s shown, first, end int64) *leadIn {
 			l.mediaTime = maxInt64(l.mediaTime, int64(i)+count-rank)
 		}
 	}
+	l.moved -= l.mediaTime
 	dts := make([]int64, changed+1)
 	dts[changed] = next - m + l.mediaTime
 	l.offsets = make([]int64, changed)

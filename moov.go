@@ -37,6 +37,10 @@ const leastView = 4 << 10
 func (w *moovWriter) build(media int64) {
 	w.raw(w.movie.ftyp)
 	w.rewrite(w.movie.moov)
+	if w.bare {
+		w.flush()
+		return
+	}
 	header := make([]byte, headerLen, largeHeaderLen)
 	copy(header[4:], "mdat")
 	if media+headerLen > max32 {
@@ -175,6 +179,8 @@ func (w *moovWriter) rewrite(b *box) {
 				w.track(k)
 			}
 		}
+	case "mvex":
+		w.extends(b)
 	case "udta":
 		w.userData(b)
 	case "meta":
@@ -184,6 +190,21 @@ func (w *moovWriter) rewrite(b *box) {
 	default:
 		w.raw(b.data)
 	}
+}
+
+// extends writes the mvex (8.8.1) of an answer in which fragments follow, without the mehd: its duration is another now.
+func (w *moovWriter) extends(b *box) {
+	if !w.fragmented {
+		return
+	}
+	at, size := w.open(b.typ)
+	for _, c := range b.children {
+		if c.typ != "mehd" {
+			w.raw(c.data)
+		}
+	}
+	w.raw(b.tail)
+	w.close(at, size)
 }
 
 // container writes a box with its children rewritten.

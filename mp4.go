@@ -252,7 +252,7 @@ func (t *transfer) prepare(try int) (*response, error) {
 	if e.err != nil {
 		return nil, e.err
 	}
-	if e.movie.moovFirst && t.interval.everything() {
+	if (e.movie.moovFirst || e.movie.fragments != nil) && t.interval.everything() {
 		return nil, errPass
 	}
 	r := newResponse(t, t.file.state())
@@ -276,6 +276,9 @@ func (t *transfer) prepare(try int) (*response, error) {
 func (t *transfer) plan(m *movie) (*cut, error) {
 	if t.interval.everything() {
 		return m.whole()
+	}
+	if m.fragments != nil {
+		return m.cutFragments(t.file, t.interval, t.seek)
 	}
 	return m.cut(t.interval, t.seek)
 }

@@ -55,9 +55,17 @@ const ahead = 4 << 10
 // read answers from the window, by a copy where that is small: a view would keep all of the window in memory with the
 // index.
 func (o *origin) read(off, n int64) ([]byte, error) {
+	return o.get(off, n, maxInt64(n+ahead, o.t.bufferSize))
+}
+
+// peek is read that fetches less.
+func (o *origin) peek(off, n int64) ([]byte, error) { return o.get(off, n, maxInt64(n, peekLen)) }
+
+// get is read that fetches so many bytes at once.
+func (o *origin) get(off, n, fetched int64) ([]byte, error) {
 	b := o.held(off, n)
 	if int64(len(b)) < n && (o.version.size < 0 || off+int64(len(b)) < o.version.size) {
-		if err := o.fetch(off, n); err != nil {
+		if err := o.fetch(off, fetched); err != nil {
 			return nil, err
 		}
 		b = o.held(off, n)
@@ -78,9 +86,8 @@ func (o *origin) held(off, n int64) []byte {
 	return o.window[i:end:end]
 }
 
-// fetch moves the window to off, and asks for what is missing of n bytes, bufferSize at least.
+// fetch moves the window to off, and asks for what is missing of n bytes.
 func (o *origin) fetch(off, n int64) error {
-	n = maxInt64(n+ahead, o.t.bufferSize)
 	if o.version.size >= 0 {
 		n = minInt64(n, o.version.size-off)
 	}
@@ -517,6 +524,9 @@ func (s *stream) read(off, n int64) ([]byte, error) {
 	end := minInt64(off+n, int64(len(b)))
 	return append([]byte(nil), b[off:end]...), nil
 }
+
+// peek is read: what comes, comes in order.
+func (s *stream) peek(off, n int64) ([]byte, error) { return s.read(off, n) }
 
 // hold reads on until the first n bytes are held, or the file ends.
 func (s *stream) hold(n int64) error {

@@ -203,7 +203,7 @@ func (r *response) send(f file) error {
 		if media == nil {
 			break
 		}
-		if err := f.send(r, media.segment.off+media.from, media.to-media.from); err != nil {
+		if err := r.sendMedia(f, media); err != nil {
 			return err
 		}
 		r.parts = r.parts[1:]
@@ -212,6 +212,32 @@ func (r *response) send(f file) error {
 		return f.consent(r)
 	}
 	return r.made()
+}
+
+// sendMedia sends a part that comes from the file.
+func (r *response) sendMedia(f file, p *part) error {
+	s := p.segment
+	if s.retiming == nil {
+		return f.send(r, s.off+p.from, p.to-p.from)
+	}
+	w, off, n := s.retiming.writer(s, p.from, p.to)
+	err := f.send(&retimed{response: r, writer: w}, off, n)
+	if err == nil && w.limit > 0 {
+		return fmt.Errorf("%w: the fragments end %d bytes early", errMisbehaving, w.limit)
+	}
+	return err
+}
+
+// retimed is the receiver of fragments whose times change on their way.
+type retimed struct {
+	response *response
+	writer   *retimer
+}
+
+func (x *retimed) begin(header http.Header) (io.Writer, error) {
+	w, err := x.response.begin(header)
+	x.writer.w = w
+	return x.writer, err
 }
 
 // media is the first part that comes from the file.

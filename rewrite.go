@@ -33,7 +33,8 @@ type segment struct {
 	fromSource bool
 	off        int64
 	length     int64
-	pieces     []piece // that a made segment consists of
+	retiming   *retiming // nil: the source's bytes are sent as they are
+	pieces     []piece   // that a made segment consists of
 }
 
 // write writes bytes [from, to) of a made segment to w.
@@ -72,6 +73,9 @@ type kept struct {
 	bytes                 byteRange
 	info                  byteRange // of the auxiliary information outside of the moov
 	encryption            int64     // where the answer has it, inside
+
+	none    bool  // no sample of it goes into the moov: all are in fragments behind
+	earlier int64 // media ticks by which those begin earlier
 }
 
 // cut plans the answer for the interval iv (milliseconds on the presentation timeline).
@@ -106,7 +110,7 @@ func (m *movie) cut(iv interval, seek string) (*cut, error) {
 	if len(tracks) == 0 {
 		return nil, errPastEnd
 	}
-	return m.plan(tracks, window{ticks, from, to})
+	return m.plan(tracks, window{ticks: ticks, from: from, to: to})
 }
 
 // whole plans the same movie with its moov first and every sample kept.
@@ -150,8 +154,11 @@ func inMS(ticks, timescale int64) int64 {
 
 // keep chooses the edits and samples of the track that are shown in [from, to) of the answer's movie ticks. It
 // returns nil where there are none.
-func (t *track) keep(c clock, from, to int64) *kept {
-	k := &kept{track: t, clock: c, edits: t.cutEdits(c, from, to), moved: -1}
+func (t *track) keep(c clock, from, to int64) *kept { return t.keepEdits(c, t.cutEdits(c, from, to)) }
+
+// keepEdits is keep for an edit list that has been cut.
+func (t *track) keepEdits(c clock, edits []edit) *kept {
+	k := &kept{track: t, clock: c, edits: edits, moved: -1}
 	begins, ends, media := span(k.edits, c)
 	if media == 0 || begins >= t.end {
 		return nil
@@ -242,6 +249,9 @@ func (k *kept) milliseconds(ticks int64) int64 {
 
 // locate finds the chunks and bytes of the samples kept.
 func (k *kept) locate(fileSize int64) error {
+	if k.none {
+		return nil
+	}
 	k.firstRun, k.firstChunk, k.skipped = k.chunkRuns.find(k.first)
 	var before int64
 	k.lastRun, k.lastChunk, before = k.chunkRuns.find(k.end - 1)
@@ -288,6 +298,9 @@ func (k *kept) extent() byteRange {
 type window struct {
 	ticks    int64 // per second of the answer's movie timeline; 0: all is kept, and times stay as they are
 	from, to int64 // in ticks; to < 0: the end
+
+	fragmented bool // fragments follow
+	bare       bool // and nothing else does
 }
 
 // plan makes the answer from what is kept of the tracks.
@@ -329,6 +342,9 @@ func (m *movie) plan(tracks []*kept, shown window) (*cut, error) {
 func joinRanges(tracks []*kept) []byteRange {
 	var needed, joined []byteRange
 	for _, k := range tracks {
+		if k.none {
+			continue
+		}
 		needed = append(needed, k.bytes)
 		if k.info.from < k.info.to {
 			needed = append(needed, k.info)

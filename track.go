@@ -35,6 +35,8 @@ type track struct {
 	ordered   bool   // the chunks lie in the file in their order
 	preroll   preroll
 	auxiliary *auxiliary // nil: none
+	made      bool       // the tables are made of fragments
+	fixed     bool       // fragments follow in the same timescale: it must not change
 }
 
 // Types of which a container may hold only one. A second one is an attempt on the parser, or a broken file.
@@ -131,7 +133,7 @@ func (t *track) readMedia(mdia *box) error {
 	if err != nil {
 		return fmt.Errorf("minf/stbl: %w", err)
 	}
-	if t.samples > 0 && t.timescale == 0 {
+	if t.timescale == 0 {
 		return mdhd.fail("the timescale is 0")
 	}
 	return nil
@@ -161,6 +163,13 @@ func checkReferences(minf *box) error {
 // readTables reads the tables of a stbl (8.5.1). What they say of more samples than all of them know is left out:
 // players stop there too.
 func (t *track) readTables(stbl *box) error {
+	var err error
+	if t.handler == "soun" {
+		t.preroll, err = readPreroll(stbl)
+		if err != nil {
+			return err
+		}
+	}
 	count, err := t.readSizes(stbl)
 	if err != nil || count == 0 {
 		return err
@@ -206,10 +215,7 @@ func (t *track) readTables(stbl *box) error {
 		return err
 	}
 	t.end = t.lastEnd()
-	if t.handler == "soun" {
-		t.preroll, err = readPreroll(stbl)
-	}
-	return err
+	return nil
 }
 
 // readSizes reads stsz (8.7.3.2) or stz2 (8.7.3.3) and returns the number of samples.
@@ -278,9 +284,19 @@ func (t *track) readOffsets(stbl *box) error {
 	if err != nil || len(entries) == 0 {
 		return err
 	}
-	t.offsets, err = newRuns(entries, false)
+	err = t.useOffsets(entries)
 	if err != nil {
 		return fmt.Errorf("ctts at %d: %w", ctts.at, err)
+	}
+	return nil
+}
+
+// useOffsets takes the entries of a ctts.
+func (t *track) useOffsets(entries []byte) error {
+	var err error
+	t.offsets, err = newRuns(entries, false)
+	if err != nil {
+		return err
 	}
 	t.greatest = int64(t.offsets.any)
 	if t.greatest>>31 == 0 {
