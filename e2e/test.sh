@@ -1,9 +1,28 @@
 #!/usr/bin/env bash
 # Every test, in order of patience: native, interpreted by Yaegi, end to end. The last line counts them.
+#     test.sh            all that take no root
+#     test.sh providers  the examples, executed: the file provider, a real dockerd, a real kube-apiserver; as root
+#     test.sh full       beside those an S3 server, and all of it with a Traefik that is a year older
 # A test that is skipped counts as a failure, for it did not prove anything.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-e2e/tools.sh || exit
+what=${1:-}
+case $what in
+"") e2e/tools.sh || exit ;;
+providers | full) e2e/tools.sh providers || exit ;;
+*) echo "usage: $0 [providers|full]" >&2; exit 2 ;;
+esac
+if [[ -n $what ]]; then
+	if [[ $EUID -ne 0 ]]; then
+		echo "The tests of the providers make network namespaces and run dockerd: run them as root." >&2
+		exit 1
+	fi
+	if ! refused=$(unshare --net --mount true 2>&1); then
+		echo "The tests of the providers make network namespaces and mounts, which is refused here: $refused" >&2
+		echo "In a container they take --privileged." >&2
+		exit 1
+	fi
+fi
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -15,15 +34,42 @@ run() {
 	[[ ${PIPESTATUS[0]} -eq 0 ]] || failed=1
 }
 
-run "native, with the race detector" go test -v -race -timeout 10m ./...
-run "interpreted" go test -C e2e -v -count=1 -timeout 10m ./interpreted
-# The rest needs Traefik; here one can see that it is being built, and within no test's time limit.
-run "Traefik" go run -C e2e ./cmd/traefik
-if [[ -e e2e/browser/package-lock.json ]]; then
-	run "browser drivers" npm ci --prefix e2e/browser --no-audit --no-fund --ignore-scripts
-fi
-mapfile -t packages < <(cd e2e && go list ./... | grep -v '/interpreted$')
-run "end to end" go test -C e2e -v -count=1 -timeout 20m "${packages[@]}"
+everything() {
+	run "native, with the race detector" go test -v -race -timeout 10m ./...
+	run "interpreted" go test -C e2e -v -count=1 -timeout 10m ./interpreted
+	# The rest needs Traefik; here one can see that it is being built, and within no test's time limit.
+	run "Traefik" go run -C e2e ./cmd/traefik
+	if [[ -e e2e/browser/package-lock.json ]]; then
+		run "browser drivers" npm ci --prefix e2e/browser --no-audit --no-fund --ignore-scripts
+	fi
+	mapfile -t packages < <(cd e2e && go list ./... | grep -vE '/(interpreted|providers)$')
+	run "end to end" go test -C e2e -v -count=1 -timeout 20m "${packages[@]}"
+}
+
+providers() {
+	run "Traefik" go run -C e2e ./cmd/built traefik
+	run "kube-apiserver" go run -C e2e ./cmd/built kubernetes
+	run "providers" go test -C e2e -v -count=1 -timeout 10m -skip '^TestFull' ./providers
+}
+
+full() {
+	run "Traefik" go run -C e2e ./cmd/built traefik
+	run "S3 server" go run -C e2e ./cmd/built s3
+	run "S3" go test -C e2e -v -count=1 -timeout 10m -run '^TestFull' ./providers
+	local older
+	if ! older=$(go run -C e2e ./cmd/built older); then
+		failed=1
+		return
+	fi
+	run "kube-apiserver" go run -C e2e ./cmd/built kubernetes
+	run "$older: cuts and providers" env TRAEFIK_BIN="$older" go test -C e2e -v -count=1 -timeout 20m -p 1 ./through ./providers
+	[[ ! -x e2e/soak.sh ]] || run "soak" e2e/soak.sh
+}
+
+case $what in
+"") everything ;;
+*) "$what" ;;
+esac
 
 count() { grep -cE "^ *--- $1: " "$log"; }
 skipped=$(count SKIP)

@@ -1,15 +1,22 @@
 #!/usr/bin/env bash
-# Makes sure that the programs are there which the tests need beside Go and make.
+# Makes sure that the programs are there which the tests need beside Go and make: tools.sh, or tools.sh providers.
 # As root on Debian or Ubuntu it installs what is missing, else it prints the command and fails.
 set -euo pipefail
 
+case "${1:-}" in
 # The race detector needs a C compiler, node drives the browsers.
-needed=(git gcc curl nginx ffmpeg node npm chromium firefox-esr)
+"") needed=(git gcc curl nginx ffmpeg node npm chromium firefox-esr) ;;
+providers) needed=(git nginx ffmpeg ip iptables dockerd docker-compose etcd) ;;
+*) echo "usage: $0 [providers]" >&2; exit 2 ;;
+esac
 
 package() {
 	case "$1" in
 	gcc) echo gcc libc6-dev ;;
 	node) echo nodejs ;;
+	ip) echo iproute2 ;;
+	dockerd) echo docker.io ;;
+	etcd) echo etcd-server ;;
 	*) echo "$1" ;;
 	esac
 }

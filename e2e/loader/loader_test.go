@@ -1,16 +1,28 @@
 package loader
 
 import (
+	"archive/zip"
 	"bytes"
 	"fmt"
+	goparser "go/parser"
+	"go/token"
+	"image"
+	_ "image/png"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/mod/modfile"
+
+	"github.com/traefik-mp4/mp4/e2e/lab"
+	"github.com/traefik-mp4/mp4/e2e/oracle"
 	"github.com/traefik-mp4/mp4/e2e/rig"
 )
 
@@ -202,4 +214,132 @@ func TestBadOptions(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestArchive does with the last commit what the catalog does with a release: it takes the archive of the tracked files, and
+// finds in there all that it wants, and a plugin that loads, takes the manifest's testData and cuts.
+func TestArchive(t *testing.T) {
+	root, err := rig.Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive, err := lab.Archive(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 4 << 20
+	t.Logf("the archive has %d bytes", len(archive))
+	if len(archive) > most {
+		t.Errorf("the archive has %d bytes, more than %d: every start of every Traefik downloads it", len(archive), most)
+	}
+	dir := t.TempDir()
+	files := unzip(t, archive, dir)
+
+	plugin, err := Load(t.TempDir(), module, dir, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest := plugin.Manifest
+	if manifest.Import != module {
+		t.Errorf("the manifest imports %s", manifest.Import)
+	}
+	if n := len(manifest.Summary); n < 20 || n > 250 {
+		t.Errorf("the manifest's summary has %d letters", n)
+	}
+	mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := modfile.Parse("go.mod", mod, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if parsed.Module.Mod.Path != module {
+		t.Errorf("go.mod is for %s", parsed.Module.Mod.Path)
+	}
+	sources, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, source := range sources {
+		if strings.HasSuffix(source, "_test.go") {
+			continue // the interpreter leaves tests out
+		}
+		file, err := goparser.ParseFile(token.NewFileSet(), source, nil, goparser.PackageClauseOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if file.Name.Name != path.Base(module) {
+			t.Errorf("%s is of package %s", filepath.Base(source), file.Name.Name)
+		}
+	}
+
+	icon, err := os.Open(filepath.Join(dir, filepath.FromSlash(manifest.IconPath)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer icon.Close()
+	if picture, _, err := image.DecodeConfig(icon); err != nil || picture.Width != picture.Height || picture.Width < 64 {
+		t.Errorf("the icon: %v, %d×%d", err, picture.Width, picture.Height)
+	}
+
+	// Everything that is imported, tests included, is there: nothing is downloaded.
+	list := exec.Command("go", "list", "-mod=vendor", "-deps", "-test", "./...")
+	list.Dir = dir
+	list.Env = append(os.Environ(), "GOPROXY=off", "GOFLAGS=", "GOWORK=off", "GOMODCACHE="+t.TempDir())
+	out, err := list.CombinedOutput()
+	if err != nil {
+		t.Errorf("vendor/ is not complete: %v\n%s", err, out)
+	}
+	for _, required := range parsed.Require {
+		if !strings.Contains(string(out), "\n"+required.Mod.Path) {
+			t.Errorf("nothing imports %s, which go.mod requires", required.Mod.Path)
+		}
+	}
+
+	served := http.FileServer(http.Dir(filepath.Join(dir, "testdata")))
+	handler, err := plugin.New(t.Context(), served, manifest.TestData, "test")
+	if err != nil {
+		t.Fatalf("New refuses the manifest's testData: %v", err)
+	}
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, httptest.NewRequest("GET", "/film.mp4?start=2.5", nil))
+	if err := oracle.CheckBytes(filepath.Join(dir, "testdata", "film.mp4"), answer.Body.Bytes(), 2500, -1); answer.Code != http.StatusOK || err != nil {
+		t.Errorf("a cut: %d, %v", answer.Code, err)
+	}
+}
+
+// unzip lays an archive out without the folder that all of it is in, and lists its files.
+func unzip(t *testing.T, archive []byte, dir string) []string {
+	t.Helper()
+	reader, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for _, file := range reader.File {
+		_, name, _ := strings.Cut(file.Name, "/")
+		if name == "" || file.FileInfo().IsDir() {
+			continue
+		}
+		files = append(files, name)
+		content, err := reader.Open(file.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		target, err := os.Create(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(target, content); err != nil {
+			t.Fatal(err)
+		}
+		target.Close()
+		content.Close()
+	}
+	return files
 }
