@@ -14,15 +14,14 @@ func (m *movie) keyFrameAt(moment, ticks int64) int64 {
 	if len(left) == 0 || left[0].mediaTime == empty || left[0].rate != normalRate {
 		return moment
 	}
-	s := t.onShow(left[0].latest(c))
+	e := left[0]
+	s := t.onShow(e.latest(c))
 	if s.sample < 0 {
 		return moment
 	}
 	key := t.compositionTime(t.keyFor(s))
-	if key >= left[0].mediaTime {
-		return moment + c.toMovieNearest(key-left[0].mediaTime)
-	}
-	return maxInt64(moment-c.toMovieNearest(left[0].mediaTime-key), t.editBegin(c, moment))
+	begin := e.mediaTime - c.toMedia(e.passed) // of the whole edit: what is left of it begins at a rounded time
+	return moment - e.passed + c.toMovieNearest(maxInt64(key-begin, 0))
 }
 
 // reference is the first enabled video track, or without one the longest track; nil where no track has samples.
@@ -40,19 +39,6 @@ func (m *movie) reference() *track {
 		}
 	}
 	return longest
-}
-
-// editBegin is the begin of the edit that a moment of the movie timeline lies in.
-func (t *track) editBegin(c clock, moment int64) int64 {
-	begins := int64(0)
-	for _, e := range t.edits {
-		duration := t.editDuration(e, c)
-		if begins+duration > moment {
-			break
-		}
-		begins += duration
-	}
-	return begins
 }
 
 // keepAsNginx chooses the samples that nginx's ngx_http_mp4_module keeps: from the one that is being decoded at start,

@@ -1,6 +1,4 @@
-// Package sample holds seek: sample against nginx, whose choice of samples it promises: both are asked the same of the
-// same films, and their answers compared sample by sample with what nginx's rule says.
-package sample
+package follow
 
 import (
 	"errors"
@@ -8,13 +6,11 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/traefik-mp4/mp4"
 	"github.com/traefik-mp4/mp4/e2e/media"
 	"github.com/traefik-mp4/mp4/e2e/rig"
 )
@@ -28,7 +24,7 @@ const (
 type pair struct {
 	dir     string
 	nginx   *rig.Nginx
-	plugin  http.Handler // compiled, in this process
+	plugin  asker
 	traefik *rig.Traefik // the same interpreted
 
 	requests, agreed, empty int
@@ -41,13 +37,7 @@ func newPair(t *testing.T) *pair {
 	t.Helper()
 	p := &pair{dir: t.TempDir(), strikes: map[string]int{}, differs: map[string]int{}, alone: map[string]int{}}
 	p.nginx = rig.StartNginx(t, p.dir)
-	config := mp4.CreateConfig()
-	config.Seek = "sample"
-	var err error
-	p.plugin, err = mp4.New(t.Context(), rig.Files(p.dir), config, "sample")
-	if err != nil {
-		t.Fatal(err)
-	}
+	p.plugin = compiled(t, p.dir, "sample")
 	var dynamic rig.Dynamic
 	dynamic.Plugin("sample", rig.Map{"seek": "sample"})
 	dynamic.Host("sample", rig.FileServer(t, p.dir).URL, "sample")
@@ -180,7 +170,7 @@ func (p *pair) compare(t *testing.T, name string, r request, traefik bool) {
 	t.Helper()
 	p.requests++
 	target := "/" + name + "?" + r.query()
-	status, ours := p.askPlugin(target)
+	status, ours := p.plugin(target)
 	due := r.due()
 	switch {
 	case r.start == 0 && r.length == 0 && p.whole(name, ours):
@@ -306,12 +296,6 @@ func (p *pair) weigh(t *testing.T, target string, ours, theirs []byte) {
 func (p *pair) whole(name string, answer []byte) bool {
 	content, err := os.ReadFile(filepath.Join(p.dir, name))
 	return err == nil && string(content) == string(answer)
-}
-
-func (p *pair) askPlugin(target string) (int, []byte) {
-	recorder := httptest.NewRecorder()
-	p.plugin.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, target, nil))
-	return recorder.Code, recorder.Body.Bytes()
 }
 
 func ask(client *http.Client, url string) (int, []byte, error) {

@@ -1,4 +1,4 @@
-package sample
+package follow
 
 import (
 	"encoding/binary"
@@ -20,14 +20,23 @@ type film struct {
 type place struct{ from, to uint64 }
 
 type track struct {
-	id             uint32
-	timescale      uint64
-	known          uint64 // the movie's timescale, where mvhd comes before the track; nginx takes it for 0 else
-	trackDuration  uint64 // of tkhd
-	mediaDuration  uint64 // of mdhd
-	uniform, short bool   // one size for all samples; sizes in a stz2
-	samples        []sample
-	chunks         []chunk
+	id              uint32
+	timescale       uint64
+	known           uint64 // the movie's timescale, where mvhd comes before the track; nginx takes it for 0 else
+	trackDuration   uint64 // of tkhd
+	mediaDuration   uint64 // of mdhd
+	uniform, short  bool   // one size for all samples; sizes in a stz2
+	handler, format string // of the media, and of its first sample entry
+	edits           []edit
+	samples         []sample
+	chunks          []chunk
+}
+
+// edit is an entry of the edit list.
+type edit struct {
+	duration  uint64 // in ticks of the movie
+	mediaTime int64  // -1: nothing is shown
+	rate      float64
 }
 
 // sample is all that is compared of a sample.
@@ -135,10 +144,12 @@ func parseTrack(trak box, file []byte, media []place) (*track, error) {
 		level = level[1:]
 		for _, c := range children {
 			switch c.typ {
-			case "mdia", "minf", "stbl":
+			case "mdia", "minf", "stbl", "edts":
 				level = append(level, c)
 			default:
-				all[c.typ] = c
+				if _, ok := all[c.typ]; !ok { // QuickTime has a hdlr in minf too
+					all[c.typ] = c
+				}
 			}
 		}
 	}
@@ -154,6 +165,15 @@ func parseTrack(trak box, file []byte, media []place) (*track, error) {
 		t.id, t.trackDuration = binary.BigEndian.Uint32(tkhd[20:]), binary.BigEndian.Uint64(tkhd[28:])
 	}
 	t.timescale, t.mediaDuration = times(all["mdhd"].payload, 12, 20)
+	if hdlr := all["hdlr"].payload; len(hdlr) >= 12 {
+		t.handler = string(hdlr[8:12])
+	}
+	if stsd := all["stsd"].payload; len(stsd) >= 16 {
+		t.format = string(stsd[12:16])
+	}
+	if err := t.readEdits(all); err != nil {
+		return t, err
+	}
 	sizes, err := t.sizes(all)
 	if err != nil {
 		return t, err
@@ -163,6 +183,28 @@ func parseTrack(trak box, file []byte, media []place) (*track, error) {
 		return t, err
 	}
 	return t, t.place(all, sizes, file, media)
+}
+
+// readEdits reads elst.
+func (t *track) readEdits(all map[string]box) error {
+	elst, ok := all["elst"]
+	if !ok || len(elst.payload) == 0 {
+		return nil
+	}
+	wide := elst.payload[0] == 1
+	fields := 3 // segment_duration, media_time, media_rate
+	if wide {
+		fields = 5
+	}
+	list, err := entries(elst, fields)
+	for _, e := range list {
+		v := edit{uint64(e[0]), int64(int32(e[1])), float64(int32(e[fields-1])) / (1 << 16)}
+		if wide {
+			v.duration, v.mediaTime = uint64(e[0])<<32|uint64(e[1]), int64(uint64(e[2])<<32|uint64(e[3]))
+		}
+		t.edits = append(t.edits, v)
+	}
+	return err
 }
 
 // sizes reads stsz or stz2.

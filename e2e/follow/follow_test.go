@@ -1,0 +1,77 @@
+// Package follow proves that every track and table follows a cut. By the boxes alone, where decoders can't judge: which
+// samples a file shows at a moment. And for seek: sample beside nginx, whose choice of samples it promises: both are
+// asked the same of the same films, and their answers compared sample by sample.
+package follow
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/traefik-mp4/mp4"
+	"github.com/traefik-mp4/mp4/e2e/media"
+	"github.com/traefik-mp4/mp4/e2e/rig"
+)
+
+// asker answers a GET of a path with its query.
+type asker func(target string) (status int, body []byte)
+
+// compiled is the plugin over a folder, compiled into this process: much faster than behind Traefik.
+func compiled(t *testing.T, dir, seek string) asker {
+	t.Helper()
+	config := mp4.CreateConfig()
+	config.Seek, config.Extensions = seek, []string{"*"}
+	plugin, err := mp4.New(t.Context(), rig.Files(dir), config, seek)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(target string) (int, []byte) {
+		recorder := httptest.NewRecorder()
+		plugin.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, target, nil))
+		return recorder.Code, recorder.Body.Bytes()
+	}
+}
+
+// cut asks for a cut and takes it apart.
+func (ask asker) cut(t *testing.T, target string) ([]byte, *film) {
+	t.Helper()
+	status, body := ask(target)
+	if status != http.StatusOK {
+		t.Fatalf("%s: %d %.100s", target, status, body)
+	}
+	f, err := parse(body)
+	if err != nil {
+		t.Fatalf("%s: %v", target, err)
+	}
+	return body, f
+}
+
+// read returns the content of a film of the tests.
+func read(t *testing.T, name string) []byte {
+	t.Helper()
+	film, err := media.Find(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := film.Make()
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+// write puts a file into a folder.
+func write(t *testing.T, dir, name string, content []byte) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
