@@ -133,6 +133,23 @@ func (m *movie) read(src source, off, header, size, maxMoov int64) error {
 	return m.index()
 }
 
+// moovAhead reports whether a moov that ends beyond the first bytes comes before the media: then it need not be read to
+// know that.
+func moovAhead(src source, first int64) bool {
+	off := int64(0)
+	for i := 0; i < maxTopBoxes && off+largeHeaderLen <= first; i++ {
+		typ, _, size, err := readHeader(src, off)
+		if err != nil || size == sizeToEnd || typ == "mdat" || off == 0 && !plausible(typ) {
+			return false
+		}
+		off += size
+		if typ == "moov" {
+			return off > first
+		}
+	}
+	return false
+}
+
 // readHeader reads the header of the box at off; typ is empty at the end of the file. size is sizeToEnd or the whole
 // box's length, at least that of its header.
 func readHeader(src source, off int64) (typ string, header, size int64, err error) {

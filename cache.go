@@ -79,7 +79,8 @@ type entry struct {
 	query   string // of the request that read it
 	version version
 	movie   *movie
-	err     error // errNotMP4 or errFragmented, where movie is nil
+	err     error // where movie is nil
+	plain   bool  // it says no more than that plain requests are to be passed on
 	shared  bool  // other requests may use it
 	size    int64
 }
@@ -116,18 +117,19 @@ type flight struct {
 	landed chan struct{}
 	// Set before landed is closed: the entry that was made, if any, and
 	// whether the next of those who wait should try, because the one who
-	// read has lost its client.
+	// read has lost its client, or was content with less.
 	entry *entry
 	retry bool
 }
 
 // lookUp returns the index to try for a request; seen is the version that the
 // origin is known to have, if any. Where there is no index it returns the
-// flight that will bring it, and whether the caller leads that.
-func (c *cache) lookUp(key, query string, seen version) (found *entry, f *flight, leads bool) {
+// flight that will bring it, and whether the caller leads that. A plain request
+// names no interval.
+func (c *cache) lookUp(key, query string, seen version, plain bool) (found *entry, f *flight, leads bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if found = c.find(key, query, seen); found != nil {
+	if found = c.find(key, query, seen, plain); found != nil {
 		return found, nil, false
 	}
 	if f = c.flights[key]; f != nil {
@@ -142,11 +144,11 @@ func (c *cache) lookUp(key, query string, seen version) (found *entry, f *flight
 // since one path may name many files (/?file=1.mp4), then the latest that says
 // by ETag what it is, since one file may have many queries (every presigned
 // address is another).
-func (c *cache) find(key, query string, seen version) *entry {
+func (c *cache) find(key, query string, seen version, plain bool) *entry {
 	var best *list.Element
 	var rank int
 	for _, el := range c.files[key] {
-		if r := el.Value.(*entry).rank(query, seen); r > 0 && r >= rank {
+		if r := el.Value.(*entry).rank(query, seen, plain); r > 0 && r >= rank {
 			best, rank = el, r
 		}
 	}
@@ -159,7 +161,10 @@ func (c *cache) find(key, query string, seen version) *entry {
 
 // rank is 0 for an entry that cannot be of use. Without an ETag an entry
 // serves only its own query: two films may share a second and a length.
-func (e *entry) rank(query string, seen version) int {
+func (e *entry) rank(query string, seen version, plain bool) int {
+	if e.plain && !plain {
+		return 0
+	}
 	if seen.known() && e.version != seen || e.version.etag == "" && e.query != query {
 		return 0
 	}

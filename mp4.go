@@ -249,6 +249,9 @@ func (t *transfer) prepare(try int) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if e.plain {
+		return nil, errPass
+	}
 	if e.err != nil {
 		return nil, e.err
 	}
@@ -298,7 +301,7 @@ func (t *transfer) index(try int) (*entry, error) {
 		return t.read(try < maxTries)
 	}
 	for {
-		e, f, leads := indexes.lookUp(t.key, t.query, t.seen)
+		e, f, leads := indexes.lookUp(t.key, t.query, t.seen, t.interval == whole)
 		if e != nil {
 			return t.use(e)
 		}
@@ -310,7 +313,7 @@ func (t *transfer) index(try int) (*entry, error) {
 		case <-t.req.Context().Done():
 			return nil, t.req.Context().Err()
 		}
-		if f.entry != nil && f.entry.rank(t.query, t.seen) > 0 {
+		if f.entry != nil && f.entry.rank(t.query, t.seen, t.interval == whole) > 0 {
 			return t.use(f.entry)
 		}
 		if !f.retry {
@@ -336,7 +339,7 @@ func (t *transfer) use(e *entry) (*entry, error) {
 func (t *transfer) lead(f *flight) (*entry, error) {
 	defer indexes.land(f)
 	e, err := t.read(true)
-	f.retry = err != nil && t.req.Context().Err() != nil
+	f.retry = err != nil && t.req.Context().Err() != nil || err == nil && e.plain
 	if err == nil && e.shared {
 		f.entry = e
 	}
@@ -353,14 +356,28 @@ func (t *transfer) read(ranges bool) (*entry, error) {
 		}
 		t.file = f
 	}
-	m, err := findMovie(t.file, t.maxMoov)
-	if err != nil && !errors.Is(err, errNotMP4) && !errors.Is(err, errFragmented) {
-		return nil, err
-	}
-	e := &entry{key: t.key, query: t.query, version: t.file.state(), movie: m, err: err}
+	e := &entry{key: t.key, query: t.query}
 	// A stream's index would save nothing: its bytes come along all the same.
 	_, streamed := t.file.(*stream)
-	e.shared = e.version.known() && e.version.size >= 0 && !streamed
+	switch {
+	case t.interval == whole && streamed:
+		e.err = errNoRanges // held back until the moov comes, the film would begin later than as it is
+	case t.interval == whole && moovAhead(t.file, t.bufferSize):
+		e.err = errPass
+	default:
+		e.movie, e.err = findMovie(t.file, t.maxMoov)
+	}
+	notOurs := errors.Is(e.err, errNotMP4) || errors.Is(e.err, errFragmented)
+	unfit := errors.Is(e.err, errFormat) || errors.Is(e.err, errTooLarge)
+	e.plain = t.interval == whole && (unfit || errors.Is(e.err, errNoRanges) || errors.Is(e.err, errPass))
+	if e.err != nil && !notOurs && !e.plain {
+		return nil, e.err
+	}
+	if e.plain && unfit {
+		t.logFormat(e.err)
+	}
+	e.version = t.file.state()
+	e.shared = e.version.known() && e.version.size >= 0 && (e.plain || !streamed)
 	if e.shared {
 		indexes.add(e)
 	}
@@ -398,11 +415,11 @@ func (t *transfer) end(err error) outcome {
 		return t.refuse(http.StatusNotFound)
 	case errors.Is(err, fs.ErrPermission):
 		return t.refuse(http.StatusForbidden)
-	case errors.Is(err, errTooLarge):
-		log.Printf("%q %v, you may want to increase maxBufferSize", t.req.URL.Path, err)
-		return t.refuse(http.StatusInternalServerError)
-	case errors.Is(err, errFormat):
-		t.log(err)
+	case t.interval == whole && (errors.Is(err, errFormat) || errors.Is(err, errMisbehaving) && t.file == nil):
+		t.log(err) // but who asked for nothing special gets what there is
+		return passed
+	case errors.Is(err, errFormat) || errors.Is(err, errTooLarge):
+		t.logFormat(err)
 		return t.refuse(http.StatusInternalServerError)
 	}
 	t.log(err)
@@ -410,6 +427,14 @@ func (t *transfer) end(err error) outcome {
 }
 
 func (t *transfer) log(err error) { log.Printf("%q %v", t.req.URL.Path, err) }
+
+// logFormat is log with advice.
+func (t *transfer) logFormat(err error) {
+	if errors.Is(err, errTooLarge) {
+		err = fmt.Errorf("%w, you may want to increase maxBufferSize", err)
+	}
+	t.log(err)
+}
 
 func (t *transfer) refuse(status int) outcome {
 	http.Error(t.rw, http.StatusText(status), status)

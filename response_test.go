@@ -172,6 +172,90 @@ func TestFaststart(t *testing.T) {
 	s.wantRequests("a page again", "GET /page.mp4")
 }
 
+// TestFaststartPasses: whatever cannot be understood, and a moov that need not be, is sent as it is to who asks for nothing
+// else, and found out once.
+func TestFaststartPasses(t *testing.T) {
+	torn := makeFilm(3, false)
+	torn.data = bytes.Replace(torn.data, []byte("mvhd"), []byte("dhvm"), 1)
+	for _, tt := range []struct {
+		name   string
+		film   *film
+		change func(*mp4.Config)
+		fault  func(http.ResponseWriter, *http.Request) bool
+		extra  int // requests of the first time
+		says   string
+	}{
+		{"a moov beyond the first read", makeFilm(3, true), func(c *mp4.Config) { c.BufferSize = "100" }, nil, 1, ""},
+		{"a moov that is not parseable", torn, nil, nil, 2, "no mvhd"},
+		{"a moov that is too large", makeFilm(3, false), func(c *mp4.Config) { c.BufferSize, c.MaxBufferSize = "100", "200" }, nil, 1, "increase maxBufferSize"},
+		{"an origin without ranges", makeFilm(3, false), nil, deaf, 1, ""},
+	} {
+		s := newStage(t, func(c *mp4.Config) {
+			c.Faststart = "true"
+			if tt.change != nil {
+				tt.change(c)
+			}
+		})
+		s.origin.fault = tt.fault
+		s.origin.films["/first.mp4"] = tt.film
+		lines := logged(func() {
+			for i := 0; i < 3; i++ {
+				a := s.get("/first.mp4")
+				if a.StatusCode != 200 || a.Header.Get("Etag") != `"first"` || !bytes.Equal(a.body, tt.film.data) {
+					t.Errorf("%s: status %d, %d bytes", tt.name, a.StatusCode, len(a.body))
+				}
+				asked := s.origin.requests()
+				if i == 0 && len(asked) != tt.extra+1 || i > 0 && len(asked) != 1 {
+					t.Errorf("%s: time %d asks %q", tt.name, i+1, asked)
+				}
+			}
+		})
+		if n := strings.Count(lines, "\n"); tt.says == "" && n != 0 || tt.says != "" && n != 1 || !strings.Contains(lines, tt.says) {
+			t.Errorf("%s: the log says %q", tt.name, lines)
+		}
+	}
+}
+
+// TestFaststartThenSeek: what a plain request was content to know is not enough for a seek.
+func TestFaststartThenSeek(t *testing.T) {
+	s := newStage(t, func(c *mp4.Config) { c.Faststart, c.BufferSize = "true", "100" })
+	film := s.origin.films["/first.mp4"]
+	s.get("/first.mp4")
+	s.origin.requests()
+	var all sync.WaitGroup
+	for i := 0; i < 10; i++ {
+		all.Add(1)
+		go seek(s, film, "/first.mp4?start=5", &all)
+	}
+	all.Wait()
+	if asked := s.origin.requests(); len(asked) != 12 { // two to the moov, and one for each answer
+		t.Errorf("ten seeks ask %q", asked)
+	}
+	s.get("/first.mp4")
+	s.wantRequests("plain", "GET /first.mp4")
+}
+
+// TestFaststartMisbehaving: an origin whose answers to ranges are useless is asked plainly.
+func TestFaststartMisbehaving(t *testing.T) {
+	s := newStage(t, func(c *mp4.Config) { c.Faststart = "true" })
+	s.origin.fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if asks(r) {
+			w.Header().Set("Content-Range", "bytes 5-9/10")
+			w.WriteHeader(http.StatusPartialContent)
+			return true
+		}
+		return false
+	}
+	lines := logged(func() {
+		if a := s.get("/last.mp4"); a.StatusCode != 200 || !bytes.Equal(a.body, s.origin.films["/last.mp4"].data) {
+			t.Errorf("status %d", a.StatusCode)
+		}
+	})
+	if !strings.Contains(lines, "misbehaves") {
+		t.Errorf("the log says %q", lines)
+	}
+}
+
 // TestLimitRate measures by the clock: ten seconds of film at ten times its rate, after the first two.
 func TestLimitRate(t *testing.T) {
 	s := newStage(t, func(c *mp4.Config) { c.LimitRate, c.LimitRateAfter = "10", "2s" })
