@@ -2,7 +2,7 @@
 # Every test, in order of patience: native, interpreted by Yaegi, end to end. The last line counts them.
 #     test.sh            all that take no root
 #     test.sh providers  the examples, executed: the file provider, a real dockerd, a real kube-apiserver; as root
-#     test.sh full       beside those an S3 server, and all of it with a Traefik that is a year older
+#     test.sh full       beside those an S3 server, and all of it with a Traefik that is a year older, and the soaks
 # A test that is skipped counts as a failure, for it did not prove anything.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -63,7 +63,13 @@ full() {
 	fi
 	run "kube-apiserver" go run -C e2e ./cmd/built kubernetes
 	run "$older: cuts and providers" env TRAEFIK_BIN="$older" go test -C e2e -v -count=1 -timeout 20m -p 1 ./through ./providers
-	[[ ! -x e2e/soak.sh ]] || run "soak" e2e/soak.sh
+	# Soaks go on for as long as SOAK says.
+	local soaks
+	mapfile -t soaks < <(grep -rl --include='*_test.go' '^func TestSoak' e2e | xargs -r -n 1 dirname | sort -u)
+	[[ ${#soaks[@]} -gt 0 ]] || run "soak" sh -c 'echo "there is no soak to run"; exit 1'
+	for soak in "${soaks[@]}"; do
+		run "soak" env SOAK="${SOAK:-10m}" go test -C e2e -v -count=1 -timeout 60m -run '^TestSoak' "./${soak#e2e/}"
+	done
 }
 
 case $what in
