@@ -1,9 +1,6 @@
 package mp4
 
-import (
-	"encoding/binary"
-	"math/big"
-)
+import "math/big"
 
 // Each table of a stbl (8.5.1), cropped to the samples that are kept. Long stretches of entries are written from where
 // they lie in the source's moov.
@@ -119,8 +116,8 @@ func (w *moovWriter) decodeTimes(k *kept, b *box) {
 	entries, from := int64(0), k.first
 	var c *change
 	if k.lead != nil {
-		entries = w.runLengths(k.lead.deltas)
-		from += int64(len(k.lead.deltas))
+		entries = w.pairs(k.lead.durations)
+		from += k.lead.samples
 		c = k.lead.scaled(0)
 	}
 	entries += w.runs(k.durations, from, k.end, c)
@@ -141,33 +138,28 @@ func (w *moovWriter) compositionOffsets(k *kept, b *box) {
 	if w.ticks == 0 {
 		return
 	}
-	var special []int64 // offsets that are new, of the samples from firstSpecial on
-	firstSpecial := k.first
+	special, from, to := []byte(nil), k.first, k.first // entries that are new, of the samples [from, to)
+	needed := k.offsets != nil
 	var c *change
 	if k.lead != nil {
 		special = k.lead.offsets
+		to = k.first + k.lead.samples
+		needed = needed || k.lead.shifted
 		c = k.lead.scaled(k.lead.raise * k.lead.scale)
 	} else if k.moved >= 0 {
-		special = []int64{k.moveTo - k.decodeTime(k.moved)}
-		firstSpecial = k.moved
+		special = runLengths([]int64{k.moveTo - k.decodeTime(k.moved)})
+		from = k.moved
+		to = k.moved + 1
+		needed = true
 	}
-	if k.offsets == nil && allZero(special) {
+	if !needed {
 		return
 	}
 	at, size := w.counted("ctts", b)
-	entries := w.offsetRuns(k, k.first, firstSpecial, c)
-	entries += w.runLengths(special)
-	entries += w.offsetRuns(k, firstSpecial+int64(len(special)), k.end, c)
+	entries := w.offsetRuns(k, k.first, from, c)
+	entries += w.pairs(special)
+	entries += w.offsetRuns(k, to, k.end, c)
 	w.closeCounted(at, size, entries)
-}
-
-func allZero(values []int64) bool {
-	for _, v := range values {
-		if v != 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // offsetRuns writes the composition offsets of the samples [from, to). Samples that the source's table does not reach
@@ -192,26 +184,28 @@ func (w *moovWriter) offsetRuns(k *kept, from, to int64, c *change) int64 {
 	return entries
 }
 
-// runLengths writes values as pairs of a count and a value, and returns how many.
-func (w *moovWriter) runLengths(values []int64) int64 {
-	pairs := runLengths(values)
-	w.raw(pairs)
-	return int64(len(pairs) / pairLen)
+// pairs writes entries of runs, and returns how many.
+func (w *moovWriter) pairs(entries []byte) int64 {
+	w.raw(entries)
+	return int64(len(entries) / pairLen)
 }
 
 // runLengths makes a table of runs of values.
 func runLengths(values []int64) []byte {
-	var pairs []byte
-	count := uint32(0)
-	for i, v := range values {
-		count++
-		if i+1 == len(values) || values[i+1] != v {
-			pairs = binary.BigEndian.AppendUint32(pairs, count)
-			pairs = binary.BigEndian.AppendUint32(pairs, uint32(v))
+	pairs := make([]uint64, 0, len(values))
+	count, last := uint64(0), int64(0)
+	for _, v := range values {
+		if v != last && count > 0 {
+			pairs = append(pairs, count<<32|uint64(last)&lowHalf)
 			count = 0
 		}
+		last = v
+		count++
 	}
-	return pairs
+	if count > 0 {
+		pairs = append(pairs, count<<32|uint64(last)&lowHalf)
+	}
+	return encode(pairs, 8*len(pairs))
 }
 
 // runs writes the entries of a table of runs for the samples [from, to), and returns how many. Only the first and the
@@ -371,13 +365,6 @@ func (k *kept) mediaDuration() int64 {
 	if k.lead == nil {
 		return end - k.decodeTime(k.first)
 	}
-	changed := k.first + int64(len(k.lead.deltas))
-	sum := int64(0)
-	for _, d := range k.lead.deltas {
-		sum += d
-	}
-	if changed < k.end {
-		sum += (end - k.decodeTime(changed)) * k.lead.scale
-	}
-	return sum
+	// From m on, times have only moved: what ends at end ends earlier by moved.
+	return end*k.lead.scale - k.lead.moved - k.lead.raise*k.lead.scale
 }

@@ -89,14 +89,16 @@ func (t *track) endBefore(limit int64) int64 {
 // leadIn is how the first samples of a cut are timed anew, so that a player that does not skip what the edit list
 // hides, as Firefox, is through with it at once. The pictures from the key frame to the one on show last a tick each.
 type leadIn struct {
-	deltas    []int64 // sample_delta of the samples that change, in media ticks times scale
-	offsets   []int64 // their sample_offset
-	raise     int64   // added to every other sample_offset: decode times are lowered by it
-	scale     int64   // factor of the track's timescale
-	mediaTime int64   // of the edit that begins at the picture on show
-	gap       int64   // movie ticks before the first picture, to be shown as an empty edit
-	moved     int64   // media ticks by which all later times are earlier than in the source
-	late      int64   // movie ticks by which the picture on show begins after the edit, less than a millisecond
+	samples   int64  // whose times change
+	durations []byte // their entries of stts, in media ticks times scale
+	offsets   []byte // and of ctts
+	shifted   bool   // one of those offsets is not 0
+	raise     int64  // added to every other sample_offset: decode times are lowered by it
+	scale     int64  // factor of the track's timescale
+	mediaTime int64  // of the edit that begins at the picture on show
+	gap       int64  // movie ticks before the first picture, to be shown as an empty edit
+	moved     int64  // media ticks by which all later times are earlier than in the source
+	late      int64  // movie ticks by which the picture on show begins after the edit, less than a millisecond
 }
 
 const (
@@ -104,44 +106,36 @@ const (
 	leastScale    = 1000    // ticks per second that a media time needs to be exact to the millisecond
 	maxScaleTable = 1 << 20 // bytes of stts and ctts that a change of the timescale may rewrite
 	maxOffset     = 1<<31 - 1
+	maxLead       = 1 << 20 // samples in a lead-in
 )
 
 // collapse makes the lead-in of the samples [first, end) of a track with one media edit, e, and s on show at its begin.
 // It returns nil where the lead-in must stay as it is: where a tick is too long for so many pictures and the timescale
-// cannot be raised. The formula is the contract's; times are relative to the first sample here.
+// cannot be raised. The formula, with its letters, is the contract's.
 func (t *track) collapse(c clock, e edit, s shown, first, end int64) *leadIn {
-	l := &leadIn{raise: -t.least, scale: 1}
-	// Decode times are counted from the first sample kept. Composition times and m lie raise later than they did
-	// against them, so that no decode time is after its composition time.
-	begin := t.decodeTime(first)
-	base := begin - l.raise
+	l := &leadIn{raise: -t.least}
 	gap := s.sample < 0
 	if gap {
 		s = t.firstShown(first, end)
 	}
 	until, _ := t.sampleAt(s.cts + l.raise)
 	n := minInt64(until+1, end) - first // no sample behind them is shown before s
+	if n > maxLead {
+		return nil
+	}
 	times := t.times(first, n)
-	hidden := make([]float64, 0, n)
-	last := int64(-1)
-	for i, cts := range times.cts {
-		if cts < s.cts {
-			hidden = append(hidden, float64(cts))
-			last = int64(i)
-		}
+	h := rankHidden(times.cts, s.cts)
+	if h == nil {
+		return nil
 	}
-	count := int64(len(hidden))
-	if t.timescale < leastScale && !t.fixed && t.scalable(ceilDiv(leastScale, t.timescale), l.raise) {
-		l.scale = ceilDiv(leastScale, t.timescale)
+	l.scale = t.leadScale(h.count, l.raise)
+	if l.scale == 0 {
+		return nil
 	}
-	if count*1000 > maxLeadMS*t.timescale*l.scale {
-		l.scale = ceilDiv(count*1000, maxLeadMS*t.timescale)
-		if t.fixed || !t.scalable(l.scale, l.raise) {
-			return nil
-		}
-	}
-	sort.Float64s(hidden) // compiled; times of up to 2^53 are exact
-	f := l.scale
+	// Decode times are counted from the first sample kept. Composition times and m lie raise later than they did
+	// against them, so that no decode time is after its composition time.
+	f, begin := l.scale, times.dts[0]
+	base := begin - l.raise
 	fine := clock{movie: c.movie, source: c.source, media: c.media * f}
 	m := e.begin(c, f)
 	if gap {
@@ -152,47 +146,116 @@ func (t *track) collapse(c clock, e edit, s shown, first, end int64) *leadIn {
 	m = maxInt64(m, s.cts*f)
 	l.moved = m
 	m -= base * f
-	changed := maxInt64(last, s.sample-first) + 1
-	next := (t.decodeEnd(first+changed) - begin) * f
-	following := next // decode time of the sample after the last hidden one
-	if last+1 < n {
-		following = (times.dts[last+1] - begin) * f
+	l.samples = maxInt64(h.last, s.sample-first) + 1
+	next := (t.decodeEnd(first+l.samples) - begin) * f // decode time of the sample after them
+	following := next                                  // and of the one after the last hidden
+	if h.last+1 < n {
+		following = (times.dts[h.last+1] - begin) * f
 	}
-	l.mediaTime = last + 1 + maxInt64(0, m-following)
-	ranks := make([]int64, n)
-	for i, cts := range times.cts {
-		if cts < s.cts {
-			rank := int64(sort.SearchFloat64s(hidden, float64(cts)))
-			ranks[i] = rank
-			l.mediaTime = maxInt64(l.mediaTime, int64(i)+count-rank)
-		}
-	}
+	l.mediaTime = maxInt64(h.last+1+maxInt64(0, m-following), h.count+h.behind)
 	l.moved -= l.mediaTime
-	dts := make([]int64, changed+1)
-	dts[changed] = next - m + l.mediaTime
-	l.offsets = make([]int64, changed)
-	for i := int64(0); i < changed; i++ {
-		dts[i] = i
-		if i > last {
-			dts[i] = (times.dts[i]-begin)*f - m + l.mediaTime
-		}
-		cts := maxInt64((times.cts[i]-base)*f-m+l.mediaTime, l.mediaTime)
-		if times.cts[i] < s.cts {
-			cts = l.mediaTime - count + ranks[i]
-		}
-		l.offsets[i] = cts - dts[i]
-		if l.offsets[i] > maxOffset {
-			return nil
-		}
-	}
-	l.deltas = make([]int64, changed)
-	for i := int64(0); i < changed; i++ {
-		l.deltas[i] = dts[i+1] - dts[i]
-		if l.deltas[i] > max32 {
-			return nil
-		}
+	if !l.setTimes(times, h, base, begin, m, next) {
+		return nil
 	}
 	return l
+}
+
+// hidden are the samples of a lead-in that are not shown.
+type hidden struct {
+	count  int64
+	last   int64   // in decode order; -1: none
+	behind int64   // the most that one of them comes later in decode order than in composition order
+	ahead  []int64 // by sample, what composition order is ahead of decode order; visible for one that is shown
+}
+
+const visible = maxLead
+
+// rankHidden ranks the samples shown before a time by when they would be. Times and numbers of samples are sorted as one
+// number each, compiled; numbers of up to 2^53 are exact. It returns nil where the times are too far apart for that.
+func rankHidden(cts []int64, before int64) *hidden {
+	h := &hidden{last: -1, ahead: make([]int64, len(cts))}
+	keys := make([]float64, 0, len(cts))
+	origin := cts[0]
+	for i, at := range cts {
+		h.ahead[i] = visible
+		if at < before {
+			if at-origin > max32 || origin-at > max32 {
+				return nil
+			}
+			keys = append(keys, float64((at-origin)*maxLead+int64(i)))
+			h.last = int64(i)
+		}
+	}
+	h.count = int64(len(keys))
+	sort.Float64s(keys)
+	for rank, key := range keys {
+		i := int64(key) & (maxLead - 1)
+		h.ahead[i] = int64(rank) - i
+		if i-int64(rank) > h.behind {
+			h.behind = i - int64(rank)
+		}
+	}
+	return h
+}
+
+// leadScale is the factor by which the track's timescale must be raised for a lead-in of so many pictures; 0 where it
+// cannot be. A timescale too coarse for a start to the millisecond is raised too, where it can.
+func (t *track) leadScale(pictures, raise int64) int64 {
+	scale := int64(1)
+	if t.timescale < leastScale && !t.fixed && t.scalable(ceilDiv(leastScale, t.timescale), raise) {
+		scale = ceilDiv(leastScale, t.timescale)
+	}
+	if pictures*1000 > maxLeadMS*t.timescale*scale {
+		scale = ceilDiv(pictures*1000, maxLeadMS*t.timescale)
+		if t.fixed || !t.scalable(scale, raise) {
+			return 0
+		}
+	}
+	return scale
+}
+
+// setTimes makes the entries of stts and ctts, and reports whether all times fit them. next is the decode time of the
+// sample after the last.
+func (l *leadIn) setTimes(times sampleTimes, h *hidden, base, begin, m, next int64) bool {
+	f, shift := l.scale, l.mediaTime-m
+	offsets := make([]int64, l.samples)
+	var durations []int64 // from the last hidden one on
+	for i := int64(0); i < l.samples; i++ {
+		decoded := i
+		if i >= h.last {
+			after := next
+			if i+1 < l.samples {
+				after = (times.dts[i+1] - begin) * f
+			}
+			if i > h.last {
+				decoded = (times.dts[i]-begin)*f + shift
+			}
+			durations = append(durations, after+shift-decoded)
+			if after+shift-decoded > max32 {
+				return false
+			}
+		}
+		offset := h.ahead[i] + l.mediaTime - h.count
+		if h.ahead[i] == visible {
+			offset = maxInt64((times.cts[i]-base)*f+shift, l.mediaTime) - decoded
+			if offset > maxOffset {
+				return false
+			}
+		}
+		offsets[i] = offset
+		l.shifted = l.shifted || offset != 0
+	}
+	if h.last > 0 {
+		ticks := h.last // samples that last one each
+		if durations[0] == 1 {
+			ticks++
+			durations = durations[1:]
+		}
+		l.durations = encode([]uint64{uint64(ticks)<<32 | 1}, pairLen)
+	}
+	l.durations = append(l.durations, runLengths(durations)...)
+	l.offsets = runLengths(offsets)
+	return true
 }
 
 // firstShown is the sample of [first, end) that is shown first: on show is the gap before it.

@@ -140,7 +140,7 @@ func (w *moovWriter) compactGroups(k *kept, b *box) {
 	w.raw(p[fullBoxLen : lead-4])
 	count := mark{len(w.pieces), len(w.small)}
 	w.u32(0)
-	w.patch(count, w.runLengths(groups))
+	w.patch(count, w.pairs(runLengths(groups)))
 	w.close(at, size)
 }
 

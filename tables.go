@@ -158,6 +158,13 @@ func decode(b []byte, u interface{}) {
 	_ = binary.Read(bytes.NewReader(b), binary.BigEndian, u)
 }
 
+// encode is decode the other way: the numbers in u, n bytes.
+func encode(u interface{}, n int) []byte {
+	b := bytes.NewBuffer(make([]byte, 0, n))
+	_ = binary.Write(b, binary.BigEndian, u) // to memory: never fails
+	return b.Bytes()
+}
+
 // blockOf returns the block of running totals that holds the item numbered at: the first that ends behind it. Past the
 // last total it is the number of blocks.
 func blockOf(totals []int64, at int64) int {
@@ -185,6 +192,9 @@ type runs struct {
 // newRuns indexes a table. timed says that its values are durations to sum up as well.
 func newRuns(entries []byte, timed bool) (*runs, error) {
 	r := &runs{entries: entries, samples: []int64{0}}
+	if len(entries) <= fewRuns*pairLen {
+		return r, r.addUp(timed)
+	}
 	lanes := minInt(pieceLen, len(entries)/pairLen)
 	low, ones := pattern(entry64(pairLen, lowHalf), lanes), pattern(entry64(pairLen, 1), lanes)
 	if timed {
@@ -218,6 +228,33 @@ func newRuns(entries []byte, timed bool) (*runs, error) {
 	}
 	r.any = orLanes(any, pairLen*8, lanes)
 	return r, nil
+}
+
+// fewRuns is up to how many entries are added up sooner by a loop.
+const fewRuns = 32
+
+// addUp indexes a table of few entries.
+func (r *runs) addUp(timed bool) error {
+	samples, ticks, any := int64(0), int64(0), uint64(0)
+	for _, v := range r.block(0) {
+		count, value := v>>32, v&lowHalf
+		samples += int64(count)
+		any |= value
+		if high, low := bits.Mul64(count, value); timed {
+			if high != 0 || low > uint64(maxSum) || ticks+int64(low) > maxSum {
+				return errOverflow
+			}
+			ticks += int64(low)
+		}
+	}
+	r.any = any
+	if len(r.entries) > 0 {
+		r.samples = append(r.samples, samples)
+	}
+	if timed {
+		r.ticks = append([]int64{0}, ticks)[:len(r.samples)]
+	}
+	return nil
 }
 
 // total is the number of samples that the table speaks of.
@@ -307,11 +344,16 @@ func (r *runs) expand(first, n int64, signed bool) []int64 {
 				u = u[entry%blockLen:]
 			}
 			for _, v := range u {
-				count, value := int64(v>>32)-skip, int64(v&lowHalf)
-				skip = 0
+				value := int64(v & lowHalf)
 				if signed {
-					value = int64(int32(value))
+					value = int64(int32(v))
 				}
+				if v>>32 == 1 {
+					out = append(out, value) // what most entries of a ctts say
+					continue
+				}
+				count := int64(v>>32) - skip
+				skip = 0
 				if count > n-int64(len(out)) {
 					count = n - int64(len(out))
 				}
@@ -563,9 +605,7 @@ func (t *transform) grow(data []byte) []byte {
 	for i, offset := range u {
 		v[i] = uint64(offset) + add
 	}
-	out := bytes.NewBuffer(t.buf[:0])
-	_ = binary.Write(out, binary.BigEndian, v) // to memory: never fails
-	return out.Bytes()
+	return encode(v, len(data)*2)
 }
 
 func minInt(a, b int) int {

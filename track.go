@@ -377,11 +377,19 @@ type sampleTimes struct{ dts, cts []int64 }
 
 // times reads the times of n samples from first on, 1 µs each.
 func (t *track) times(first, n int64) sampleTimes {
-	s := sampleTimes{dts: t.durations.expand(first, n, false)}
-	at := t.decodeTime(first)
-	for i, delta := range s.dts {
-		s.dts[i] = at
-		at += delta
+	s := sampleTimes{dts: make([]int64, n)}
+	r := t.durations.find(first)
+	at := r.at(first)
+	if first+n <= r.first+r.count {
+		for i := range s.dts {
+			s.dts[i] = at
+			at += r.value
+		}
+	} else {
+		for i, duration := range t.durations.expand(first, n, false) {
+			s.dts[i] = at
+			at += duration
+		}
 	}
 	s.cts = s.dts
 	if t.offsets != nil {
