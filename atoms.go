@@ -41,8 +41,8 @@ type source interface {
 	peek(off, n int64) ([]byte, error)
 }
 
-// movie is the index of a progressive file: views of its ftyp and moov, and what lookups in the tables need. It never
-// changes once made, so that requests share it.
+// movie is the index of a file: views of its ftyp and moov, and what look-ups in the tables need. Requests share it. What
+// changes once it is made, what is remembered in fragments and plans, has locks of its own.
 type movie struct {
 	moovFirst bool
 	ftyp      []byte // the whole box; empty where the file has none
@@ -53,6 +53,7 @@ type movie struct {
 	tracks    []*track
 	defaults  map[uint32]trackDefaults // by track_ID
 	fragments *fragmentMap             // nil: the moov has all samples
+	plans     *plans
 }
 
 // byteRange is a stretch of the source: [from, to).
@@ -60,7 +61,7 @@ type byteRange struct{ from, to int64 }
 
 // memory is the number of bytes that the index holds.
 func (m *movie) memory() int64 {
-	n := m.bytes + 64<<10
+	n := m.bytes + keptPlans*maxPlan
 	for _, t := range m.tracks {
 		n += t.memory()
 	}
@@ -70,7 +71,7 @@ func (m *movie) memory() int64 {
 // findMovie walks the top-level boxes to the moov, wherever it lies, reads and indexes it. At most maxMoov bytes are
 // read into memory for it.
 func findMovie(src source, maxMoov int64) (*movie, error) {
-	m := &movie{}
+	m := &movie{plans: &plans{}}
 	off := int64(0)
 	m.moovFirst = true
 	for i := 0; i < maxTopBoxes; i++ {

@@ -277,13 +277,26 @@ func (t *transfer) prepare(try int) (*response, error) {
 
 // plan is the cut that the request asks for.
 func (t *transfer) plan(m *movie) (*cut, error) {
-	if t.interval.everything() {
-		return m.whole()
+	c := m.plans.of(t.interval, t.seek)
+	if c != nil {
+		return c, nil
 	}
-	if m.fragments != nil {
-		return m.cutFragments(t.file, t.interval, t.seek)
+	var err error
+	switch {
+	case t.interval.everything():
+		c, err = m.whole()
+	case m.fragments != nil:
+		c, err = m.cutFragments(t.file, t.interval, t.seek)
+	default:
+		c, err = m.cut(t.interval, t.seek)
 	}
-	return m.cut(t.interval, t.seek)
+	if err != nil {
+		return nil, err
+	}
+	c.interval = t.interval
+	c.seek = t.seek
+	m.plans.keep(c)
+	return c, nil
 }
 
 // index returns the file's tables: from the cache, from a request that is reading them already, or read by this one.

@@ -493,6 +493,7 @@ type change struct {
 // piece is a stretch of what is written before the media: bytes as they are, or entries that change on their way.
 type piece struct {
 	data   []byte
+	view   bool // of the source's moov, and not made for the answer
 	change *change
 }
 
