@@ -1,0 +1,261 @@
+package faults
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/traefik-mp4/mp4/e2e/media"
+	"github.com/traefik-mp4/mp4/e2e/parser"
+	"github.com/traefik-mp4/mp4/e2e/rig"
+)
+
+// load reads a film of the tests.
+func load(tb testing.TB, name string) Film {
+	tb.Helper()
+	film, err := media.Find(name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	path, err := film.Make()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return Film{content, `"` + name + `"`}
+}
+
+// answer is a response with its body.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	failed error // why there is no answer, or why its body ended before its time
+}
+
+// ask sends one request; header holds names and values in turn.
+func ask(tb testing.TB, client *http.Client, method, url string, header ...string) answer {
+	tb.Helper()
+	request, err := http.NewRequestWithContext(tb.Context(), method, url, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return answer{failed: err}
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return answer{response.StatusCode, response.Header, body, err}
+}
+
+// eachProxy runs a test under both of Traefik's proxies.
+func eachProxy(t *testing.T, test func(t *testing.T, fastProxy bool)) {
+	t.Run("httputil", func(t *testing.T) { t.Parallel(); test(t, false) })
+	t.Run("fastProxy", func(t *testing.T) { t.Parallel(); test(t, true) })
+}
+
+// bad is an origin that has one film at every address. Told so, it answers with a fault; it can spare what is not for media.
+type bad struct {
+	film  Film
+	mutex sync.Mutex
+	fault map[string]Fault // by path
+	spare map[string]bool
+}
+
+func (b *bad) do(path, fault string, spare bool) {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	b.fault[path], b.spare[path] = Find(fault), spare
+}
+
+func (b *bad) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	b.mutex.Lock()
+	fault, faulty := b.fault[r.URL.Path]
+	spare := b.spare[r.URL.Path]
+	b.mutex.Unlock()
+	from, to := b.film.Media()
+	if begin, _, _ := b.film.span(r); !faulty || spare && (begin < from || begin >= to) {
+		b.film.Serve(w, r)
+		return
+	}
+	fault.Answer(w, r, b.film)
+}
+
+// Outcomes of a request. "!" before one means that the plugin's log says why.
+const (
+	theCut  = "the cut"
+	another = "the other's cut"
+	film    = "the whole film"
+	broken  = "broken off"
+	page    = "the page"
+	empty   = "nothing"
+)
+
+// expected is what becomes of a first seek with every answer wrong, of one with wrong answers for the media only, and of a
+// repeated seek.
+type expected struct{ first, media, repeated string }
+
+var outcomes = []struct {
+	fault string
+	expected
+	last *expected // of a film whose moov comes last, where that is something else
+}{
+	{"ignores Range", expected{theCut, theCut, theCut}, nil},
+	{"ignores Range, chunked", expected{theCut, theCut, theCut}, nil},
+	{"ignores Range, chunked, closed in mid-body", expected{"!" + broken, theCut, "!" + broken}, &expected{"!500", theCut, "!500"}},
+	{"HTTP/1.0", expected{theCut, theCut, theCut}, nil},
+	{"HTTP/1.0 without length or Range", expected{theCut, theCut, theCut}, nil},
+	{"drips", expected{theCut, theCut, theCut}, nil},
+	{"early hints", expected{theCut, theCut, theCut}, nil},
+	{"206 chunked", expected{theCut, theCut, theCut}, nil},
+	{"206 chunked, closed in mid-body", expected{"!502", "!" + broken, "!" + broken}, nil},
+	{"206 without total length", expected{theCut, theCut, theCut}, nil},
+	{"206 without Content-Range", expected{"!502", "!502", "!502"}, nil},
+	{"206 of several parts", expected{"!502", "!502", "!502"}, nil},
+	{"206 of another place", expected{"!502", "!502", "!502"}, nil},
+	{"206 of more", expected{"!502", "!502", "!502"}, nil},
+	{"206 of less", expected{"!502", "!502", "!502"}, nil},
+	{"206 with more than it says", expected{theCut, theCut, theCut}, nil},
+	{"206 with less than it says", expected{"!502", "!" + broken, "!" + broken}, nil},
+	{"206 of a longer file", expected{theCut, theCut, theCut}, &expected{"!502", theCut, "!502"}},
+	{"206 of a shorter file", expected{"!500", theCut, "!500"}, nil},
+	{"206 without validators", expected{theCut, theCut, theCut}, nil},
+	{"416", expected{film, theCut, film}, nil},
+	{"Content-Encoding in spite of identity", expected{"!502", "!502", "!502"}, nil},
+	{"redirect", expected{"302", film, "302"}, nil},
+	{"no content", expected{"204", film, "204"}, nil},
+	{"401", expected{"401", "401", "401"}, nil},
+	{"403", expected{"403", "403", "403"}, nil},
+	{"404", expected{"404", "404", "404"}, nil},
+	{"429", expected{"429", "429", "429"}, nil},
+	{"500", expected{"500", "500", "500"}, nil},
+	{"503", expected{"503", "503", "503"}, nil},
+	{"404, closed in mid-body", expected{"!" + broken, "!" + broken, "!" + broken}, nil},
+	{"HTML", expected{page, theCut, page}, nil},
+	{"HTML, Range ignored", expected{page, theCut, page}, nil},
+	{"empty", expected{empty, theCut, empty}, nil},
+	{"no HTTP", expected{"500", "500", "500"}, nil},
+	{"closed before the answer", expected{"502", "502", "502"}, nil},
+	{"reset before the answer", expected{"502", "502", "502"}, nil},
+	{"closed in mid-body", expected{"!502", "!" + broken, "!" + broken}, nil},
+	{"reset in mid-body", expected{"!502", "!" + broken, "!" + broken}, nil},
+	{"another version", expected{another, theCut, another}, nil},
+	{"replicas with different tags", expected{theCut, theCut, theCut}, nil},
+}
+
+// TestFaults asks for a cut while the origin does all that origins do, and prints what became of it.
+func TestFaults(t *testing.T) {
+	if len(outcomes) != len(Faults) {
+		t.Errorf("there are %d faults, and outcomes of %d", len(Faults), len(outcomes))
+	}
+	eachProxy(t, func(t *testing.T, fastProxy bool) {
+		for _, name := range []string{"bframes.mp4", "moovlast.mp4"} {
+			origin := &bad{film: load(t, name), fault: map[string]Fault{}, spare: map[string]bool{}}
+			var d rig.Dynamic
+			d.Plugin("mp4", rig.Map{"bufferSize": "16k"})
+			d.Host("films", rig.NewOrigin(t, origin).URL, "mp4")
+			traefik := rig.Start(t, rig.Config{FastProxy: fastProxy, Dynamic: d})
+			traefik.AllowLog(`^error: "/[a-z]+/`)
+			client := traefik.Client()
+			const query = "?start=2.5&end=6.5"
+
+			known := map[string]string{"": empty, Page: page, string(origin.film.Bytes): film}
+			for outcome, version := range map[string]Film{theCut: origin.film, another: origin.film.Other()} {
+				of := &bad{film: version}
+				d.Host("reference", rig.NewOrigin(t, of).URL, "mp4")
+				if err := traefik.SetDynamic(t.Context(), d); err != nil {
+					t.Fatal(err)
+				}
+				got := ask(t, client, "GET", "http://reference/"+outcome+".mp4"+query)
+				if err := parser.Check(got.body); err != nil || got.status != 200 {
+					t.Fatalf("%s: %d, %v", name, got.status, err)
+				}
+				known[string(got.body)] = outcome
+			}
+
+			got := map[string]string{} // by path
+			for i, row := range outcomes {
+				if fastProxy && Find(row.fault).Hangs {
+					continue
+				}
+				for _, when := range []string{"first", "media", "repeated"} {
+					path := fmt.Sprintf("/%s/%d.mp4", when, i)
+					if when == "repeated" {
+						ask(t, client, "GET", "http://films"+path+query)
+					}
+					origin.do(path, row.fault, when == "media")
+					answer := ask(t, client, "GET", "http://films"+path+query)
+					got[path] = judge(answer, known)
+					if from := answer.header.Get("X-Fault"); from != "" && (answer.header.Get("WWW-Authenticate") != "Basic" || answer.header.Get("Retry-After") != "7") {
+						t.Errorf("%s, %s, %s: relayed without its headers: %v", name, row.fault, when, answer.header)
+					}
+				}
+			}
+
+			ask(t, client, "GET", "http://films/last/last.mp4"+query)
+			origin.do("/last/last.mp4", "closed in mid-body", false)
+			ask(t, client, "GET", "http://films/last/last.mp4"+query)
+			traefik.AwaitLog(t, "/last/last.mp4") // and before it, whatever else was logged
+			log := traefik.Log()
+			var table strings.Builder
+			fmt.Fprintf(&table, "%s\n%-44s %-16s %-16s %-16s\n", name, "the origin", "first seek", "its media", "repeated seek")
+			for i, row := range outcomes {
+				want := row.expected
+				if row.last != nil && name == "moovlast.mp4" {
+					want = *row.last
+				}
+				fmt.Fprintf(&table, "%-44s", row.fault)
+				for when, want := range map[string]string{"first": want.first, "media": want.media, "repeated": want.repeated} {
+					path := fmt.Sprintf("/%s/%d.mp4", when, i)
+					outcome, asked := got[path]
+					if !asked {
+						continue
+					}
+					if strings.Contains(log, `error: "`+path+`" `) {
+						outcome = "!" + outcome
+					}
+					got[path] = outcome
+					// A reset may overtake the answer, and the fast proxy may take a connection that the origin is about to
+					// close: then Traefik says 502.
+					tolerated := outcome == "502" && (row.fault == "reset in mid-body" || fastProxy && strings.HasPrefix(row.fault, "HTTP/1.0"))
+					if outcome != want && !tolerated {
+						t.Errorf("%s, %s, %s: %s, not %s", name, row.fault, when, outcome, want)
+					}
+				}
+				for _, when := range []string{"first", "media", "repeated"} {
+					fmt.Fprintf(&table, " %-16s", got[fmt.Sprintf("/%s/%d.mp4", when, i)])
+				}
+				fmt.Fprintln(&table)
+			}
+			t.Log(table.String())
+		}
+	})
+}
+
+// judge names what the client has got.
+func judge(got answer, cuts map[string]string) string {
+	switch {
+	case got.failed != nil && strings.Contains(got.failed.Error(), "Timeout"):
+		return "HANGS"
+	case got.failed != nil:
+		return broken
+	case got.status != http.StatusOK:
+		return fmt.Sprint(got.status)
+	}
+	if cut := cuts[string(got.body)]; cut != "" {
+		return cut
+	}
+	return fmt.Sprintf("%d WRONG BYTES %q", len(got.body), bytes.TrimSpace(got.body[:min(40, len(got.body))]))
+}
