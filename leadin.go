@@ -258,6 +258,19 @@ func (l *leadIn) setTimes(times sampleTimes, h *hidden, base, begin, m, next int
 	return true
 }
 
+// textHandlers are those of media whose samples are texts, each for a while: cues and chapters.
+const textHandlers = "textsbtlsubtsubpclcp"
+
+// shorten is a lead-in that leaves of the text on show what is left of it. Decoders of text, ffmpeg's among them, take
+// no notice of an edit that begins within a sample, and would show this and all later texts late.
+func (t *track) shorten(e edit, s shown) *leadIn {
+	left := t.decodeEnd(s.sample+1) - e.mediaTime
+	if t.offsets != nil || e.rate != normalRate || left <= 0 {
+		return nil
+	}
+	return &leadIn{samples: 1, durations: runLengths([]int64{left}), scale: 1, moved: e.mediaTime}
+}
+
 // firstShown is the sample of [first, end) that is shown first: on show is the gap before it.
 func (t *track) firstShown(first, end int64) shown {
 	until, _ := t.sampleAt(t.compositionTime(first) - t.least)

@@ -23,8 +23,6 @@ const maxUnused = 256 << 10
 
 // cut is an answer: the boxes that are made, and the ranges of the source behind them.
 type cut struct {
-	interval interval
-	seek     string
 	length   int64 // bytes
 	duration int64 // of the presentation, in milliseconds
 	segments []*segment
@@ -182,6 +180,8 @@ func (t *track) keepEdits(c clock, edits []edit) *kept {
 	}
 	if collapses {
 		k.lead = t.collapse(c, front, s, k.first, k.end)
+	} else if media == 1 && s.sample == k.first && containsType(textHandlers, t.handler) {
+		k.lead = t.shorten(front, s)
 	}
 	if k.lead != nil {
 		k.showFrom()

@@ -178,33 +178,30 @@ func (p *presentation) prepared(cut *presentation) error {
 // begins at.
 func (f *film) keyMoment(second float64) float64 {
 	reference := slices.IndexFunc(f.tracks, func(t *track) bool { return t.handler == "vide" })
-	for _, t := range f.tracks[max(0, reference):] {
-		p := f.presentation(t.id)
-		n, moment := p.at(second + tolerance*0.99)
-		if n < 0 {
+	p := f.presentation(f.tracks[max(0, reference)].id)
+	n, moment := p.at(second + tolerance*0.99)
+	if n < 0 {
+		return second
+	}
+	key := int64(math.MinInt64)
+	for i, s := range p.samples {
+		if s.sync && p.begins[i] <= p.begins[n] {
+			key = max(key, p.begins[i])
+		}
+	}
+	back := (moment - float64(key)) / float64(p.timescale)
+	begin := 0.0 // of the edit
+	for _, e := range p.edits {
+		lasts := float64(e.duration) / float64(p.movie)
+		if second < begin+lasts || e.duration == 0 {
+			if e.rate != 1 {
+				return second // there is no way back at another speed
+			}
 			break
 		}
-		key := int64(math.MinInt64)
-		for i, s := range p.samples {
-			if s.sync && p.begins[i] <= p.begins[n] {
-				key = max(key, p.begins[i])
-			}
-		}
-		back := (moment - float64(key)) / float64(t.timescale)
-		begin := 0.0 // of the edit
-		for _, e := range p.edits {
-			lasts := float64(e.duration) / float64(p.movie)
-			if second < begin+lasts || e.duration == 0 {
-				if e.rate != 1 {
-					return second // there is no way back at another speed
-				}
-				break
-			}
-			begin += lasts
-		}
-		return max(begin, second+tolerance*0.99-back)
+		begin += lasts
 	}
-	return second
+	return max(begin, second+tolerance*0.99-back)
 }
 
 // over tells whether a film shows nothing from a second on.

@@ -82,6 +82,22 @@ var Films = []Film{
 		Args: picture("25", 10) + sound(48000, 10) + x264("keyint=50:bframes=3") + aac + first,
 	},
 	{
+		Name: "twomdats.mp4", Shows: "two mdats before the moov", After: &inTwoMdats,
+		Args: picture("25", 10) + sound(48000, 10) + x264("keyint=50:bframes=3") + aac,
+	},
+	{
+		Name: "moovmiddle.mp4", Shows: "an mdat before the moov and one behind it", After: &aroundMoov,
+		Args: picture("25", 10) + sound(48000, 10) + x264("keyint=50:bframes=3") + aac,
+	},
+	{
+		Name: "reversed.mp4", Shows: "chunks that lie in the file the other way round", After: &reversed,
+		Args: picture("25", 10) + sound(48000, 10) + x264("keyint=50:bframes=3") + aac,
+	},
+	{
+		Name: "groups.mp4", Shows: "sdtp, and a sample group that asks for ten frames of sound before the start", After: &withGroups,
+		Args: picture("25", 10) + sound(48000, 10) + x264("keyint=50:bframes=3") + aac,
+	},
+	{
 		Name: "v1.mp4", Shows: "version 1 of mvhd, tkhd, mdhd and elst", After: &withVersion1,
 		Args: picture("25", 10) + sound(48000, 10) + x264("keyint=50:bframes=3") + aac,
 	},

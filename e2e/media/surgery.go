@@ -1,6 +1,7 @@
 package media
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"os"
@@ -34,6 +35,19 @@ var (
 	withGaps     = surgery{"gaps", func(film []byte) ([]byte, error) { return boxwise(map[string]edit{"elst": gapFirst()})(film) }}
 	withMdat64   = surgery{"mdat64", mdat64}
 	withMdat0    = surgery{"mdat0", mdat0}
+	withGroups   = surgery{"groups", boxwise(map[string]edit{"stbl": grouped})}
+	reversed     = surgery{"reversed", relaid(func(chunks []chunk) layout {
+		slices.Reverse(chunks)
+		return layout{[][]chunk{chunks}, 1}
+	})}
+	inTwoMdats = surgery{"two mdats", relaid(func(chunks []chunk) layout {
+		half := len(chunks) / 2
+		return layout{[][]chunk{chunks[:half], chunks[half:]}, 2}
+	})}
+	aroundMoov = surgery{"around the moov", relaid(func(chunks []chunk) layout {
+		half := len(chunks) / 2
+		return layout{[][]chunk{chunks[:half], chunks[half:]}, 1}
+	})}
 )
 
 // edit returns the type and payload that replace a box; no type, and the box is left out.
@@ -102,6 +116,99 @@ func toStz2(typ string, p []byte) (string, []byte) {
 		out = binary.BigEndian.AppendUint16(out, uint16(size))
 	}
 	return "stz2", out
+}
+
+// grouped adds to a stbl what it may say of each sample: sdtp, a byte each, here its number. The group of sound that
+// asks to begin decoding a frame early becomes one that asks for ten.
+func grouped(typ string, p []byte) (string, []byte) {
+	p = replace(p, map[string]edit{"sgpd": tenBack, "sbgp": toProl})
+	samples := p[bytes.Index(p, []byte("stsz"))+12:] // behind version, flags and sample_size
+	sdtp := make([]byte, 4)                          // version, flags
+	for i := range binary.BigEndian.Uint32(samples) {
+		sdtp = append(sdtp, byte(i))
+	}
+	p = binary.BigEndian.AppendUint32(p, uint32(8+len(sdtp)))
+	return typ, append(append(p, "sdtp"...), sdtp...)
+}
+
+// tenBack changes the roll_distance of a sgpd, in version 1 behind grouping_type, default_length and entry_count.
+func tenBack(typ string, p []byte) (string, []byte) {
+	_, p = toProl(typ, p)
+	return typ, append(p[:16:16], 0xff, 0xf6)
+}
+
+// toProl changes the grouping_type.
+func toProl(typ string, p []byte) (string, []byte) {
+	return typ, slices.Concat(p[:4], []byte("prol"), p[8:])
+}
+
+// chunk is where a chunk lies in the film that is taken apart, or several that follow each other.
+type chunk struct{ from, to int }
+
+// layout is how chunks are put together again: in so many mdats, with the moov behind the first ones.
+type layout struct {
+	mdats [][]chunk
+	moov  int
+}
+
+// relaid takes the mdat of a film whose moov comes last apart, and lays its chunks out in another way.
+func relaid(arrange func([]chunk) layout) func([]byte) ([]byte, error) {
+	return func(film []byte) ([]byte, error) {
+		mdat := bytes.Index(film, []byte("mdat")) - 4
+		moov := mdat + int(binary.BigEndian.Uint32(film[mdat:]))
+		var starts []int
+		each := func(move func(int) int) edit {
+			return func(typ string, p []byte) (string, []byte) {
+				p = slices.Clone(p)
+				for q := p[8:]; len(q) >= 4; q = q[4:] { // behind version, flags and entry_count
+					binary.BigEndian.PutUint32(q, uint32(move(int(binary.BigEndian.Uint32(q)))))
+				}
+				return typ, p
+			}
+		}
+		note := each(func(at int) int { starts = append(starts, at); return at })
+		if _, err := boxwise(map[string]edit{"stco": note})(film); err != nil {
+			return nil, err
+		}
+		slices.Sort(starts)
+		var chunks []chunk
+		for i, from := range append(starts, moov)[:len(starts)] {
+			chunks = append(chunks, chunk{from, append(starts, moov)[i+1]})
+		}
+		to := arrange(chunks)
+		places := map[int]int{}
+		at := mdat
+		for i, chunks := range to.mdats {
+			if i == to.moov {
+				at += len(film) - moov
+			}
+			at += 8
+			for _, c := range chunks {
+				places[c.from] = at
+				at += c.to - c.from
+			}
+		}
+		moved, err := boxwise(map[string]edit{"stco": each(func(at int) int { return places[at] })})(film)
+		if err != nil {
+			return nil, err
+		}
+		out := slices.Clone(film[:mdat])
+		for i, chunks := range to.mdats {
+			if i == to.moov {
+				out = append(out, moved[moov:]...)
+			}
+			var media []byte
+			for _, c := range chunks {
+				media = append(media, film[c.from:c.to]...)
+			}
+			out = binary.BigEndian.AppendUint32(out, uint32(8+len(media)))
+			out = append(append(out, "mdat"...), media...)
+		}
+		if to.moov == len(to.mdats) {
+			out = append(out, moved[moov:]...)
+		}
+		return out, nil
+	}
 }
 
 // timesTo64 widens creation_time, modification_time and duration; between them lie so many 32-bit fields.
