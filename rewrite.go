@@ -23,6 +23,8 @@ const maxUnused = 256 << 10
 
 // cut is an answer: the boxes that are made, and the ranges of the source behind them.
 type cut struct {
+	interval interval
+	seek     string
 	length   int64 // bytes
 	duration int64 // of the presentation, in milliseconds
 	segments []*segment
