@@ -365,6 +365,6 @@ func (k *kept) mediaDuration() int64 {
 	if k.lead == nil {
 		return end - k.decodeTime(k.first)
 	}
-	// From m on, times have only moved: what ends at end ends earlier by moved.
-	return end*k.lead.scale - k.lead.moved - k.lead.raise*k.lead.scale
+	// From m on, times have only moved, with m to the edit's media time.
+	return (end-k.lead.raise)*k.lead.scale - k.lead.begins + k.lead.mediaTime + k.lead.longer
 }

@@ -78,9 +78,13 @@ type clock struct {
 	media  int64 // ticks per second of the media
 }
 
-// toMedia returns movie ticks in media ticks, rounded to nearest, halves up.
-func (c clock) toMedia(ticks int64) int64 {
+// toMedia returns the media ticks that pass in so many movie ticks at a rate, rounded to nearest, halves up.
+func (c clock) toMedia(ticks int64, rate uint32) int64 {
 	twice, _ := mulDiv(ticks, 2*c.media, c.movie)
+	if rate != normalRate {
+		ticks, _ = mulDiv(ticks, int64(rate), 1)
+		twice, _ = mulDiv(ticks, 2*c.media, c.movie*normalRate)
+	}
 	return (twice + 1) / 2
 }
 
@@ -115,7 +119,7 @@ func (t *track) cutEdits(c clock, from, to int64) []edit {
 		if low < high {
 			if e.mediaTime != empty && e.rate != 0 {
 				e.passed = low - begins
-				e.mediaTime += scaleRate(c.toMedia(e.passed), e.rate)
+				e.mediaTime += c.toMedia(e.passed, e.rate)
 			}
 			e.duration = high - low
 			left = append(left, e)
@@ -143,27 +147,18 @@ func (t *track) editDuration(e edit, c clock) int64 {
 	return e.duration * factor
 }
 
-// scaleRate returns the media ticks that pass in so many ticks at a rate.
-func scaleRate(ticks int64, rate uint32) int64 {
-	if rate == normalRate {
-		return ticks
-	}
-	n, _ := mulDiv(ticks, int64(rate), normalRate)
-	return n
-}
-
 // begin is the media time at which an edit begins in ticks of a timescale that is factor times as high, rounded anew.
 func (e edit) begin(c clock, factor int64) int64 {
-	source := e.mediaTime - scaleRate(c.toMedia(e.passed), e.rate)
+	source := e.mediaTime - c.toMedia(e.passed, e.rate)
 	c.media *= factor
-	return source*factor + scaleRate(c.toMedia(e.passed), e.rate)
+	return source*factor + c.toMedia(e.passed, e.rate)
 }
 
 // latest is the last media tick that is less than a millisecond after the edit's begin. Arguments are truncated to the
-// millisecond: a picture that begins within it is the one that is meant.
+// millisecond: a picture that begins within it is the one that is meant. Where the edit is not cut into, none is.
 func (e edit) latest(c clock) int64 {
-	source := e.mediaTime - scaleRate(c.toMedia(e.passed), e.rate)
-	if e.rate != normalRate || e.passed > maxSum/1000-c.movie {
+	source := e.mediaTime - c.toMedia(e.passed, e.rate)
+	if e.passed == 0 || e.rate != normalRate || e.passed > maxSum/1000-c.movie {
 		return e.mediaTime
 	}
 	return source + mulDivUp(e.passed*1000+c.movie, c.media, c.movie*1000) - 1
@@ -174,21 +169,30 @@ func (e edit) mediaTicks(c clock) int64 {
 	if e.rate == 0 {
 		return 1
 	}
-	return scaleRate(mulDivUp(e.duration, c.media, c.movie), e.rate)
+	if e.rate == normalRate {
+		return mulDivUp(e.duration, c.media, c.movie)
+	}
+	ticks, _ := mulDiv(e.duration, int64(e.rate), 1)
+	return mulDivUp(ticks, c.media, c.movie*normalRate)
 }
 
-// mediaEnd is where the media that an edit of the answer shows end, rounded up from what it is exactly: a sample that
-// begins there or later is not shown.
+// mediaEnd is where the media that an edit of the answer shows end, rounded up: a sample that begins there or later is
+// not shown.
 func (e edit) mediaEnd(c clock) int64 {
+	return minInt64(e.mediaTime+e.mediaTicks(c), e.exactEnd(c))
+}
+
+// exactEnd is where they end in the source, whose begin is not rounded.
+func (e edit) exactEnd(c clock) int64 {
 	if e.rate != normalRate || e.passed > maxSum-e.duration {
-		return e.mediaTime + e.mediaTicks(c)
+		return maxSum
 	}
-	return e.mediaTime - c.toMedia(e.passed) + mulDivUp(e.passed+e.duration, c.media, c.movie)
+	return e.mediaTime - c.toMedia(e.passed, e.rate) + mulDivUp(e.passed+e.duration, c.media, c.movie)
 }
 
 // span returns the media that a cut edit list shows, [from, to), and how many of its edits show any.
 func span(edits []edit, c clock) (from, to int64, media int) {
-	from = maxSum
+	from, to, media = maxSum, 0, 0 // Yaegi does not zero results where a call is repeated
 	for _, e := range edits {
 		if e.mediaTime == empty {
 			continue

@@ -424,7 +424,7 @@ func (t *track) keepFragments(c clock, ch *chain, shown window) (*kept, error) {
 	}
 	k.earlier = first + made.decodeTime(k.first)
 	if k.lead != nil {
-		k.earlier = first + k.lead.moved
+		k.earlier = first + k.lead.begins - k.lead.mediaTime // the timescale is the source's
 	}
 	return k, nil
 }

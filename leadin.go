@@ -97,7 +97,8 @@ type leadIn struct {
 	scale     int64  // factor of the track's timescale
 	mediaTime int64  // of the edit that begins at the picture on show
 	gap       int64  // movie ticks before the first picture, to be shown as an empty edit
-	moved     int64  // media ticks by which all later times are earlier than in the source
+	begins    int64  // where that is in the source's media, in ticks times scale
+	longer    int64  // ticks by which the last sample lasts longer than until the next, where there is none
 	late      int64  // movie ticks by which the picture on show begins after the edit, less than a millisecond
 }
 
@@ -113,12 +114,15 @@ const (
 // It returns nil where the lead-in must stay as it is: where a tick is too long for so many pictures and the timescale
 // cannot be raised. The formula, with its letters, is the contract's.
 func (t *track) collapse(c clock, e edit, s shown, first, end int64) *leadIn {
-	l := &leadIn{raise: -t.least}
+	l := &leadIn{raise: -t.leastOffset(first, end)}
+	if t.greatest+l.raise > maxOffset {
+		return nil
+	}
 	gap := s.sample < 0
 	if gap {
 		s = t.firstShown(first, end)
 	}
-	until, _ := t.sampleAt(s.cts + l.raise)
+	until, _ := t.sampleAt(s.cts - t.least)
 	n := minInt64(until+1, end) - first // no sample behind them is shown before s
 	if n > maxLead {
 		return nil
@@ -128,7 +132,7 @@ func (t *track) collapse(c clock, e edit, s shown, first, end int64) *leadIn {
 	if h == nil {
 		return nil
 	}
-	l.scale = t.leadScale(h.count, l.raise)
+	l.scale = t.leadScale(h.count)
 	if l.scale == 0 {
 		return nil
 	}
@@ -143,9 +147,8 @@ func (t *track) collapse(c clock, e edit, s shown, first, end int64) *leadIn {
 	} else if s.cts*f > m {
 		l.late = fine.toMovie(s.cts*f - m)
 	}
-	m = maxInt64(m, s.cts*f)
-	l.moved = m
-	m -= base * f
+	l.begins = maxInt64(m, s.cts*f)
+	m = l.begins - base*f
 	l.samples = maxInt64(h.last, s.sample-first) + 1
 	next := (t.decodeEnd(first+l.samples) - begin) * f // decode time of the sample after them
 	following := next                                  // and of the one after the last hidden
@@ -153,7 +156,12 @@ func (t *track) collapse(c clock, e edit, s shown, first, end int64) *leadIn {
 		following = (times.dts[h.last+1] - begin) * f
 	}
 	l.mediaTime = maxInt64(h.last+1+maxInt64(0, m-following), h.count+h.behind)
-	l.moved -= l.mediaTime
+	if first+h.last+1 == end && !t.fixed { // nothing is decoded behind the hidden ones: the last of them may last
+		l.mediaTime = maxInt64(h.last+1, h.count+h.behind)
+		lasts := t.durations.find(end-1).value * f
+		l.longer = h.last + lasts - (next + l.mediaTime - m)
+		next += l.longer
+	}
 	if !l.setTimes(times, h, base, begin, m, next) {
 		return nil
 	}
@@ -200,14 +208,14 @@ func rankHidden(cts []int64, before int64) *hidden {
 
 // leadScale is the factor by which the track's timescale must be raised for a lead-in of so many pictures; 0 where it
 // cannot be. A timescale too coarse for a start to the millisecond is raised too, where it can.
-func (t *track) leadScale(pictures, raise int64) int64 {
+func (t *track) leadScale(pictures int64) int64 {
 	scale := int64(1)
-	if t.timescale < leastScale && !t.fixed && t.scalable(ceilDiv(leastScale, t.timescale), raise) {
+	if t.timescale < leastScale && !t.fixed && t.scalable(ceilDiv(leastScale, t.timescale)) {
 		scale = ceilDiv(leastScale, t.timescale)
 	}
 	if pictures*1000 > maxLeadMS*t.timescale*scale {
 		scale = ceilDiv(pictures*1000, maxLeadMS*t.timescale)
-		if t.fixed || !t.scalable(scale, raise) {
+		if t.fixed || !t.scalable(scale) {
 			return 0
 		}
 	}
@@ -268,7 +276,7 @@ func (t *track) shorten(e edit, s shown) *leadIn {
 	if t.offsets != nil || e.rate != normalRate || left <= 0 {
 		return nil
 	}
-	return &leadIn{samples: 1, durations: runLengths([]int64{left}), scale: 1, moved: e.mediaTime}
+	return &leadIn{samples: 1, durations: runLengths([]int64{left}), scale: 1, begins: e.mediaTime}
 }
 
 // firstShown is the sample of [first, end) that is shown first: on show is the gap before it.
@@ -277,7 +285,7 @@ func (t *track) firstShown(first, end int64) shown {
 	cts := t.times(first, minInt64(until+1, end)-first).cts
 	s := shown{sample: first, cts: cts[0], first: first}
 	for i, c := range cts {
-		if c < s.cts {
+		if c <= s.cts { // the later of two is seen
 			s.sample, s.cts = first+int64(i), c
 		}
 	}
@@ -288,11 +296,11 @@ func (t *track) firstShown(first, end int64) shown {
 func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }
 
 // scalable reports whether all times of the track can be multiplied by factor.
-func (t *track) scalable(factor, raise int64) bool {
+func (t *track) scalable(factor int64) bool {
 	tables := len(t.durations.entries)
 	if t.offsets != nil {
 		tables += len(t.offsets.entries)
 	}
 	return tables < maxScaleTable && factor <= max32/t.timescale && int64(t.durations.any) <= max32/factor &&
-		t.greatest+raise <= maxOffset/factor
+		t.greatest-t.least <= maxOffset/factor
 }

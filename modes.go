@@ -20,8 +20,8 @@ func (m *movie) keyFrameAt(moment, ticks int64) int64 {
 		return moment
 	}
 	key := t.compositionTime(t.keyFor(s))
-	begin := e.mediaTime - c.toMedia(e.passed) // of the whole edit: what is left of it begins at a rounded time
-	return moment - e.passed + c.toMovieNearest(maxInt64(key-begin, 0))
+	begin := e.mediaTime - c.toMedia(e.passed, e.rate) // of the whole edit: what is left of it begins at a rounded time
+	return minInt64(moment, moment-e.passed+c.toMovieNearest(maxInt64(key-begin, 0)))
 }
 
 // reference is the first enabled video track, or without one the longest track; nil where no track has samples.

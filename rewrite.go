@@ -177,12 +177,13 @@ func (t *track) keepEdits(c clock, edits []edit) *kept {
 		k.first = maxInt64(t.syncBefore(t.rollBack(s.first)), 0)
 	}
 	k.end = minInt64(maxInt64(t.endBefore(ends), s.sample+1), t.samples)
+	if collapses && k.first < k.end {
+		k.collapse(front, s)
+	}
 	if k.end <= k.first {
 		return nil
 	}
-	if collapses {
-		k.lead = t.collapse(c, front, s, k.first, k.end)
-	} else if media == 1 && s.sample == k.first && containsType(textHandlers, t.handler) {
+	if media == 1 && s.sample == k.first && containsType(textHandlers, t.handler) {
 		k.lead = t.shorten(front, s)
 	}
 	if k.lead != nil {
@@ -199,6 +200,34 @@ func (t *track) keepEdits(c clock, edits []edit) *kept {
 		}
 	}
 	return k
+}
+
+// collapse gives a track with one media edit, e, and s on show at its begin a lead-in, where it can have one. What is
+// kept then is what the edit shows in the answer's ticks.
+func (k *kept) collapse(e edit, s shown) {
+	lead := k.track.collapse(k.clock, e, s, k.first, k.end)
+	if lead == nil {
+		return
+	}
+	end := k.first
+	if lead.gap < e.duration {
+		fine, exact := k.clock, e.exactEnd(k.clock)
+		fine.media *= lead.scale
+		e.duration -= maxInt64(lead.gap, minInt64(lead.late, e.duration-1))
+		end = k.endBefore(minInt64(ceilDiv(lead.begins+e.mediaTicks(fine), lead.scale), exact))
+		end = minInt64(maxInt64(end, s.sample+1), k.samples)
+	}
+	if k.fixed {
+		end = k.end // the samples of the fragments follow
+	}
+	if k.first < end && end != k.end {
+		lead = k.track.collapse(k.clock, e, s, k.first, end)
+	}
+	k.end = end
+	if lead == nil || end <= k.first {
+		return
+	}
+	k.lead = lead
 }
 
 // showFrom sets the one media edit of a track with a lead-in to begin at the picture on show. A gap before the first

@@ -19,11 +19,12 @@ type track struct {
 	end       int64 // of the media: where the sample shown last ends, in media ticks
 	stbl      *box
 
-	durations *runs  // stts
-	offsets   *runs  // ctts; nil where composition and decode times are the same
-	least     int64  // no composition offset is less; never above 0
-	greatest  int64  // no composition offset is greater, by the table's bits
-	sync      []byte // stss; nil where every sample is a sync sample
+	durations *runs   // stts
+	offsets   *runs   // ctts; nil where composition and decode times are the same
+	least     int64   // no composition offset is less; never above 0
+	greatest  int64   // no composition offset is greater, by the table's bits
+	leasts    []int64 // the same as least for every block of ctts, where some are below 0
+	sync      []byte  // stss; nil where every sample is a sync sample
 	allSync   bool
 	partial   []byte // stps: sync samples of open groups of pictures
 	sizes     []byte // entries of stsz or stz2; empty where uniform
@@ -58,6 +59,7 @@ func (t *track) memory() int64 {
 	if t.chunkRuns != nil {
 		n += 8 * len(t.chunkRuns.samples)
 	}
+	n += 8 * len(t.leasts)
 	return int64(n)
 }
 
@@ -303,21 +305,50 @@ func (t *track) useOffsets(entries []byte) error {
 		return nil
 	}
 	// Negative offsets: the bits of all say nothing of the least. One flat loop, 40 ns an entry.
-	t.greatest = 0
-	u := make([]uint64, len(entries)/pairLen)
-	decode(entries, u)
-	low, high := int32(0), int32(0)
-	for _, v := range u {
-		offset := int32(v)
-		if offset < low {
-			low = offset
+	high := int32(0)
+	t.leasts = make([]int64, len(t.offsets.samples)-1)
+	for b := range t.leasts {
+		low := int32(0)
+		for _, v := range t.offsets.block(b) {
+			offset := int32(v)
+			if offset < low {
+				low = offset
+			}
+			if offset > high {
+				high = offset
+			}
 		}
-		if offset > high {
-			high = offset
+		t.leasts[b] = int64(low)
+		t.least = minInt64(t.least, int64(low))
+	}
+	t.greatest = int64(high)
+	return nil
+}
+
+// leastOffset is the least composition offset of the samples [first, end), never above 0. Blocks of entries that lie
+// wholly among them are not looked into.
+func (t *track) leastOffset(first, end int64) int64 {
+	if t.least == 0 || first >= t.offsets.total() {
+		return 0
+	}
+	from, last := t.offsets.find(first).entry, t.offsets.find(minInt64(end, t.offsets.total())-1).entry
+	least := int64(0)
+	for b := from / blockLen; b <= last/blockLen; b++ {
+		if t.leasts[b] >= least {
+			continue
+		}
+		if from <= b*blockLen && (b+1)*blockLen <= last+1 {
+			least = t.leasts[b]
+			continue
+		}
+		for i, v := range t.offsets.block(b) {
+			entry := b*blockLen + i
+			if from <= entry && entry <= last && int64(int32(v)) < least {
+				least = int64(int32(v))
+			}
 		}
 	}
-	t.least, t.greatest = int64(low), int64(high)
-	return nil
+	return least
 }
 
 // readSync reads stss (8.6.2) and QuickTime's stps, the I pictures of open groups: decoding may begin there as well,
