@@ -13,25 +13,27 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 )
 
 // edition is part of every film's key in the cache: raise it when surgery.go changes what it makes.
-const edition = "1"
+const edition = "2"
 
 // Film is a recipe: what ffmpeg is told, and what is done to its output afterwards.
 type Film struct {
 	Name  string   // of the file; the suffix chooses ffmpeg's container
 	Shows string   // what the film is for
 	Args  string   // ffmpeg's arguments, separated by blanks, without the output
-	From  string   // name of the film that "FROM" stands for in Args
+	From  string   // name of the film that "FROM" stands for in Args; without Args it is copied
 	After *surgery // what ffmpeg cannot do itself
+	Same  string   // name of the film that shows the same, where ffmpeg does not read this one right
 }
 
 // Find returns the film of that name.
 func Find(name string) (Film, error) {
-	for _, f := range Films {
+	for _, f := range slices.Concat(Films, Fragmented) {
 		if f.Name == name {
 			return f, nil
 		}
@@ -39,10 +41,18 @@ func Find(name string) (Film, error) {
 	return Film{}, fmt.Errorf("media: no film is called %q", name)
 }
 
+// Judge is the film by which cuts of this one are judged: the one that shows the same, or itself.
+func (f Film) Judge() (Film, error) {
+	if f.Same == "" {
+		return f, nil
+	}
+	return Find(f.Same)
+}
+
 // Make returns the path of the film in the cache, after making it where it is not there yet.
 // It may be called from many goroutines and processes at once.
 func (f Film) Make() (string, error) {
-	cell, _ := made.LoadOrStore(f.Name, sync.OnceValues(f.make))
+	cell, _ := finished.LoadOrStore(f.Name, sync.OnceValues(f.make))
 	path, err := cell.(func() (string, error))()
 	if err != nil {
 		return "", fmt.Errorf("media: %s: %w", f.Name, err)
@@ -50,11 +60,12 @@ func (f Film) Make() (string, error) {
 	return path, nil
 }
 
-var made sync.Map // of film name → func() (path string, err error)
+var finished sync.Map // of film name → func() (path string, err error)
 
 func (f Film) make() (string, error) {
 	args := strings.Fields(f.Args)
 	recipe := f.Args
+	source := ""
 	if f.From != "" {
 		from, err := Find(f.From)
 		if err != nil {
@@ -68,6 +79,7 @@ func (f Film) make() (string, error) {
 			args[i] = strings.ReplaceAll(args[i], "FROM", path)
 		}
 		recipe += path // the path holds the key of that film
+		source = path
 	}
 	if f.After != nil {
 		recipe += f.After.name
@@ -96,9 +108,14 @@ func (f Film) make() (string, error) {
 	defer func() { _ = os.RemoveAll(work) }()
 	// The name within work keeps its suffix, from which ffmpeg takes the container.
 	fresh := filepath.Join(work, f.Name)
-	args = append([]string{"-v", "error", "-nostdin"}, args...)
-	args = append(args, "-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact", fresh)
-	if _, err := run("ffmpeg", args...); err != nil {
+	if len(args) > 0 {
+		args = append([]string{"-v", "error", "-nostdin"}, args...)
+		args = append(args, "-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact", fresh)
+		_, err = run("ffmpeg", args...)
+	} else {
+		err = copyFile(source, fresh)
+	}
+	if err != nil {
 		return "", err
 	}
 	if f.After != nil {
@@ -107,6 +124,14 @@ func (f Film) make() (string, error) {
 		}
 	}
 	return path, os.Rename(fresh, path)
+}
+
+func copyFile(from, to string) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, content, 0o644)
 }
 
 var ffmpegVersion = sync.OnceValues(func() (string, error) {
