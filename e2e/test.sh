@@ -2,7 +2,7 @@
 # Every test, in order of patience: native, interpreted by Yaegi, end to end. The last line counts them.
 #     test.sh            all that take no root
 #     test.sh providers  the examples, executed: the file provider, a real dockerd, a real kube-apiserver; as root
-#     test.sh full       beside those an S3 server, and all of it with a Traefik that is a year older, and the soaks
+#     test.sh full       beside those an S3 server, pacing over a minute, and all of it with a Traefik that is a year older, and the soaks
 # A test that is skipped counts as a failure, for it did not prove anything.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -43,7 +43,7 @@ everything() {
 		run "browser drivers" npm ci --prefix e2e/browser --no-audit --no-fund --ignore-scripts
 	fi
 	mapfile -t packages < <(cd e2e && go list ./... | grep -vE '/(interpreted|providers)$')
-	run "end to end" go test -C e2e -v -count=1 -timeout 20m "${packages[@]}"
+	run "end to end" go test -C e2e -v -count=1 -timeout 20m -skip '^TestFull' "${packages[@]}"
 }
 
 providers() {
@@ -55,14 +55,14 @@ providers() {
 full() {
 	run "Traefik" go run -C e2e ./cmd/built traefik
 	run "S3 server" go run -C e2e ./cmd/built s3
-	run "S3" go test -C e2e -v -count=1 -timeout 10m -run '^TestFull' ./providers
+	run "S3, and pacing over a minute" go test -C e2e -v -count=1 -timeout 10m -run '^TestFull' ./providers ./through
 	local older
 	if ! older=$(go run -C e2e ./cmd/built older); then
 		failed=1
 		return
 	fi
 	run "kube-apiserver" go run -C e2e ./cmd/built kubernetes
-	run "$older: cuts and providers" env TRAEFIK_BIN="$older" go test -C e2e -v -count=1 -timeout 20m -p 1 ./through ./providers
+	run "$older: cuts and providers" env TRAEFIK_BIN="$older" go test -C e2e -v -count=1 -timeout 20m -p 1 -skip '^TestFullPace' ./through ./providers
 	# Soaks go on for as long as SOAK says.
 	local soaks
 	mapfile -t soaks < <(grep -rl --include='*_test.go' '^func TestSoak' e2e | xargs -r -n 1 dirname | sort -u)

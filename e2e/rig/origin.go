@@ -118,6 +118,13 @@ func (o *Origin) Take() []Request {
 	return requests
 }
 
+// InFlight counts the requests that are being answered.
+func (o *Origin) InFlight() int {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	return o.inFlight
+}
+
 // Connections counts the connections that were opened so far.
 func (o *Origin) Connections() int64 { return o.connections.Load() }
 
