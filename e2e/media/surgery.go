@@ -36,17 +36,17 @@ var (
 	withMdat64   = surgery{"mdat64", mdat64}
 	withMdat0    = surgery{"mdat0", mdat0}
 	withGroups   = surgery{"groups", boxwise(map[string]edit{"stbl": grouped})}
-	reversed     = surgery{"reversed", relaid(func(chunks []chunk) layout {
+	reversed     = surgery{"reversed", relaid(func(chunks []chunk) arrangement {
 		slices.Reverse(chunks)
-		return layout{[][]chunk{chunks}, 1}
+		return arrangement{[][]chunk{chunks}, 1}
 	})}
-	inTwoMdats = surgery{"two mdats", relaid(func(chunks []chunk) layout {
+	inTwoMdats = surgery{"two mdats", relaid(func(chunks []chunk) arrangement {
 		half := len(chunks) / 2
-		return layout{[][]chunk{chunks[:half], chunks[half:]}, 2}
+		return arrangement{[][]chunk{chunks[:half], chunks[half:]}, 2}
 	})}
-	aroundMoov = surgery{"around the moov", relaid(func(chunks []chunk) layout {
+	aroundMoov = surgery{"around the moov", relaid(func(chunks []chunk) arrangement {
 		half := len(chunks) / 2
-		return layout{[][]chunk{chunks[:half], chunks[half:]}, 1}
+		return arrangement{[][]chunk{chunks[:half], chunks[half:]}, 1}
 	})}
 )
 
@@ -145,14 +145,14 @@ func toProl(typ string, p []byte) (string, []byte) {
 // chunk is where a chunk lies in the film that is taken apart, or several that follow each other.
 type chunk struct{ from, to int }
 
-// layout is how chunks are put together again: in so many mdats, with the moov behind the first ones.
-type layout struct {
+// arrangement is how chunks are put together again: in so many mdats, with the moov behind the first ones.
+type arrangement struct {
 	mdats [][]chunk
 	moov  int
 }
 
 // relaid takes the mdat of a film whose moov comes last apart, and lays its chunks out in another way.
-func relaid(arrange func([]chunk) layout) func([]byte) ([]byte, error) {
+func relaid(arrange func([]chunk) arrangement) func([]byte) ([]byte, error) {
 	return func(film []byte) ([]byte, error) {
 		mdat := bytes.Index(film, []byte("mdat")) - 4
 		moov := mdat + int(binary.BigEndian.Uint32(film[mdat:]))
