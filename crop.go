@@ -145,9 +145,10 @@ func (w *moovWriter) compositionOffsets(k *kept, b *box) {
 		special = k.lead.offsets
 		to = k.first + k.lead.samples
 		needed = needed || k.lead.shifted
-		c = k.lead.scaled(k.lead.raise * k.lead.scale)
-	} else if k.moved >= 0 {
-		special = runLengths([]int64{k.moveTo - k.decodeTime(k.moved)})
+		c = k.lead.scaled(k.raised())
+	}
+	if k.moved >= 0 {
+		special = runLengths([]int64{k.moveTo - k.decodeTime(k.moved) + k.raised()})
 		from = k.moved
 		to = k.moved + 1
 		needed = true
@@ -162,6 +163,14 @@ func (w *moovWriter) compositionOffsets(k *kept, b *box) {
 	w.closeCounted(at, size, entries)
 }
 
+// raised is what is added to composition offsets that are not special.
+func (k *kept) raised() int64 {
+	if k.lead == nil {
+		return 0
+	}
+	return k.lead.raise * k.lead.scale
+}
+
 // offsetRuns writes the composition offsets of the samples [from, to). Samples that the source's table does not reach
 // have none.
 func (w *moovWriter) offsetRuns(k *kept, from, to int64, c *change) int64 {
@@ -174,11 +183,7 @@ func (w *moovWriter) offsetRuns(k *kept, from, to int64, c *change) int64 {
 		entries = w.runs(k.offsets, from, reach, c)
 	}
 	if reach < to {
-		raise := int64(0)
-		if k.lead != nil {
-			raise = k.lead.raise * k.lead.scale
-		}
-		w.u32(to-reach, raise)
+		w.u32(to-reach, k.raised())
 		entries++
 	}
 	return entries

@@ -100,6 +100,22 @@ func (c clock) toMovieNearest(ticks int64) int64 {
 	return (twice + 1) / 2
 }
 
+// halfTicks is how many halves of a movie tick pass in an edit until it shows what lies so many media ticks behind its
+// begin.
+func (e edit) halfTicks(c clock, ticks int64) int64 {
+	if e.rate == 0 {
+		return maxSum
+	}
+	if e.rate != normalRate {
+		ticks, _ = mulDiv(ticks, normalRate, 1)
+	}
+	twice, _ := mulDiv(ticks, 2*c.movie, c.media)
+	if e.rate != normalRate {
+		twice /= int64(e.rate)
+	}
+	return twice
+}
+
 // cutEdits intersects the track's edit list with [from, to) on the movie timeline of the answer; to < 0: no end.
 // Without a list there is one edit, the whole media from 0 on. What is left is in the answer's ticks.
 func (t *track) cutEdits(c clock, from, to int64) []edit {
@@ -157,11 +173,19 @@ func (e edit) begin(c clock, factor int64) int64 {
 // latest is the last media tick that is less than a millisecond after the edit's begin. Arguments are truncated to the
 // millisecond: a picture that begins within it is the one that is meant. Where the edit is not cut into, none is.
 func (e edit) latest(c clock) int64 {
-	source := e.mediaTime - c.toMedia(e.passed, e.rate)
-	if e.passed == 0 || e.rate != normalRate || e.passed > maxSum/1000-c.movie {
+	if e.passed == 0 || e.passed > maxSum/1000-c.movie {
 		return e.mediaTime
 	}
-	return source + mulDivUp(e.passed*1000+c.movie, c.media, c.movie*1000) - 1
+	source := e.mediaTime - c.toMedia(e.passed, e.rate)
+	late := e.passed*1000 + c.movie // a millisecond later, in thousandths of a tick
+	if e.rate == normalRate {
+		return source + mulDivUp(late, c.media, c.movie*1000) - 1
+	}
+	late, ok := mulDiv(late, int64(e.rate), 1)
+	if !ok {
+		return e.mediaTime
+	}
+	return source + mulDivUp(late, c.media, c.movie*1000*normalRate) - 1
 }
 
 // mediaTicks is the length of the media that an edit of the answer shows; of a picture that stays, a tick.

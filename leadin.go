@@ -143,9 +143,9 @@ func (t *track) collapse(c clock, e edit, s shown, first, end int64) *leadIn {
 	fine := clock{movie: c.movie, source: c.source, media: c.media * f}
 	m := e.begin(c, f)
 	if gap {
-		l.gap = fine.toMovieNearest(s.cts*f - m)
+		l.gap = (e.halfTicks(fine, s.cts*f-m) + 1) / 2
 	} else if s.cts*f > m {
-		l.late = fine.toMovie(s.cts*f - m)
+		l.late = e.halfTicks(fine, s.cts*f-m) / 2
 	}
 	l.begins = maxInt64(m, s.cts*f)
 	m = l.begins - base*f

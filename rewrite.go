@@ -65,7 +65,7 @@ type kept struct {
 	edits      []edit
 	first, end int64   // samples
 	lead       *leadIn // nil: the times stay
-	moveTo     int64   // where lead is nil: composition time that the sample moved gets, to be on show at once
+	moveTo     int64   // where there is none: composition time that the sample moved gets, to be on show at once
 	moved      int64   // that sample, or -1
 
 	firstRun, lastRun     chunkRun
@@ -191,6 +191,11 @@ func (t *track) keepEdits(c clock, edits []edit) *kept {
 		return k
 	}
 	base := t.decodeTime(k.first)
+	raise := maxInt64(-t.leastOffset(k.first, k.end), base-begins)
+	if begins < base && t.greatest+raise <= maxOffset { // no edit begins before 0: decode times are lowered, as in a lead-in
+		base -= raise
+		k.lead = &leadIn{raise: raise, shifted: true, scale: 1, begins: base}
+	}
 	if t.visual && s.sample >= 0 && s.cts < begins && !shows(k.edits, c, s.cts) {
 		k.moved, k.moveTo = s.sample, begins
 	}
