@@ -185,6 +185,9 @@ func (l *local) send(out receiver, off, n int64) error {
 }
 
 func (l *local) pass(w io.Writer, off, n int64) error {
-	_, err := io.Copy(w, io.NewSectionReader(l.file, off, n))
+	_, err := io.CopyN(w, io.NewSectionReader(l.file, off, n), n)
+	if err == io.EOF {
+		return fmt.Errorf("%w: it is shorter now", errChanged)
+	}
 	return err
 }

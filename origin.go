@@ -101,6 +101,7 @@ func (o *origin) fetch(off, n int64) error {
 	k := copy(data, o.held(off, n))
 	into := &buffer{data: data[k:]}
 	x := o.ask(off+int64(k), n-int64(k), into)
+	x.hidden = true
 	if err := x.run(); err != nil {
 		return err
 	}
@@ -215,6 +216,7 @@ type exchange struct {
 	origin  *origin
 	to      receiver
 	opening *opening // for a first read, which may turn into a stream
+	hidden  bool     // from the client, whose going away no write tells
 	off, n  int64
 	req     *http.Request
 	cancel  context.CancelFunc
@@ -277,10 +279,13 @@ func (x *exchange) WriteHeader(status int) {
 	}
 }
 
+// serverBuffer is how much net/http's server keeps back: a write of less does not fail when the client is gone.
+const serverBuffer = 4 << 10
+
 // Write passes the body on. It is what a cut's rate depends on: called for each 32 KiB, interpreted.
 func (x *exchange) Write(p []byte) (int, error) {
 	defer x.guard()
-	if x.body == nil || x.err != nil || int64(len(p)) > x.left {
+	if x.body == nil || x.err != nil || int64(len(p)) > x.left || (x.hidden || len(p) < serverBuffer) && x.req.Context().Err() != nil {
 		return x.writeRest(p)
 	}
 	n, err := x.body.Write(p)
@@ -298,6 +303,9 @@ func (x *exchange) writeRest(p []byte) (int, error) {
 	}
 	if x.err != nil || x.body == nil {
 		return 0, context.Canceled
+	}
+	if x.req.Context().Err() != nil {
+		return 0, x.lose(x.req.Context().Err()) // the fast proxy does not look
 	}
 	if int64(len(p)) > x.left {
 		p = p[:x.left] // the next handler sees a short write
@@ -431,6 +439,7 @@ func open(t *transfer, ranges bool) (file, error) {
 		x = o.ask(0, -1, head)
 	}
 	x.opening = head
+	x.hidden = true
 	// A stream is read while the next handler still writes it. The goroutine has ended before ServeHTTP returns: here,
 	// or where the stream is closed.
 	go runOpening(x, head)

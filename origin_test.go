@@ -631,6 +631,47 @@ func dripping(s *stage, when string, started, ended chan bool) func(http.Respons
 	}
 }
 
+// heedless is a next handler that, as the fast proxy, stops only where it cannot write.
+type heedless struct {
+	status  int
+	started chan bool
+}
+
+func (h *heedless) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Range", "bytes 0-2047/99999")
+	w.WriteHeader(h.status)
+	_, err := w.Write([]byte("\x00\x00\x00\x08free"))
+	close(h.started)
+	for i := 0; i < 2000 && err == nil; i++ {
+		time.Sleep(time.Millisecond)
+		_, err = w.Write([]byte{0})
+	}
+}
+
+// TestClientGoneBeforeTheAnswer: nothing is written to the client yet, so that only its context tells.
+func TestClientGoneBeforeTheAnswer(t *testing.T) {
+	for _, status := range []int{200, 206} {
+		next := &heedless{status: status, started: make(chan bool)}
+		ctx, cancel := context.WithCancel(context.Background())
+		req := httptest.NewRequest(http.MethodGet, "/first.mp4?start=5", nil).WithContext(ctx)
+		done := make(chan bool)
+		go serveAndClose(instance(t, next, nil), req, done)
+		<-next.started
+		cancel()
+		select {
+		case <-done:
+		case <-time.After(time.Second):
+			t.Errorf("%d: the next handler goes on", status)
+			<-done
+		}
+	}
+}
+
+func serveAndClose(handler http.Handler, req *http.Request, done chan bool) {
+	handler.ServeHTTP(httptest.NewRecorder(), req)
+	close(done)
+}
+
 // TestUnreachable relays what the proxy says.
 func TestUnreachable(t *testing.T) {
 	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
