@@ -14,10 +14,13 @@ import (
 	"github.com/traefik-mp4/mp4/e2e/rig"
 )
 
-// Watched is static configuration that lets Vitals look inside of Traefik.
-var Watched = rig.Map{"api": rig.Map{"debug": true}}
+// Watched is static configuration that lets Measure look inside of Traefik, and lets it close idle connections to origins.
+var Watched = rig.Map{
+	"api":              rig.Map{"debug": true, "dashboard": false},
+	"serversTransport": rig.Map{"forwardingTimeouts": rig.Map{"idleConnTimeout": "1s"}},
+}
 
-// Watch adds the router that Vitals asks, at the host "debug".
+// Watch adds the router that Measure asks, at the host "debug".
 func Watch(d *rig.Dynamic) {
 	d.Route("debug", rig.Router{Rule: "Host(`debug`)", Service: "api@internal"})
 }
