@@ -31,6 +31,7 @@ vendor:
 
 tools:
 	e2e/tools.sh
+	e2e/tools.sh providers
 
 traefik:
 	@cd e2e && go run ./cmd/traefik
