@@ -12,12 +12,16 @@ type preroll struct {
 }
 
 // Decoders of transform codecs overlap two blocks and keep some state beyond them; MP3 frames may begin in the frames
-// before; Opus is still audibly off after the 80 ms that RFC 7845 asks for.
+// before; codecs that predict from all that went before, as Opus and those of speech do, come ever nearer to what they
+// would play: Opus is still audibly off after the 80 ms that RFC 7845 asks for.
 const (
 	transformRoll = 2
 	mp3Roll       = 4
-	opusRoll      = 320 // ms
+	predictedRoll = 320 // ms
 )
+
+// Sample entries of Opus, and of AMR, narrow and wide.
+const predictedSound = "Opussamrsawb"
 
 // Sample entries of sound without any memory: PCM in its ISO and QuickTime forms, and lossless codecs of independent
 // frames.
@@ -80,8 +84,8 @@ func codecPreroll(stsd *box) preroll {
 	switch {
 	case containsType(plainSound, format):
 		return preroll{}
-	case format == "Opus":
-		return preroll{ms: opusRoll}
+	case containsType(predictedSound, format):
+		return preroll{ms: predictedRoll}
 	case format == ".mp3" || format == "ms\x00\x55" || format == "mp4a" && isMP3(entry):
 		return preroll{samples: mp3Roll}
 	}

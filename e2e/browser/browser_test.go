@@ -58,11 +58,26 @@ var everywhere = []showing{
 	{film: "opus.mp4", start: 5.5},
 	{film: "vp9.mp4", start: 3.4},
 	{film: "av1.mp4", start: 3.4},
+	{film: "flac.mp4", start: 5.5},
+	{film: "mp3.mp4", start: 5.5},
+	{film: "chunks.mp4", start: 3.4},
+	{film: "mdat0.mp4", start: 3.4},
+	{film: "mdat64last.mp4", start: 3.4},
+	{film: "twomdats.mp4", start: 5.5},
+	{film: "moovmiddle.mp4", start: 5.5},
+	{film: "reversed.mp4", start: 5.5},
+	{film: "groups.mp4", start: 5.5},
+	{film: "v1.mp4", start: 3.4},
+	{film: "twosounds.mp4", start: 3.4},
+	{film: "subtitles.mp4", start: 2},
+	{film: "chapters.mp4", start: 3.4},
+	{film: "timecode.mov", start: 3.4},
 }
 
-// chromiumOnly are cuts that begin before the picture does: Firefox takes the length of an empty edit for ticks of the
-// track, not of the movie, in whole films, too.
+// chromiumOnly are cuts of films of which Firefox does not play the whole right either: it takes the length of an empty
+// edit before the first picture for ticks of the track, not of the movie, and does not know stz2.
 var chromiumOnly = []showing{
+	{film: "stz2.mp4", start: 3.4},
 	{film: "picturelate.mp4", start: 0.04},
 	{film: "picturelate.mp4", start: 0.2},
 }

@@ -44,6 +44,10 @@ var Films = []Film{
 		Args: picture("25", 10) + "-itsoffset 0.6 " + sound(48000, 8) + x264("keyint=50:bframes=3") + aac + first,
 	},
 	{
+		Name: "soundlate441.mp4", Shows: "the sound starts 67 ms after the picture, which are no whole samples at 44.1 kHz",
+		Args: picture("25", 10) + "-itsoffset 0.067 " + sound(44100, 9) + x264("keyint=50:bframes=3") + aac + first,
+	},
+	{
 		Name: "picturelate.mp4", Shows: "the picture starts 0.5 s after the sound: an empty edit",
 		Args: "-itsoffset 0.5 " + picture("25", 8) + sound(48000, 10) + "-fps_mode passthrough " + x264("keyint=50:bframes=3") + aac + first,
 	},

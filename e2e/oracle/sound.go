@@ -18,6 +18,8 @@ func compareSound(src, cut *track, iv interval) error {
 	exact, slack := iv.start*rate, src.tick*rate/2+nanosecond
 	if float64(src.begin) > exact {
 		slack++ // it begins later, after an empty edit, whose length is rounded too
+	} else if len(src.edits) > 0 && src.edits[0].mediaTime < 0 {
+		slack += src.tick * rate / 2 // ffmpeg has rounded the source's empty edit to a tick
 	}
 	var first error
 	for shift := int(math.Ceil(exact - slack)); float64(shift) <= exact+slack; shift++ {
