@@ -389,3 +389,17 @@ func TestRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestPreroll: how much sound a decoder gets before the first that is shown depends on its codec. (The sample entry's
+// type is all that tells the codec here; a frame of this film lasts 1024 of 44100 ticks a second, 23.2 ms.)
+func TestPreroll(t *testing.T) {
+	dir := t.TempDir()
+	content := bytes.ReplaceAll(read(t, "sound.m4a"), []byte("sgpd"), []byte("free")) // the group roll asks for one frame
+	for format, least := range map[string]int{"mp4a": 2, "ac-3": 2, "Opus": 14, "samr": 14, "sawb": 14, "fLaC": 0, "twos": 0} {
+		write(t, dir, format, bytes.Replace(content, []byte("mp4a"), []byte(format), 1))
+		_, cut := compiled(t, dir, "exact").cut(t, "/"+format+"?start=3.4")
+		if lead, _ := cut.presentation(1).at(0); lead != least {
+			t.Errorf("%s: %d frames before the start, %d are due", format, lead, least)
+		}
+	}
+}
