@@ -114,8 +114,9 @@ func newCache() *cache {
 // flight is one request reading an index while others wait for it.
 type flight struct {
 	key    string
-	landed chan struct{}
-	// Set before landed is closed: the entry that was made, if any, and
+	landed context.Context // over when the flight is
+	land   context.CancelFunc
+	// Set before the landing: the entry that was made, if any, and
 	// whether the next of those who wait should try, because the one who
 	// read has lost its client, or was content with less.
 	entry *entry
@@ -135,7 +136,8 @@ func (c *cache) lookUp(key, query string, seen version, plain bool) (found *entr
 	if f = c.flights[key]; f != nil {
 		return nil, f, false
 	}
-	f = &flight{key: key, landed: make(chan struct{})}
+	landed, land := context.WithCancel(context.Background())
+	f = &flight{key: key, landed: landed, land: land}
 	c.flights[key] = f
 	return nil, f, true
 }
@@ -179,7 +181,7 @@ func (c *cache) land(f *flight) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.flights, f.key)
-	close(f.landed)
+	f.land()
 }
 
 // add keeps e, in the place of an older one for the same.
@@ -245,6 +247,17 @@ var errNoMemory = errors.New("mp4: requests in flight hold all of maxMemory")
 // maxWait is how long a request waits for memory before it gets a 503.
 const maxWait = 10 * time.Second
 
+// either waits until one of two contexts is over. By no select: Yaegi keeps the
+// channels of one where all who run it at the same time put theirs, and one of
+// them waits for what another was to wait for.
+func either(a, b context.Context) {
+	both, cancel := context.WithCancel(a)
+	stop := context.AfterFunc(b, cancel)
+	<-both.Done()
+	stop()
+	cancel()
+}
+
 // budget is the memory that all requests under way may hold for metadata.
 type budget struct {
 	mu    sync.Mutex
@@ -255,7 +268,8 @@ type budget struct {
 
 type waiter struct {
 	need  int64
-	ready chan struct{} // closed when need is the waiter's
+	ready context.Context // over when need is the waiter's
+	serve context.CancelFunc
 }
 
 // try takes n bytes if they are free and nobody waits for them.
@@ -276,13 +290,11 @@ func (b *budget) wait(ctx context.Context, n int64, deadline time.Time) bool {
 	if w == nil {
 		return false
 	}
-	timer := time.NewTimer(time.Until(deadline))
-	defer timer.Stop()
-	select {
-	case <-w.ready:
+	until, cancel := context.WithDeadline(ctx, deadline)
+	either(w.ready, until)
+	cancel()
+	if w.ready.Err() != nil {
 		return true
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 	b.leave(w)
 	return false
@@ -295,7 +307,8 @@ func (b *budget) enqueue(n int64) *waiter {
 	if n > b.limit {
 		return nil
 	}
-	w := &waiter{need: n, ready: make(chan struct{})}
+	ready, serve := context.WithCancel(context.Background())
+	w := &waiter{need: n, ready: ready, serve: serve}
 	b.queue = append(b.queue, w)
 	b.serve()
 	return w
@@ -336,7 +349,7 @@ func (b *budget) serve() {
 		w := b.queue[0]
 		b.queue = b.queue[1:]
 		b.used += w.need
-		close(w.ready)
+		w.serve()
 	}
 }
 

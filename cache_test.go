@@ -152,14 +152,7 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-func isReady(w *waiter) bool {
-	select {
-	case <-w.ready:
-		return true
-	default:
-		return false
-	}
-}
+func isReady(w *waiter) bool { return w.ready.Err() != nil }
 
 func TestBudgetWaitEnds(t *testing.T) {
 	b := &budget{}

@@ -272,7 +272,7 @@ func (t *transfer) prepare(try int) (*response, error) {
 		return nil, err
 	}
 	r.fit(c)
-	return r, nil
+	return r, r.locate(e.movie)
 }
 
 // plan is the cut that the request asks for.
@@ -321,10 +321,9 @@ func (t *transfer) index(try int) (*entry, error) {
 		if leads {
 			return t.lead(f)
 		}
-		select {
-		case <-f.landed:
-		case <-t.req.Context().Done():
-			return nil, t.req.Context().Err()
+		either(f.landed, t.req.Context())
+		if err := t.req.Context().Err(); err != nil {
+			return nil, err
 		}
 		if f.entry != nil && f.entry.rank(t.query, t.seen, t.interval == whole) > 0 {
 			return t.use(f.entry)

@@ -28,6 +28,8 @@ type response struct {
 type part struct {
 	segment  *segment
 	from, to int64
+	first    spot  // where reading begins, if times change on the way
+	until    int64 // and ends
 }
 
 func newResponse(t *transfer, v version) *response {
@@ -135,7 +137,7 @@ func (r *response) fit(c *cut) {
 		from := maxInt64(r.from-at, 0)
 		to := minInt64(r.to-at, s.length)
 		if from < to {
-			r.parts = append(r.parts, part{s, from, to})
+			r.parts = append(r.parts, part{segment: s, from: from, to: to})
 		}
 		at += s.length
 	}
@@ -214,14 +216,41 @@ func (r *response) send(f file) error {
 	return r.made()
 }
 
+// locate finds out where reading begins for the parts whose times change on their way.
+func (r *response) locate(m *movie) error {
+	_, streamed := r.t.file.(*stream)
+	for i := range r.parts {
+		p := &r.parts[i]
+		if p.segment.retiming == nil {
+			continue
+		}
+		if streamed {
+			p.first = spot{begin: p.segment.off, pass: p.segment.retiming.plain} // it comes along all the same
+			p.until = minInt64(p.segment.off+p.to+slack, p.segment.off+p.segment.length)
+			continue
+		}
+		first, err := m.spotIn(r.t.file, p.segment, p.from)
+		if err != nil {
+			return err
+		}
+		last, err := m.spotIn(r.t.file, p.segment, p.to)
+		if err != nil {
+			return err
+		}
+		p.first = first
+		p.until = last.until
+	}
+	return nil
+}
+
 // sendMedia sends a part that comes from the file.
 func (r *response) sendMedia(f file, p *part) error {
 	s := p.segment
 	if s.retiming == nil {
 		return f.send(r, s.off+p.from, p.to-p.from)
 	}
-	w, off, n := s.retiming.writer(s, p.from, p.to)
-	err := f.send(&retimed{response: r, writer: w}, off, n)
+	w := s.retiming.writer(s.off+p.from, p.to-p.from, p.first)
+	err := f.send(&retimed{response: r, writer: w}, p.first.begin, p.until-p.first.begin)
 	if err == nil && w.limit > 0 {
 		return fmt.Errorf("%w: the fragments end %d bytes early", errMisbehaving, w.limit)
 	}
@@ -401,12 +430,8 @@ func (p *pacer) wait() error {
 		p.since = time.Now()
 	}
 	due := p.since.Add(time.Duration(float64(p.sent) / p.rate * float64(time.Second)))
-	timer := time.NewTimer(time.Until(due))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-p.ctx.Done():
-		return p.ctx.Err()
-	}
+	until, cancel := context.WithDeadline(p.ctx, due)
+	<-until.Done()
+	cancel()
+	return p.ctx.Err()
 }

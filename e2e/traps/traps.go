@@ -96,6 +96,8 @@ func (f *finder) check(node ast.Node, path []ast.Node) {
 				f.report(clause, "of a case's conditions, Yaegi looks at the first: join them by ||")
 			}
 		}
+	case *ast.SelectStmt:
+		f.report(n, "Yaegi's select shares its channels with all who run it at the same time: wait for one channel")
 	case *ast.TypeSwitchStmt:
 		f.report(n, "Yaegi's type switches miss interfaces and types with methods: assert one type at a time")
 	case *ast.RangeStmt:

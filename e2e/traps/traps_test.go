@@ -52,6 +52,14 @@ func cases(p *pair, s string) {
 	}
 }
 
+func wait(a, b chan int) {
+	select { // select
+	case <-a:
+	case <-b:
+	}
+	<-a
+}
+
 func loops(p *pair, s []int, c io.Closer) {
 	var i int
 	for i = range s { // range
