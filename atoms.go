@@ -39,6 +39,8 @@ type source interface {
 	read(off, n int64) ([]byte, error)
 	// peek is read that fetches no more than it is asked for, or little: for hops along the file.
 	peek(off, n int64) ([]byte, error)
+	// reserve counts memory that is taken for what was read.
+	reserve(n int64) error
 }
 
 // movie is the index of a file: views of its ftyp and moov, and what look-ups in the tables need. Requests share it. What
@@ -64,6 +66,9 @@ func (m *movie) memory() int64 {
 	n := m.bytes + keptPlans*maxPlan
 	for _, t := range m.tracks {
 		n += t.memory()
+	}
+	if m.fragments != nil {
+		n += m.fragments.memory()
 	}
 	return n
 }
@@ -313,6 +318,19 @@ func headerTimes(b *box, v0, v1 int) (times, error) {
 	return t, nil
 }
 
+// value is the duration in ticks; 0 where it is not known, as all ones say.
+func (t times) value(b *box) int64 {
+	p := b.payload()[t.duration:]
+	duration := uint64(binary.BigEndian.Uint32(p))
+	if t.wide {
+		duration = binary.BigEndian.Uint64(p)
+	}
+	if duration > uint64(maxSum) || !t.wide && duration == uint64(max32) {
+		return 0
+	}
+	return int64(duration)
+}
+
 // Offsets of the durations in versions 0 and 1, after version and flags, creation and modification time.
 const (
 	mvhdDuration0, mvhdDuration1 = 16, 24 // timescale before it
@@ -363,8 +381,10 @@ func (m *movie) index() error {
 	if len(m.tracks) == 0 {
 		return m.moov.fail("no trak in it")
 	}
-	if m.fragments != nil {
-		m.fragments.lead(m)
+	for _, t := range m.tracks {
+		if m.fragments != nil && t.samples > 0 {
+			m.fragments.first = 0
+		}
 	}
 	return nil
 }

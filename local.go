@@ -145,8 +145,17 @@ func (l *local) read(off, n int64) ([]byte, error) {
 	return b, l.unchanged()
 }
 
-// peek is read: there is nothing to save.
-func (l *local) peek(off, n int64) ([]byte, error) { return l.read(off, n) }
+// peek is read, for a moment.
+func (l *local) peek(off, n int64) ([]byte, error) {
+	used := l.lease.used
+	b, err := l.read(off, n)
+	if err == nil {
+		l.lease.used = used
+	}
+	return b, err
+}
+
+func (l *local) reserve(n int64) error { return l.lease.take(n) }
 
 // unchanged fails where somebody has written to the file since it was opened. A file that was replaced stays what it
 // was as long as it is open.

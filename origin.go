@@ -43,6 +43,7 @@ type origin struct {
 	window  []byte      // what was fetched last
 	from    int64       // and where it lies in the file
 	fetched int64       // in all
+	peeked  int64       // memory taken for the last peek
 }
 
 func (o *origin) size() int64    { return o.version.size }
@@ -58,8 +59,18 @@ func (o *origin) read(off, n int64) ([]byte, error) {
 	return o.get(off, n, maxInt64(n+ahead, o.t.bufferSize))
 }
 
-// peek is read that fetches less.
-func (o *origin) peek(off, n int64) ([]byte, error) { return o.get(off, n, maxInt64(n, peekLen)) }
+// peek is read that fetches less, for a moment: its memory is given back with the next.
+func (o *origin) peek(off, n int64) ([]byte, error) {
+	used := o.t.lease.used
+	b, err := o.get(off, n, maxInt64(n, peekLen))
+	if taken := o.t.lease.used - used; taken > 0 && err == nil {
+		o.t.lease.used -= o.peeked
+		o.peeked = taken
+	}
+	return b, err
+}
+
+func (o *origin) reserve(n int64) error { return o.t.lease.take(n) }
 
 // get is read that fetches so many bytes at once.
 func (o *origin) get(off, n, fetched int64) ([]byte, error) {
@@ -536,6 +547,8 @@ func (s *stream) read(off, n int64) ([]byte, error) {
 
 // peek is read: what comes, comes in order.
 func (s *stream) peek(off, n int64) ([]byte, error) { return s.read(off, n) }
+
+func (s *stream) reserve(n int64) error { return s.t.lease.take(n) }
 
 // hold reads on until the first n bytes are held, or the file ends.
 func (s *stream) hold(n int64) error {

@@ -3,7 +3,6 @@ package mp4
 import (
 	"encoding/binary"
 	"io"
-	"sort"
 )
 
 // retiming is what is done to fragments on their way to the client: the decode times of each track begin earlier by
@@ -11,20 +10,18 @@ import (
 type retiming struct {
 	earlier map[uint32]int64 // by track_ID, media ticks
 	moved   int64            // of the source's offsets
-	anchors []int64          // where boxes of the source are known to begin, in order
+	plain   int64            // bytes at the front of the segment that stay as they are
 }
 
-// anchor is the last place at or before an offset where a box is known to begin.
-func (r *retiming) anchor(off, least int64) int64 {
-	i := sort.Search(len(r.anchors), func(i int) bool { return r.anchors[i] > off })
-	if i == 0 || r.anchors[i-1] < least {
-		return least
-	}
-	return r.anchors[i-1]
+// spot is how the bytes from an offset on are to be read.
+type spot struct {
+	begin int64 // where in the source reading begins: within media, or where a box does
+	pass  int64 // bytes from there on that need no look: the rest of the media
+	until int64 // where what is before the offset ends, if the bytes up to it are to be sent: behind the moof that it is in
 }
 
-// retimer is a writer that does it. It is given the source's bytes from the begin of a box on, and passes on those
-// behind the first skip, up to limit.
+// retimer is a writer that does it. It is given the source's bytes from a spot on, and passes on those behind the first
+// skip, up to limit.
 type retimer struct {
 	*retiming
 	w           io.Writer
@@ -33,16 +30,10 @@ type retimer struct {
 	pass        int64  // bytes of the box under way that need no look
 }
 
-// writer returns a retimer for the bytes [from, to) of a segment that begins at off in the source, and the range of the
-// source that it wants: from the begin of a box on, to the end of what may be a moof.
-func (r *retiming) writer(s *segment, from, to int64) (w *retimer, off, n int64) {
-	off = r.anchor(s.off+from, s.off)
-	w = &retimer{retiming: r, skip: s.off + from - off, limit: to - from}
-	return w, off, minInt64(s.off+to+slack, s.off+s.length) - off
+// writer returns a retimer for the bytes of the source from an offset on, to be read from a spot.
+func (r *retiming) writer(off, limit int64, at spot) *retimer {
+	return &retimer{retiming: r, skip: off - at.begin, limit: limit, pass: at.pass}
 }
-
-// slack is read behind a range that may end within a moof.
-const slack = 1 << 20
 
 // Write takes the next bytes. Boxes other than moof pass in the pieces that they come in.
 func (r *retimer) Write(p []byte) (int, error) {
@@ -151,4 +142,68 @@ func (r *retimer) emit(p []byte) error {
 	}
 	_, err := r.w.Write(p)
 	return err
+}
+
+// spotIn finds the spot for the bytes of a segment from an offset within it on. src is read where the map of fragments
+// does not know enough.
+func (m *movie) spotIn(src source, s *segment, at int64) (spot, error) {
+	off, end := s.off+at, s.off+s.length
+	plain := s.off + s.retiming.plain
+	if off < plain {
+		return spot{begin: off, pass: plain - off, until: off}, nil
+	}
+	if off == plain || off == end {
+		return spot{begin: off, until: off}, nil
+	}
+	return m.newSearch(src).spot(off, plain, end)
+}
+
+// spot is spotIn for an offset in fragments, [least, end) of the source.
+func (s *search) spot(off, least, end int64) (spot, error) {
+	found := s.holding(off)
+	begin := maxInt64(s.lastBefore(off), least)
+	if found == nil {
+		var err error
+		begin, err = s.fragmentBefore(off, begin)
+		if err != nil {
+			return spot{}, err
+		}
+	}
+	for found == nil {
+		f, err := s.next(begin)
+		if err != nil {
+			return spot{}, err
+		}
+		if f == nil || f.off > off {
+			return spot{begin: begin, until: minInt64(off+slack, end)}, nil
+		}
+		if off < f.end {
+			found = f
+		}
+		begin = f.end
+	}
+	if off >= found.media {
+		return spot{begin: off, pass: found.end - off, until: off}, nil
+	}
+	return spot{begin: maxInt64(found.off, least), until: found.media}, nil
+}
+
+// slack is read behind a range that ends where no fragment is known.
+const slack = 1 << 20
+
+// fragmentBefore is where a fragment before an offset begins, near it, but not before another where one does.
+func (s *search) fragmentBefore(off, least int64) (int64, error) {
+	if s.indexed {
+		return least, nil
+	}
+	for back := int64(scanLen); back < off-least; back *= 2 {
+		found, err := s.scan(off-back, off)
+		if err != nil {
+			return 0, err
+		}
+		if found != nil {
+			return found.off, nil
+		}
+	}
+	return least, nil
 }

@@ -337,8 +337,9 @@ type window struct {
 	ticks    int64 // per second of the answer's movie timeline; 0: all is kept, and times stay as they are
 	from, to int64 // in ticks; to < 0: the end
 
-	fragmented bool // fragments follow
-	bare       bool // and nothing else does
+	fragmented bool  // fragments follow
+	bare       bool  // and nothing else does
+	follows    int64 // where they begin in the source
 }
 
 // plan makes the answer from what is kept of the tracks.
@@ -350,6 +351,9 @@ func (m *movie) plan(tracks []*kept, shown window) (*cut, error) {
 		}
 	}
 	ranges := joinRanges(tracks)
+	if last := len(ranges) - 1; shown.fragmented && last >= 0 && ranges[last].to <= shown.follows && shown.follows-ranges[last].to <= maxUnused {
+		ranges[last].to = shown.follows // one request for all
+	}
 	media := int64(0)
 	for _, r := range ranges {
 		media += r.to - r.from

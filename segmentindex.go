@@ -2,41 +2,69 @@ package mp4
 
 import "encoding/binary"
 
-// readIndexes reads the sidx boxes behind the moov, or the mfra at the end of the file.
-func (f *fragmentMap) readIndexes(src source, m *movie) ([]place, error) {
-	off := f.first
-	if off == 0 {
-		off = m.moov.at + int64(len(m.moov.data))
-	}
+// maxNested is how deep sidx boxes may be nested.
+const maxNested = 8
+
+// readIndexes reads the sidx boxes before the first fragment, which begins at an offset, or the mfra at the end of the
+// file. A sidx that is not of the whole file is of the fragment behind it, and of no use.
+func (s *search) readIndexes(off int64) error {
+	var best *segmentIndex
 	for i := 0; i < maxTopBoxes; i++ {
-		typ, header, size, err := peekHeader(src, off)
-		if err != nil || typ == "" {
-			return nil, err
+		b, err := s.peekBox(off)
+		if err != nil || b.typ == "" {
+			return err
 		}
-		if typ == "sidx" && size <= maxMoof {
-			data, err := src.peek(off, size)
-			if err != nil || int64(len(data)) < size {
-				return nil, err
-			}
-			return readSegmentIndex(src, &box{typ: typ, at: off, header: header, data: data}, 0), nil
-		}
-		if typ == "moof" || size == sizeToEnd {
+		if b.typ == "moof" || b.typ == "mdat" {
 			break
 		}
-		off += size
+		if b.typ == "sidx" {
+			found, err := s.readSegmentIndex(off, b)
+			if err != nil {
+				return err
+			}
+			if found != nil && (best == nil || found.id == s.track.id && best.id != found.id) {
+				best = found
+			}
+		}
+		off = b.end
 	}
-	return f.readRandomAccess(src, m)
+	if best != nil && (best.nested() || best.end > s.src.size()-walkInstead) {
+		s.index(best.places)
+		return nil
+	}
+	return s.readRandomAccess()
 }
 
-// readSegmentIndex returns the places that a sidx (8.16.3) names, of the last level where they are nested. One that
-// cannot be read names none: fragments are found without.
-func readSegmentIndex(src source, sidx *box, depth int) []place {
+// segmentIndex is a sidx (8.16.3).
+type segmentIndex struct {
+	id     uint32 // of the track by which it was made
+	places []place
+	end    int64 // of what it names
+}
+
+// nested reports whether it names other sidx boxes.
+func (x *segmentIndex) nested() bool { return len(x.places) > 0 && x.places[0].nested }
+
+// readSegmentIndex reads a sidx. One that cannot be read is none: fragments are found without.
+func (s *search) readSegmentIndex(off int64, b topBox) (*segmentIndex, error) {
+	size := b.end - off
+	if size > maxMoof {
+		return nil, nil
+	}
+	data, err := s.src.peek(off, size)
+	if err != nil || int64(len(data)) < size {
+		return nil, err
+	}
+	return parseSegmentIndex(&box{typ: b.typ, at: off, header: b.header, data: data}), nil
+}
+
+func parseSegmentIndex(sidx *box) *segmentIndex {
 	p := sidx.payload()
 	lead := 24 // version, flags, reference_ID, timescale, times of 32 bits, reserved, count
 	if len(p) > 0 && p[0] != 0 {
 		lead = 32
 	}
-	if len(p) < lead || binary.BigEndian.Uint32(p[8:]) == 0 || depth > 3 {
+	if len(p) < lead || binary.BigEndian.Uint32(p[8:]) == 0 {
 		return nil
 	}
 	timescale := float64(binary.BigEndian.Uint32(p[8:]))
@@ -48,55 +76,66 @@ func readSegmentIndex(src source, sidx *box, depth int) []place {
 	if off > uint64(maxBoxSize) || begins > uint64(maxSum) {
 		return nil
 	}
-	at := sidx.at + int64(len(sidx.data)) + int64(off)
-	var places []place
-	for rest := p[lead:]; len(rest) >= 12; rest = rest[12:] {
+	x := &segmentIndex{id: binary.BigEndian.Uint32(p[4:])}
+	x.end = sidx.at + int64(len(sidx.data)) + int64(off)
+	for rest := p[lead:]; len(rest) >= 12 && len(x.places) < maxPlaces; rest = rest[12:] {
 		reference := binary.BigEndian.Uint32(rest)
-		size := int64(reference &^ (1 << 31))
-		if reference>>31 == 0 {
-			places = append(places, place{off: at, time: float64(begins) / timescale})
-		} else if data, err := src.peek(at, minInt64(size, maxMoof)); err == nil && int64(len(data)) >= headerLen {
-			typ, header, length := parseHeader(data)
-			if typ == "sidx" && length >= header && length <= int64(len(data)) {
-				places = append(places, readSegmentIndex(src, &box{typ: typ, at: at, header: header, data: data[:length]}, depth+1)...)
-			}
-		}
-		at += size
+		x.places = append(x.places, place{off: x.end, seconds: float64(begins) / timescale, nested: reference>>31 != 0})
+		x.end += int64(reference &^ (1 << 31))
 		begins += uint64(binary.BigEndian.Uint32(rest[4:]))
 	}
-	return places
+	return x
 }
 
-// readRandomAccess returns the places that the mfra (8.8.9) at the end of the file names for the reference track.
-func (f *fragmentMap) readRandomAccess(src source, m *movie) ([]place, error) {
+// readNested reads the sidx at a place; without one, the place itself is where fragments begin.
+func (s *search) readNested(at place) ([]place, error) {
+	found := []place{{off: at.off, seconds: at.seconds}}
+	b, err := s.peekBox(at.off)
+	if err != nil || b.typ != "sidx" {
+		return found, err
+	}
+	x, err := s.readSegmentIndex(at.off, b)
+	if err != nil || x == nil || len(x.places) == 0 {
+		return found, err
+	}
+	return x.places, nil
+}
+
+// readRandomAccess reads the mfra (8.8.9) at the end of the file, for the places of the reference track. What is fetched
+// for it serves the search for the last fragment as well.
+func (s *search) readRandomAccess() error {
 	const mfroLen = 16
-	if src.size() < f.first+mfroLen {
-		return nil, nil
+	size := s.src.size()
+	if size < s.first+mfroLen {
+		return nil
 	}
-	b, err := src.peek(src.size()-mfroLen, mfroLen)
-	if err != nil || len(b) < mfroLen || string(b[4:8]) != "mfro" {
-		return nil, err
+	from := maxInt64(size-scanLen, s.first)
+	b, err := s.src.peek(from, size-from)
+	if err != nil || int64(len(b)) < size-from || string(b[len(b)-12:len(b)-8]) != "mfro" {
+		return err
 	}
-	size := int64(binary.BigEndian.Uint32(b[12:]))
-	if size < mfroLen || size > maxMoof || size > src.size() {
-		return nil, nil
+	length := int64(binary.BigEndian.Uint32(b[len(b)-4:]))
+	if length < mfroLen || length > maxMoof || length > size {
+		return nil
 	}
-	b, err = src.peek(src.size()-size, size)
-	if err != nil || int64(len(b)) < size {
-		return nil, err
-	}
-	mfra := &box{typ: "mfra", at: src.size() - size, header: headerLen, data: b}
-	if string(b[4:8]) != "mfra" || mfra.open("") != nil {
-		return nil, nil
-	}
-	t := f.reference(m)
-	for _, tfra := range mfra.children {
-		p := tfra.payload()
-		if tfra.typ == "tfra" && len(p) >= 16 && binary.BigEndian.Uint32(p[4:]) == t.id {
-			return randomAccessPoints(p, t.timescale), nil
+	if length > int64(len(b)) {
+		b, err = s.src.peek(size-length, length)
+		if err != nil || int64(len(b)) < length {
+			return err
 		}
 	}
-	return nil, nil
+	b = b[int64(len(b))-length:]
+	mfra := &box{typ: "mfra", at: size - length, header: headerLen, data: b}
+	if string(b[4:8]) != "mfra" || mfra.open("") != nil {
+		return nil
+	}
+	for _, tfra := range mfra.children {
+		p := tfra.payload()
+		if tfra.typ == "tfra" && len(p) >= 16 && binary.BigEndian.Uint32(p[4:]) == s.track.id {
+			s.index(randomAccessPoints(p, s.track.timescale))
+		}
+	}
+	return nil
 }
 
 // randomAccessPoints returns the fragments that the payload of a tfra (8.8.10) names.
@@ -113,8 +152,8 @@ func randomAccessPoints(p []byte, timescale int64) []place {
 			time = binary.BigEndian.Uint64(rest)
 			off = binary.BigEndian.Uint64(rest[8:])
 		}
-		if off <= uint64(maxBoxSize) && (len(places) == 0 || int64(off) > places[len(places)-1].off) {
-			places = append(places, place{off: int64(off), time: float64(time) / float64(timescale)})
+		if off <= uint64(maxBoxSize) && len(places) < maxPlaces && (len(places) == 0 || int64(off) > places[len(places)-1].off) {
+			places = append(places, place{off: int64(off), seconds: float64(time) / float64(timescale)})
 		}
 	}
 	return places

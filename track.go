@@ -17,6 +17,7 @@ type track struct {
 	edits     []edit
 	samples   int64 // that all tables know
 	end       int64 // of the media: where the sample shown last ends, in media ticks
+	claimed   int64 // the same as the mdhd has it
 	stbl      *box
 
 	durations *runs   // stts
@@ -108,6 +109,7 @@ func (t *track) readMedia(mdia *box) error {
 		return err
 	}
 	t.timescale = int64(binary.BigEndian.Uint32(mdhd.payload()[at.duration-4:]))
+	t.claimed = at.value(mdhd)
 	if hdlr != nil && len(hdlr.payload()) >= 12 {
 		t.handler = string(hdlr.payload()[8:12])
 	}

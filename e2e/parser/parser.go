@@ -93,3 +93,76 @@ func check(trak *mp4.TrakBox, begin, end uint64) error {
 	}
 	return nil
 }
+
+// CheckFragmented is Check for the cut of a fragmented file: ftyp, moov, an mdat that the moov's tables lead into if they
+// have samples, and fragments whose samples lie in the mdat behind each moof.
+func CheckFragmented(file []byte) error {
+	parsed, err := mp4.DecodeFile(bytes.NewReader(file))
+	if err != nil {
+		return err
+	}
+	if parsed.Size() != uint64(len(file)) || len(parsed.Children) < 3 || parsed.Children[0].Type() != "ftyp" || parsed.Children[1].Type() != "moov" {
+		return fmt.Errorf("the boxes are %d bytes long, the file %d", parsed.Size(), len(file))
+	}
+	if len(parsed.Moov.Traks) == 0 {
+		return fmt.Errorf("there are no tracks")
+	}
+	var at, begin, end uint64 // of the mdat that the moov's tables lead into
+	var moof *mp4.MoofBox
+	for _, box := range parsed.Children {
+		switch b := box.(type) {
+		case *mp4.MoofBox:
+			moof = b
+			if parsed.Moov.Mvex == nil {
+				return fmt.Errorf("there are fragments, but no mvex")
+			}
+		case *mp4.MdatBox:
+			if moof == nil {
+				begin, end = at+b.HeaderSize(), at+b.Size()
+			} else if err := checkFragment(moof, parsed.Moov.Mvex, at+b.HeaderSize(), at+b.Size()); err != nil {
+				return err
+			}
+		}
+		at += box.Size()
+	}
+	for _, trak := range parsed.Moov.Traks {
+		if len(trak.Mdia.Minf.Stbl.Stts.SampleCount) == 0 && moof != nil {
+			continue
+		}
+		if err := check(trak, begin, end); err != nil {
+			return fmt.Errorf("track %d: %w", trak.Tkhd.TrackID, err)
+		}
+	}
+	return nil
+}
+
+// checkFragment looks where the samples of a moof lie.
+func checkFragment(moof *mp4.MoofBox, mvex *mp4.MvexBox, begin, end uint64) error {
+	next := moof.StartPos
+	for _, traf := range moof.Trafs {
+		base := next
+		if traf.Tfhd.DefaultBaseIfMoof() {
+			base = moof.StartPos
+		}
+		if traf.Tfhd.HasBaseDataOffset() {
+			base = traf.Tfhd.BaseDataOffset
+		}
+		trex, _ := mvex.GetTrex(traf.Tfhd.TrackID)
+		at := base
+		for _, trun := range traf.Truns {
+			trun.AddSampleDefaultValues(traf.Tfhd, trex)
+			if trun.HasDataOffset() {
+				at = uint64(int64(base) + int64(trun.DataOffset))
+			}
+			from := at
+			for _, s := range trun.Samples {
+				at += uint64(s.Size)
+			}
+			if from < begin || at > end {
+				return fmt.Errorf("the samples of a fragment of track %d lie at %d to %d, its mdat holds %d to %d", traf.Tfhd.TrackID, from, at, begin, end)
+			}
+		}
+		next = at
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package fragments
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/traefik-mp4/mp4"
+	"github.com/traefik-mp4/mp4/e2e/media"
+	"github.com/traefik-mp4/mp4/e2e/oracle"
+	"github.com/traefik-mp4/mp4/e2e/parser"
+	"github.com/traefik-mp4/mp4/e2e/rig"
+)
+
+// native is the plugin compiled, before a file server with the film's folder.
+func native(t *testing.T, dir string, config func(*mp4.Config)) http.Handler {
+	t.Helper()
+	c := mp4.CreateConfig()
+	if config != nil {
+		config(c)
+	}
+	h, err := mp4.New(t.Context(), rig.Files(dir), c, "mp4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// TestNative compares cuts of every fragmented film, by the plugin compiled, with what the film shows.
+func TestNative(t *testing.T) {
+	all := os.Getenv("CUTS") == "all"
+	for n, film := range media.Fragmented {
+		t.Run(film.Name, func(t *testing.T) {
+			t.Parallel()
+			path, judge, intervals := prepare(t, film)
+			h := native(t, filepath.Dir(path), nil)
+			for i, interval := range intervals {
+				if !all && (i+n)%16 != 0 {
+					continue
+				}
+				got := httptest.NewRecorder()
+				h.ServeHTTP(got, httptest.NewRequest("GET", "/"+film.Name+"?"+interval.Query(), nil))
+				if got.Code != 200 {
+					t.Errorf("%v: %d %q", interval, got.Code, got.Body)
+					continue
+				}
+				if interval.Start == 0 && interval.End < 0 {
+					continue // the film itself
+				}
+				if err := parser.CheckFragmented(got.Body.Bytes()); err != nil {
+					t.Errorf("%v: mp4ff: %v", interval, err)
+				}
+				if err := oracle.CheckBytes(judge, got.Body.Bytes(), interval.Start, interval.End); err != nil {
+					t.Errorf("%v: %v", interval, err)
+				}
+			}
+		})
+	}
+}
+
+// prepare makes a film and returns where it lies, where that by which it is judged, and the intervals to ask for.
+func prepare(t *testing.T, film media.Film) (path, judge string, intervals []media.Interval) {
+	t.Helper()
+	path, err := film.Make()
+	if err != nil {
+		t.Fatal(err)
+	}
+	by, err := film.Judge()
+	if err != nil {
+		t.Fatal(err)
+	}
+	judge, err = by.Make()
+	if err != nil {
+		t.Fatal(err)
+	}
+	intervals, err = media.Starts(by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path, judge, intervals
+}

@@ -1,0 +1,168 @@
+package mp4
+
+// measure learns where each track ends, from the last fragments, and where fragments lie, from the file's indexes.
+func (s *search) measure() error {
+	s.mu.Lock()
+	measured := s.measured
+	s.moov = s.inMoov
+	s.mu.Unlock()
+	if measured {
+		return nil
+	}
+	begin, some, err := s.firstMoof()
+	if err != nil {
+		return err
+	}
+	samples := int64(0)
+	for _, t := range s.movie.tracks {
+		samples += t.samples
+	}
+	if !some && samples > 0 {
+		s.settle(s.movie, measurement{progressive: true})
+		return nil
+	}
+	if samples > maxSamples {
+		return s.movie.moov.fail("too many samples before fragments")
+	}
+	if samples > 0 {
+		s.moov = s.movie.asFragment(begin)
+	}
+	err = s.readIndexes(begin)
+	if err != nil {
+		return err
+	}
+	from, err := s.tail(begin)
+	if err != nil {
+		return err
+	}
+	found, timed, err := s.walkToEnd(from)
+	if err == nil && !timed && from != s.first {
+		found, _, err = s.walkToEnd(s.first)
+	}
+	if err != nil {
+		return err
+	}
+	found.inMoov = s.moov
+	s.settle(s.movie, found)
+	return nil
+}
+
+// firstMoof is where the boxes of the first fragment begin: behind the mdat of the samples that the moov has. It reports
+// false where there is no moof.
+func (s *search) firstMoof() (int64, bool, error) {
+	off := s.movie.moov.at + int64(len(s.movie.moov.data))
+	begin := off
+	for i := 0; i < maxTopBoxes; i++ {
+		b, err := s.peekBox(off)
+		if err != nil || b.typ == "" {
+			return begin, false, err
+		}
+		if b.typ == "moof" {
+			return begin, true, nil
+		}
+		off = b.end
+		if b.typ == "mdat" {
+			begin = off
+		}
+	}
+	return begin, false, nil
+}
+
+// tail returns the offset of a fragment among the last, where the fragments begin at another: from an index, or else by
+// a search from the end.
+func (s *search) tail(begin int64) (int64, error) {
+	last, found := s.last()
+	for i := 0; found && last.nested && i < maxNested; i++ {
+		places, err := s.readNested(last)
+		if err != nil {
+			return 0, err
+		}
+		s.expand(last, places)
+		last, found = s.last()
+	}
+	if found && !last.nested {
+		return last.off, nil
+	}
+	if s.src.size()-begin <= walkInstead {
+		return s.first, nil
+	}
+	for back := int64(scanLen); back < s.src.size()-begin; back *= 4 {
+		f, err := s.scan(s.src.size()-back, s.src.size())
+		if err != nil {
+			return 0, err
+		}
+		if f != nil {
+			return f.off, nil
+		}
+	}
+	return s.first, nil
+}
+
+// walkToEnd reads fragments to the end of the file. It reports false where one did not tell its times.
+func (s *search) walkToEnd(off int64) (measurement, bool, error) {
+	m := measurement{ends: make(map[uint32]int64), end: off}
+	r := newReached()
+	for {
+		found, err := s.next(off)
+		if err != nil || found == nil {
+			return m, r.timed, err
+		}
+		for _, part := range found.tracks {
+			begins := part.after(r.times[part.id])
+			m.ends[part.id] = maxInt64(m.ends[part.id], begins+part.shown)
+		}
+		r.add(found)
+		off = found.end
+		m.end = off
+	}
+}
+
+// asFragment is what the moov's tables say of samples, as if a moof did; other fragments begin at an offset.
+func (m *movie) asFragment(end int64) *fragment {
+	f := &fragment{end: end, media: end}
+	for _, t := range m.tracks {
+		if t.samples > 0 {
+			f.tracks = append(f.tracks, t.asFragment())
+			f.samples += t.samples
+		}
+	}
+	return f
+}
+
+func (t *track) asFragment() *trackFragment {
+	part := &trackFragment{id: t.id, timed: true, protected: t.auxiliary != nil}
+	part.durations = t.durations.expand(0, t.samples, false)
+	part.offsets = make([]int64, t.samples)
+	if t.offsets != nil {
+		part.offsets = t.offsets.expand(0, t.samples, true)
+	}
+	part.flags = make([]int64, t.samples)
+	for i := int64(0); i < t.samples; i++ {
+		part.sizes = append(part.sizes, t.size(i))
+		if t.syncBefore(i) != i {
+			part.flags[i] = sampleIsNonSync
+		}
+	}
+	part.addTimes(0)
+	sample, run := int64(0), t.chunkRuns.run(0)
+	for chunk := int64(0); sample < t.samples; chunk++ {
+		if chunk >= run.end {
+			run = t.chunkRuns.run(run.number + 1)
+		}
+		n := minInt64(run.perChunk, t.samples-sample)
+		part.runs = append(part.runs, trackRun{off: t.chunk(chunk), samples: n, description: run.description})
+		sample += n
+	}
+	return part
+}
+
+// length is how long the movie lasts in ticks of the answer's timeline.
+func (m *movie) length(ticks int64) int64 {
+	longest := int64(0)
+	for _, t := range m.tracks {
+		c := clock{movie: ticks, source: m.timescale, media: t.timescale}
+		k := &kept{track: t, clock: c, edits: t.cutEdits(c, 0, -1), none: true}
+		longest = maxInt64(longest, k.presentation())
+	}
+	return longest
+}

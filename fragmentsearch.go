@@ -1,0 +1,403 @@
+package mp4
+
+import (
+	"bytes"
+	"errors"
+)
+
+// search finds fragments for one request. What it learns goes into the map.
+type search struct {
+	*fragmentMap
+	src     source
+	movie   *movie
+	track   *track    // by whose times fragments are found
+	moov    *fragment // the samples that the moov has; nil: none
+	peeks   int       // at boxes
+	samples int64     // read
+}
+
+const (
+	peekLen       = 8 << 10   // asked for at once in a walk from fragment to fragment
+	scanLen       = 128 << 10 // in a search for one at a guess
+	maxScan       = 8 << 20   // bytes between two fragments in which such a search goes on
+	maxBetween    = 100       // boxes between two fragments
+	maxPeeks      = 20000     // in one request, at some 10 µs each
+	maxSamples    = 1 << 20   // read in one request, at 1 µs each
+	maxChain      = 2000      // fragments whose samples go into a moov
+	maxClip       = 200       // of a clip; beyond, it ends with a fragment
+	walkInstead   = 4 << 20   // bytes that are walked from the front without a guess
+	guesses       = 12
+	maxMatches    = 64   // of what may be a moof, in a search for one
+	closeEnough   = 12.0 // seconds before the start from where a walk is as quick as another guess
+	heardBefore   = 0.4  // seconds of sound that decoders hear before it plays right
+	mostApart     = 15.0 // seconds by which the media of one moment lie apart in the file
+	mostBefore    = 60.0 // seconds before the start in which pictures on show then are looked for
+	mostBack      = 1e6  // seconds after which the search for a key frame goes to the front
+	sampleInTable = 64   // bytes that a sample takes while tables are made of a chain
+)
+
+// newSearch begins a search. It goes by the first track with pictures, or else the first.
+func (m *movie) newSearch(src source) *search {
+	s := &search{fragmentMap: m.fragments, src: src, movie: m, track: m.tracks[0]}
+	for _, t := range m.tracks {
+		if t.visual && t.enabled {
+			s.track = t
+			break
+		}
+	}
+	return s
+}
+
+// topBox is a box of the file.
+type topBox struct {
+	typ         string // empty at the end of the file
+	header, end int64
+}
+
+// peekBox reads the header of a box, fetching little.
+func (s *search) peekBox(off int64) (topBox, error) {
+	s.peeks++
+	if s.peeks > maxPeeks {
+		return topBox{}, (&box{typ: "moof", at: off}).fail("too many fragments before it")
+	}
+	size := s.src.size()
+	if size >= 0 && off+headerLen > size {
+		return topBox{}, nil
+	}
+	b, err := s.src.peek(off, largeHeaderLen)
+	if err != nil || len(b) < headerLen {
+		return topBox{}, err
+	}
+	typ, header, length := parseHeader(b)
+	if length < 0 {
+		return topBox{}, (&box{typ: typ, at: off}).fail("its size is impossible")
+	}
+	if length == sizeToEnd {
+		length = maxInt64(s.src.size()-off, header)
+	}
+	return topBox{typ: typ, header: header, end: off + length}, nil
+}
+
+// next returns the first whole fragment at or behind an offset where a box begins; nil where there is none any more. A
+// file that is still being written may end within one.
+func (s *search) next(off int64) (*fragment, error) {
+	if off == 0 && s.moov != nil {
+		return s.moov, nil
+	}
+	known := s.known(off)
+	if known != nil {
+		return known, nil
+	}
+	begin, ended := off, false
+	var found *fragment
+	for i := 0; i < maxBetween; i++ {
+		b, err := s.peekBox(off)
+		if err != nil {
+			return nil, err
+		}
+		size := s.src.size()
+		ended = b.typ == "" || size >= 0 && b.end > size
+		if ended || b.typ == "moof" && found != nil {
+			break
+		}
+		if b.typ == "moof" {
+			found, err = s.readMoof(off, b)
+			if err != nil || found == nil {
+				return nil, err
+			}
+			found.off = begin
+		}
+		if b.typ == "mdat" && found != nil {
+			found.media = off + b.header
+			found.end = b.end
+			break
+		}
+		off = b.end
+	}
+	if found == nil || ended && !found.empty() {
+		return nil, nil
+	}
+	s.remember(found, s.track)
+	return found, nil
+}
+
+// empty reports whether the fragment has no media.
+func (f *fragment) empty() bool {
+	for _, t := range f.tracks {
+		for _, size := range t.sizes {
+			if size > 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// readMoof reads a moof; it returns nil where the file does not have all of it yet.
+func (s *search) readMoof(off int64, b topBox) (*fragment, error) {
+	size := b.end - off
+	if size > maxMoof {
+		return nil, (&box{typ: b.typ, at: off}).fail("too large")
+	}
+	data, err := s.src.peek(off, size)
+	if err != nil || int64(len(data)) < size {
+		return nil, err
+	}
+	found, err := s.movie.readFragment(&box{typ: b.typ, at: off, header: b.header, data: data})
+	if err != nil {
+		return nil, err
+	}
+	s.samples += found.samples
+	if s.samples > maxSamples {
+		return nil, (&box{typ: b.typ, at: off}).fail("too many samples before it")
+	}
+	return found, s.src.reserve(found.samples * (sampleMemory + sampleInTable))
+}
+
+// scan looks for a fragment in the bytes from an offset on, before another; nil where there is none.
+func (s *search) scan(from, to int64) (*fragment, error) {
+	tries := 0
+	for off := from; off < to && off < from+maxScan; off += scanLen - moofFrontLen {
+		b, err := s.src.peek(off, scanLen)
+		if err != nil {
+			return nil, err
+		}
+		for at := nextFront(b, 0); at >= 0 && tries < maxMatches; tries++ {
+			if off+int64(at) >= to {
+				return nil, nil
+			}
+			found, err := s.next(off + int64(at))
+			if found != nil && found.moof == off+int64(at) {
+				return found, nil
+			}
+			if err != nil && !errors.Is(err, errFormat) {
+				return nil, err
+			}
+			at = nextFront(b, at+1)
+		}
+		if int64(len(b)) < scanLen {
+			return nil, nil
+		}
+	}
+	return nil, nil
+}
+
+// moofFront is how a moof begins behind its size: its type and the header of a mfhd of 16 bytes (8.8.5).
+var moofFront = []byte("moof\x00\x00\x00\x10mfhd")
+
+const moofFrontLen = 4 + 12
+
+// nextFront is where in b, from an index on, the first box begins that may be a moof; -1 where there is none.
+func nextFront(b []byte, from int) int {
+	if from+4 > len(b) {
+		return -1
+	}
+	i := bytes.Index(b[from+4:], moofFront)
+	if i < 0 {
+		return -1
+	}
+	return from + i
+}
+
+// before returns the offset of a fragment that begins at or before a moment.
+func (s *search) before(seconds float64) (int64, error) {
+	best, after := s.around(seconds)
+	for i := 0; best.nested && i < maxNested; i++ {
+		places, err := s.readNested(best)
+		if err != nil {
+			return 0, err
+		}
+		s.expand(best, places)
+		best, after = s.around(seconds)
+	}
+	if best.nested {
+		return 0, (&box{typ: "sidx", at: best.off}).fail("it is nested too deep")
+	}
+	if s.indexed {
+		return best.off, nil
+	}
+	for i := 0; i < guesses && after.off-best.off > walkInstead && seconds-best.seconds > closeEnough; i++ {
+		ratio := (seconds - closeEnough/2 - best.seconds) / (after.seconds - best.seconds)
+		if !(ratio > 0 && ratio < 1) {
+			ratio = 0.5
+		}
+		guess := best.off + int64(ratio*float64(after.off-best.off))
+		p, err := s.placeBehind(guess, after.off)
+		if err != nil {
+			return 0, err
+		}
+		switch {
+		case p.off == 0:
+			after.off = guess // none that tells its time
+		case p.seconds <= seconds && p.off > best.off:
+			best = p
+		default:
+			after = place{off: guess, seconds: p.seconds}
+		}
+	}
+	return best.off, nil
+}
+
+// placeBehind is where the first fragment between two offsets begins that has samples of the track and tells their time;
+// offset 0 where there is none.
+func (s *search) placeBehind(from, to int64) (place, error) {
+	found, err := s.scan(from, to)
+	for i := 0; err == nil && found != nil && i < maxBetween; i++ {
+		part := found.part(s.track.id)
+		if part != nil && part.timed {
+			return place{off: found.off, seconds: float64(part.begins) / float64(s.track.timescale)}, nil
+		}
+		if part != nil || found.end >= to {
+			break
+		}
+		found, err = s.next(found.end)
+	}
+	return place{}, err
+}
+
+// reached is how far a walk has come: the decode times behind the last samples, by track_ID.
+type reached struct {
+	times map[uint32]int64
+	least map[uint32]int64 // composition offsets, where they are negative
+	timed bool             // every fragment told its times
+}
+
+func newReached() *reached {
+	return &reached{times: make(map[uint32]int64), least: make(map[uint32]int64), timed: true}
+}
+
+func (r *reached) add(f *fragment) {
+	for _, part := range f.tracks {
+		if len(part.sizes) == 0 {
+			continue
+		}
+		r.timed = r.timed && part.timed
+		end := part.after(r.times[part.id]) + part.duration
+		r.times[part.id] = maxInt64(r.times[part.id], end)
+		r.least[part.id] = minInt64(r.least[part.id], part.least)
+	}
+}
+
+// past reports whether all moments have been decoded. A track of which there is nothing for long is not waited for.
+func (r *reached) past(m *movie, moments map[uint32]int64) bool {
+	furthest := 0.0 // seconds beyond its moment
+	behind := false
+	for _, t := range m.tracks {
+		moment, shown := moments[t.id]
+		if !shown {
+			continue
+		}
+		ahead := float64(r.times[t.id]+r.least[t.id]-moment) / float64(t.timescale)
+		behind = behind || ahead <= 0
+		if ahead > furthest {
+			furthest = ahead
+		}
+	}
+	return !behind || furthest > mostApart
+}
+
+// extend adds fragments to a chain until every track has been decoded up to its moment, or the file ends. It reports
+// false where a fragment does not tell its times, which are counted from the front.
+func (s *search) extend(ch *chain, moments map[uint32]int64, most int) (bool, error) {
+	r := newReached()
+	for _, found := range ch.fragments {
+		r.add(found)
+	}
+	for !r.past(s.movie, moments) && len(ch.fragments) < most {
+		found, err := s.next(ch.end)
+		if err != nil {
+			return false, err
+		}
+		if found == nil {
+			break
+		}
+		r.add(found)
+		ch.add(found)
+		if !r.timed && ch.fragments[0].off > s.first {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// find returns the fragments that a cut needs to show a moment: from the one with the key frame at or before it, or
+// before that the sound that decoders must hear (heard), to those that have what is on show in every track.
+func (s *search) find(moments map[uint32]int64, seconds float64, heard bool) (*chain, error) {
+	back := 0.0
+	if heard {
+		back = heardBefore
+	}
+	for {
+		begin, err := s.before(seconds - back)
+		if err != nil {
+			return nil, err
+		}
+		if back > mostBack {
+			begin = s.first
+		}
+		ch := &chain{end: begin}
+		timed, err := s.extend(ch, moments, maxChain)
+		if err != nil {
+			return nil, err
+		}
+		if !timed || len(ch.fragments) == 0 && begin != s.first {
+			back = 2 * mostBack
+			continue
+		}
+		if len(ch.fragments) == 0 {
+			return nil, (&box{typ: "moof", at: begin}).fail("none found")
+		}
+		if len(ch.fragments) == maxChain {
+			return nil, (&box{typ: "moof", at: ch.end}).fail("too many fragments for one cut")
+		}
+		first, err := s.needed(ch, moments, heard, back < mostBefore)
+		if err != nil {
+			return nil, err
+		}
+		if first >= 0 && ch.timed() {
+			return ch.without(first), nil
+		}
+		if begin == s.first {
+			return ch, nil
+		}
+		back = 2*back + closeEnough
+	}
+}
+
+// timed reports whether all fragments of the chain tell their times.
+func (ch *chain) timed() bool {
+	for _, f := range ch.fragments {
+		if !f.timed() {
+			return false
+		}
+	}
+	return true
+}
+
+// needed is the first fragment of the chain that is needed to show the moments, or -1 where those before the chain are
+// needed as well: at once for pictures that are not in it, if they are missed.
+func (s *search) needed(ch *chain, moments map[uint32]int64, heard, missed bool) (int, error) {
+	first := len(ch.fragments) - 1
+	for _, t := range s.movie.tracks {
+		moment, shown := moments[t.id]
+		if !shown || t.id != s.track.id && !(heard && (t.handler == "soun" || t.visual)) {
+			continue
+		}
+		g, err := ch.gather(t)
+		if err != nil {
+			return 0, err
+		}
+		if g == nil {
+			if t.visual && missed {
+				return -1, nil
+			}
+			continue
+		}
+		key, whole := g.key(moment)
+		if !whole {
+			return -1, nil
+		}
+		first = minInt(first, g.fragment(key))
+	}
+	return first, nil
+}
