@@ -189,7 +189,6 @@ var measurements = []struct {
 		return err
 	}},
 	{"worst", func(ctx context.Context, b *bench) error {
-		progress("worst cases")
 		var err error
 		b.results.Worst, err = measureWorst(ctx, b.plugin, b.dir, min(b.rounds, 7), b.nginx)
 		return err

@@ -33,5 +33,11 @@ func (r *results) write(dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, "results.json"), append(text, '\n'), 0o644); err != nil {
 		return err
 	}
-	return nil
+	if err := r.writeMarkdown(filepath.Join(dir, "results.md")); err != nil {
+		return err
+	}
+	if len(r.Seeks) == 0 {
+		return nil
+	}
+	return plotSeeks(filepath.Join(dir, "seeks.svg"), r.Seeks)
 }
