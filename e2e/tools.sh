@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure that the programs are there which the tests need beside Go and make: tools.sh, or tools.sh providers.
+# Makes sure that the programs are there which the tests need beside Go and make: tools.sh, or
+# tools.sh providers, or tools.sh bench.
 # As root on Debian or Ubuntu it installs what is missing, else it prints the command and fails.
 set -euo pipefail
 
@@ -7,7 +8,8 @@ case "${1:-}" in
 # The race detector needs a C compiler, node drives the browsers.
 "") needed=(git gcc curl nginx ffmpeg node npm chromium firefox-esr) ;;
 providers) needed=(git nginx ffmpeg ip iptables dockerd docker-compose etcd) ;;
-*) echo "usage: $0 [providers]" >&2; exit 2 ;;
+bench) needed=(git nginx ffmpeg wrk) ;;
+*) echo "usage: $0 [providers|bench]" >&2; exit 2 ;;
 esac
 
 package() {
