@@ -25,7 +25,8 @@ const (
 	countedLen     = fullBoxLen + 4 // + entry_count(4)
 	maxTopBoxes    = 1000           // in the search for the moov; each may cost a request to the origin
 	maxFileType    = 4 << 10
-	maxTracks      = 1000             // of a movie; each costs the interpreter a millisecond
+	maxTracks      = 100              // of a movie; each costs the interpreter a millisecond or more
+	maxChildren    = 200              // of a box; ten million bytes could hold a million of them
 	maxBoxSize     = int64(1) << 56   // a larger box is no box; leaves room for sums
 	max32          = int64(1)<<32 - 1 // the largest 32-bit field
 )
@@ -265,6 +266,9 @@ func (b *box) open(once string) error {
 		}
 		if len(once) > 0 && containsType(once, typ) && b.child(typ) != nil {
 			return fmt.Errorf("%w: %s/%s at %d: there is one already", errFormat, b.typ, typ, at)
+		}
+		if len(b.children) == maxChildren {
+			return b.fail("too many boxes in it")
 		}
 		b.children = append(b.children, &box{typ: typ, at: at, header: header, data: rest[:size:size]})
 		rest = rest[size:]

@@ -124,6 +124,22 @@ func TestMoovTooLarge(t *testing.T) {
 	}
 }
 
+// TestCrowded refuses at once what the interpreter would look at for many seconds.
+func TestCrowded(t *testing.T) {
+	s := newStage(t, nil)
+	for what, n := range map[string]int{"free": 201, "trak": 201} {
+		s.origin.films["/first.mp4"] = &film{data: atom("moov", bytes.Repeat(atom(what), n))}
+		lines := logged(func() {
+			if a := s.get("/first.mp4?start=5"); a.StatusCode != 500 {
+				t.Errorf("%s: status %d", what, a.StatusCode)
+			}
+		})
+		if want := "\"/first.mp4\" mp4: not parseable: moov at 0: too many boxes in it\n"; lines != want {
+			t.Errorf("%s: the log says %q, want %q", what, lines, want)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	s := newStage(t, nil)
 	s.get("/first.mp4?start=5")
