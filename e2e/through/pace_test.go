@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -233,9 +232,9 @@ func crowd(t *testing.T, traefik *rig.Traefik, clients int, url string, rate flo
 	idle := usage(t, traefik.Pid())
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var bytes atomic.Int64
+	var mutex sync.Mutex
+	var rates float64
 	var all sync.WaitGroup
-	begun := time.Now()
 	for range clients {
 		all.Go(func() {
 			came, err := download(ctx, client, url, rate)
@@ -243,7 +242,10 @@ func crowd(t *testing.T, traefik *rig.Traefik, clients int, url string, rate flo
 				t.Errorf("an answer of half a minute ended: %v", err)
 				return
 			}
-			bytes.Add(came[len(came)-1].bytes)
+			last := came[len(came)-1]
+			mutex.Lock()
+			defer mutex.Unlock()
+			rates += float64(last.bytes) / last.at.Seconds()
 		})
 	}
 	time.Sleep(time.Second) // all are there
@@ -253,7 +255,7 @@ func crowd(t *testing.T, traefik *rig.Traefik, clients int, url string, rate flo
 	cancel()
 	all.Wait()
 	return cost{
-		rate:   float64(bytes.Load()) / float64(clients) / time.Since(begun).Seconds(),
+		rate:   rates / float64(clients),
 		cores:  (after.cpu - before.cpu).Seconds() / seconds,
 		memory: float64(after.rss-idle.rss) / float64(clients),
 	}
