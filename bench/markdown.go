@@ -180,7 +180,7 @@ func (r *results) insideTables(d *document) {
 		d.table("first seek", "calls", "ms", "repeated seek", "calls", "ms")
 		for i := range min(15, len(r.InsideFirst.Functions), len(r.InsideRepeated.Functions)) {
 			f, s := r.InsideFirst.Functions[i], r.InsideRepeated.Functions[i]
-			d.row("`"+f.Name+"`", short(f.Calls), short(f.Own), "`"+s.Name+"`", short(s.Calls), short(s.Own))
+			d.row("`"+f.Name+"`", fmt.Sprint(f.Calls), short(f.Own), "`"+s.Name+"`", fmt.Sprint(s.Calls), short(s.Own))
 		}
 	}
 	if r.ProfileFirst != nil {
@@ -235,7 +235,7 @@ func (r *results) worstTable(d *document) {
 	for _, w := range r.Worst {
 		took := w.Moov.String()
 		if w.Failed != "" {
-			took = "given up"
+			took = w.Failed
 		}
 		d.row(w.Shows, took, short(w.Longest), short(w.Beside.Median), short(w.Beside.P99), short(w.Alone.P99))
 	}

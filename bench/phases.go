@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -92,14 +93,10 @@ func measureInside(ctx context.Context, plugin string, f film, rounds int, n *ng
 	if err != nil {
 		return first, repeated, err
 	}
-	own := map[bool]map[string]*functionTime{true: {}, false: {}}
+	own := map[bool]map[string][]reading{true: {}, false: {}}
 	err = inTurn(address, f, rounds, fresh, c, func(known bool, _ timing, readings []reading) {
 		for _, r := range readings {
-			if own[known][r.Name] == nil {
-				own[known][r.Name] = &functionTime{Name: r.Name}
-			}
-			own[known][r.Name].Calls += float64(r.Calls) / float64(rounds)
-			own[known][r.Name].Own += ms(r.Own) / float64(rounds)
+			own[known][r.Name] = append(own[known][r.Name], r)
 		}
 	})
 	first.Functions, repeated.Functions = ranked(own[false]), ranked(own[true])
@@ -142,18 +139,16 @@ func newInside(values map[string][]float64) inside {
 	return in
 }
 
-// ranked are the functions that cost most.
-func ranked(times map[string]*functionTime) []functionTime {
-	var all []functionTime
-	for _, t := range times {
-		t.Calls, t.Own = significant(t.Calls), significant(t.Own)
-		all = append(all, *t)
-	}
-	slices.SortFunc(all, func(a, b functionTime) int {
-		if a.Own > b.Own {
-			return -1
+// ranked are the functions that cost most, by their medians.
+func ranked(all map[string][]reading) []functionTime {
+	var functions []functionTime
+	for name, readings := range all {
+		var calls, own []float64
+		for _, r := range readings {
+			calls, own = append(calls, float64(r.Calls)), append(own, ms(r.Own))
 		}
-		return 1
-	})
-	return all[:min(len(all), 30)]
+		functions = append(functions, functionTime{name, percentile(calls, 50), significant(percentile(own, 50))})
+	}
+	slices.SortFunc(functions, func(a, b functionTime) int { return cmp.Compare(b.Own, a.Own) })
+	return functions[:min(len(functions), 40)]
 }

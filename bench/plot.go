@@ -40,8 +40,8 @@ func plotSeeks(file string, all []seeks) error {
 	if err != nil {
 		return err
 	}
-	first.Legend.Top, first.Legend.Left = true, true
-	low, high := min(first.Y.Min, moov.Y.Min), max(first.Y.Max, moov.Y.Max)
+	first.Legend.Top, first.Legend.Left, first.Legend.Padding = true, true, vg.Points(2)
+	low, high := min(first.Y.Min, moov.Y.Min), 4*max(first.Y.Max, moov.Y.Max) // room for the legend
 	first.Y.Min, moov.Y.Min, first.Y.Max, moov.Y.Max = low, low, high, high
 
 	canvas := vgsvg.New(26*vg.Centimeter, 12*vg.Centimeter)
@@ -73,6 +73,7 @@ func panel(title string, all []seeks, of func(*series) quartiles) (*plot.Plot, e
 	p.X.Label.Text, p.Y.Label.Text = "moov, MB", "ms"
 	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
 	p.X.Tick.Marker, p.Y.Tick.Marker = ticks(), ticks()
+	p.X.Min, p.X.Max = 2, 50
 	p.Add(plotter.NewGrid())
 	for _, route := range routes {
 		var at points

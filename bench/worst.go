@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -72,6 +73,9 @@ func measureCostly(ctx context.Context, plugin, dir string, rounds int, n *nginx
 		times = append(times, ms(time.Since(began)))
 		if err != nil {
 			w.Failed = err.Error()
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				w.Failed = "given up"
+			}
 			break
 		}
 		settle()
