@@ -86,6 +86,10 @@ async function desktop() {
   now = await settled(page, `?${clip}`);
   assert.match(now.verdict, /^Exact/);
   assert.ok(Math.abs(now.duration - (clip.get("end") - clip.get("start"))) < 0.05, `a clip ${clip} is ${now.duration} s long`);
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.getByRole("button", { name: "Copy link" }).click();
+  await page.getByRole("button", { name: "Copied" }).waitFor();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), `${address}film.mp4?${clip}`);
   await page.locator("#to").press("ArrowRight");
   assert.equal((await started()).get("end"), String(Number((Number(clip.get("end")) + 0.1).toFixed(3))));
   await page.keyboard.press("Escape");
