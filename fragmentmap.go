@@ -147,10 +147,14 @@ func (f *fragmentMap) last() (place, bool) {
 func (f *fragmentMap) index(places []place) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.indexed = true
+	if len(f.places) == 0 {
+		f.places = append(f.places, places...) // in their order
+		return
+	}
 	for _, p := range places {
 		f.insert(p)
 	}
-	f.indexed = true
 }
 
 // lastBefore is the last place before an offset that is no sidx, or the front of the file.

@@ -71,13 +71,12 @@ func (s *search) cutHybrid(ch *chain, shown window) (*cut, error) {
 	m, end := s.movie, s.end
 	shown.fragmented = shown.to < 0
 	if shown.to >= 0 {
-		clip := ch.without(0)
-		_, err := s.extend(clip, m.lastMoments(shown), len(ch.fragments)+maxClip)
+		clip, err := s.clip(ch, shown)
 		if err != nil {
 			return nil, err
 		}
-		shown.fragmented = len(clip.fragments) == len(ch.fragments)+maxClip
-		if !shown.fragmented {
+		shown.fragmented = clip == nil
+		if clip != nil {
 			ch = clip
 		} else {
 			end, err = s.endOf(shown)
@@ -108,6 +107,22 @@ func (s *search) cutHybrid(ch *chain, shown window) (*cut, error) {
 	}
 	c.follow(tracks, ch.end, end)
 	return c, nil
+}
+
+// clip is the chain to the end of the window, or nil where that is too many fragments.
+func (s *search) clip(ch *chain, shown window) (*chain, error) {
+	moments := s.movie.lastMoments(shown)
+	last := ch.fragments[len(ch.fragments)-1].part(s.track.id)
+	if last != nil && last.duration > 0 && (moments[s.track.id]-last.begins)/last.duration > 2*maxClip {
+		return nil, nil
+	}
+	clip := ch.without(0)
+	most := len(ch.fragments) + maxClip
+	_, err := s.extend(clip, moments, most)
+	if err != nil || len(clip.fragments) == most {
+		return nil, err
+	}
+	return clip, nil
 }
 
 // endOf is where the fragments end that a window needs.

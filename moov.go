@@ -113,7 +113,7 @@ func (w *moovWriter) raw(b []byte) {
 		return
 	}
 	w.flush()
-	w.pieces = append(w.pieces, piece{data: b, view: true})
+	w.pieces = append(w.pieces, piece{data: b, view: w.movie.fragments == nil})
 }
 
 // changed appends entries that change on their way out.
@@ -122,7 +122,7 @@ func (w *moovWriter) changed(entries []byte, c *change) {
 		return
 	}
 	w.flush()
-	w.pieces = append(w.pieces, piece{data: entries, view: true, change: c})
+	w.pieces = append(w.pieces, piece{data: entries, view: w.movie.fragments == nil, change: c})
 	w.size += w.pieces[len(w.pieces)-1].size()
 }
 

@@ -1,0 +1,289 @@
+package mp4
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"testing"
+	"time"
+)
+
+const (
+	fragmentPictures = 50  // of a fragment, at 25 a second
+	pictureBytes     = 100 // of each
+)
+
+// fragmentsOf is a film of pictures alone in so many fragments, each with a key frame first; change may spoil one.
+func fragmentsOf(count int, change func(i int, moof []byte) []byte) []byte {
+	stbl := aBox("stbl", aBox("stsd", words(0, 1), aBox("avc1", make([]byte, 78))), aBox("stts", words(0, 0)), aBox("stsc", words(0, 0)),
+		aBox("stsz", words(0, 0, 0)), aBox("stco", words(0, 0)))
+	mdia := aBox("mdia", aBox("mdhd", words(0, 0, 0, 25, 0, 0)), aBox("hdlr", words(0, 0), []byte("vide"), make([]byte, 13)), aBox("minf", aBox("vmhd", words(1, 0, 0)), stbl))
+	film := append(aBox("ftyp", []byte("isom"), words(0)), aBox("moov", aBox("mvhd", words(0, 0, 0, 1000, 0), make([]byte, 80)),
+		aBox("trak", aBox("tkhd", words(1, 0, 0, 1, 0, 0), make([]byte, 60)), mdia), aBox("mvex", aBox("trex", words(0, 1, 1, 1, pictureBytes, sampleIsNonSync))))...)
+	for i := 0; i < count; i++ {
+		trun := aBox("trun", words(0x5, fragmentPictures, 100, 0))
+		moof := aBox("moof", aBox("mfhd", words(0, uint32(i+1))), aBox("traf", aBox("tfhd", words(0x020000, 1)), aBox("tfdt", words(0, uint32(i*fragmentPictures))), trun))
+		binary.BigEndian.PutUint32(trun[16:], uint32(len(moof)+8))
+		copy(moof[len(moof)-len(trun):], trun)
+		if change != nil {
+			moof = change(i, moof)
+		}
+		film = append(film, moof...)
+		var media []byte
+		for k := 0; k < fragmentPictures; k++ {
+			media = append(media, bytes.Repeat([]byte{byte(i), byte(k)}, pictureBytes/2)...)
+		}
+		film = append(film, aBox("mdat", media)...)
+	}
+	return film
+}
+
+// answerOf is what a client gets of a film.
+func answerOf(film []byte, iv interval, seek string) ([]byte, error) {
+	m, err := findMovie(piled(film), 1<<20)
+	if err != nil {
+		return nil, err
+	}
+	c, err := m.cutFragments(piled(film), iv, seek)
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	for _, s := range c.segments {
+		if !s.fromSource {
+			err = s.write(&out, 0, s.length)
+		} else if s.retiming == nil {
+			out.Write(film[s.off : s.off+s.length])
+		} else {
+			w := s.retiming.writer(s.off, s.length, spot{begin: s.off, pass: s.retiming.plain})
+			w.w = &out
+			_, err = w.Write(film[s.off : s.off+s.length])
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if int64(out.Len()) != c.length {
+		return nil, errors.New("another length than promised")
+	}
+	return out.Bytes(), nil
+}
+
+// boxesOf are the types of the boxes on top.
+func boxesOf(film []byte) string {
+	types := ""
+	for len(film) >= headerLen {
+		typ, _, size := parseHeader(film)
+		if size < headerLen || size > int64(len(film)) {
+			return types + "?"
+		}
+		types += typ + " "
+		film = film[size:]
+	}
+	return types
+}
+
+func TestCutFragments(t *testing.T) {
+	film := fragmentsOf(5, nil)
+	for _, test := range []struct {
+		name string
+		iv   interval
+		seek string
+		want string // the boxes
+		at   []byte // how the media begin, of a moov with samples
+	}{
+		{"in a fragment", interval{2500, -1}, seekExact, "ftyp moov mdat moof mdat moof mdat moof mdat ", []byte{1, 0}},
+		{"on a key frame", interval{4000, -1}, seekExact, "ftyp moov mdat moof mdat moof mdat ", []byte{2, 0}},
+		{"in the last", interval{9970, -1}, seekExact, "ftyp moov mdat ", []byte{4, 0}},
+		{"a clip", interval{3000, 5000}, seekExact, "ftyp moov mdat ", []byte{1, 0}},
+		{"a clip to the end", interval{3000, 20000}, seekExact, "ftyp moov mdat ", []byte{1, 0}},
+		{"from the front", interval{0, 20000}, seekExact, "ftyp moov mdat ", []byte{0, 0}},
+		{"keyframe", interval{2500, -1}, seekKeyframe, "ftyp moov moof mdat moof mdat moof mdat moof mdat ", nil},
+		{"keyframe, a clip", interval{2500, 3000}, seekKeyframe, "ftyp moov moof mdat ", nil},
+		{"sample is keyframe", interval{9990, -1}, seekSample, "ftyp moov moof mdat ", nil},
+	} {
+		got, err := answerOf(film, test.iv, test.seek)
+		if err != nil || boxesOf(got) != test.want {
+			t.Errorf("%s: %v, boxes %q", test.name, err, boxesOf(got))
+			continue
+		}
+		if mdat := bytes.Index(got, []byte("mdat")); test.at != nil && !bytes.HasPrefix(got[mdat+4:], test.at) {
+			t.Errorf("%s: the media begin with %x", test.name, got[mdat+4:mdat+8])
+		}
+	}
+	for _, start := range []int64{10000, 1 << 40} {
+		if _, err := answerOf(film, interval{start, -1}, seekExact); !errors.Is(err, errPastEnd) {
+			t.Errorf("from %d ms: %v", start, err)
+		}
+	}
+}
+
+// The times of what follows go on where the moov's samples end: 12 pictures before the one on show last a tick each.
+func TestFollowingTimes(t *testing.T) {
+	got, err := answerOf(fragmentsOf(3, nil), interval{2480, -1}, seekExact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	edit := bytes.Index(got, []byte("elst")) + 12
+	mediaTime := binary.BigEndian.Uint32(got[edit+4:])
+	tfdt := bytes.Index(got, []byte("tfdt")) + 8
+	if at := binary.BigEndian.Uint32(got[tfdt:]); at != mediaTime+fragmentPictures-12 {
+		t.Errorf("the next fragment begins at %d, the edit at %d", at, mediaTime)
+	}
+}
+
+// A file that is being written may end anywhere: the answer is of what is whole.
+func TestGrowingFile(t *testing.T) {
+	whole := fragmentsOf(3, nil)
+	want, err := answerOf(whole, interval{2500, -1}, seekExact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	longer := fragmentsOf(4, nil)
+	for end := len(whole); end < len(longer); end += 97 {
+		got, err := answerOf(longer[:end], interval{2500, -1}, seekExact)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes more: %v, %d bytes instead of %d", end-len(whole), err, len(got), len(want))
+		}
+	}
+}
+
+// inPieces writes data to a retimer, so many bytes at a time.
+func inPieces(t *testing.T, r *retiming, data []byte, at spot, off int64, limit int64, size int) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := r.writer(off, limit, at)
+	w.w = &out
+	for data = data[at.begin:]; len(data) > 0; {
+		k := minInt(size, len(data))
+		n, err := w.Write(data[:k])
+		if err != nil || n != k {
+			t.Fatalf("%d bytes written: %d, %v", k, n, err)
+		}
+		data = data[k:]
+	}
+	return out.Bytes()
+}
+
+func TestRetimerInPieces(t *testing.T) {
+	data := fragmentsOf(3, func(i int, moof []byte) []byte {
+		return append(aBox("sidx", make([]byte, 30)), append(moof, aBox("free", make([]byte, 5))...)...)
+	})
+	data = data[bytes.Index(data, []byte("sidx"))-4:]
+	large := append(words(1, 0x6D646174, 0, 20), 1, 2, 3, 4) // an mdat with a 64-bit size
+	data = append(append(data, large...), aBox("mfra", make([]byte, 9))...)
+	r := &retiming{earlier: map[uint32]int64{1: 30}, moved: -100}
+	whole := inPieces(t, r, data, spot{}, 0, int64(len(data)), len(data))
+	if len(whole) != len(data) || bytes.Contains(whole, []byte("sidx")) || bytes.Contains(whole, []byte("mfra")) {
+		t.Fatalf("%d bytes of %d, boxes %q", len(whole), len(data), boxesOf(whole))
+	}
+	for i, want := range []uint32{0, 20, 70} { // 0, 50 and 100 less 30, but none below 0
+		tfdt := bytes.Index(whole, []byte("tfdt"))
+		if got := binary.BigEndian.Uint32(whole[tfdt+8:]); got != want {
+			t.Errorf("fragment %d begins at %d", i, got)
+		}
+		copy(whole[tfdt:], "done")
+	}
+	whole = inPieces(t, r, data, spot{}, 0, int64(len(data)), len(data))
+	for _, size := range []int{1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 100, 1000, 4096} {
+		if got := inPieces(t, r, data, spot{}, 0, int64(len(data)), size); !bytes.Equal(got, whole) {
+			t.Errorf("in pieces of %d: other bytes", size)
+		}
+	}
+	for _, span := range [][2]int64{{0, 1}, {50, 60}, {1000, 6000}, {5300, 5301}, {int64(len(data)) - 3, int64(len(data))}} {
+		if got := inPieces(t, r, data, spot{}, span[0], span[1]-span[0], 64); !bytes.Equal(got, whole[span[0]:span[1]]) {
+			t.Errorf("bytes [%d, %d): others", span[0], span[1])
+		}
+	}
+}
+
+// What is read for a range of the answer begins near it, wherever it is.
+func TestSpots(t *testing.T) {
+	film := fragmentsOf(40, nil)
+	m, err := findMovie(piled(film), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := m.cutFragments(piled(film), interval{2500, -1}, seekExact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := c.segments[len(c.segments)-1]
+	whole := inPieces(t, s.retiming, film, spot{begin: s.off, pass: s.retiming.plain}, s.off, s.length, 1000)
+	for at := int64(0); at < s.length; at += 331 {
+		first, err := m.spotIn(piled(film), s, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last, err := m.spotIn(piled(film), s, minInt64(at+10, s.length))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := inPieces(t, s.retiming, film[:last.until], first, s.off+at, minInt64(10, s.length-at), 1000)
+		if !bytes.Equal(got, whole[at:minInt64(at+10, s.length)]) {
+			t.Errorf("at %d of %d: %x, read from %+v to %d", at, s.length, got, first, last.until)
+		}
+		if read := last.until - first.begin; read > 300 {
+			t.Errorf("at %d: %d bytes read for 10", at, read)
+		}
+	}
+}
+
+// Whatever a file says, the answer comes soon, and it is an answer.
+func TestHostileFragments(t *testing.T) {
+	set := func(typ string, at int, v uint32) func(int, []byte) []byte {
+		return func(i int, moof []byte) []byte {
+			if i > 0 {
+				binary.BigEndian.PutUint32(moof[bytes.Index(moof, []byte(typ))+at:], v)
+			}
+			return moof
+		}
+	}
+	front := func(b ...byte) func(int, []byte) []byte {
+		return func(i int, moof []byte) []byte {
+			if i == 0 {
+				return append(b, moof...)
+			}
+			return moof
+		}
+	}
+	for _, test := range []struct {
+		name   string
+		change func(int, []byte) []byte
+	}{
+		{"a moof of no size", set("moof", -4, 0)},
+		{"a moof of 4 bytes", set("moof", -4, 4)},
+		{"a moof of 4 GB", set("moof", -4, 0xFFFFFFF0)},
+		{"a traf longer than its moof", set("traf", -4, 0x1000)},
+		{"a count that lies", set("trun", 8, 0xFFFFFFFF)},
+		{"as many samples as may be", set("trun", 8, maxInMoof)},
+		{"data before the file", set("trun", 12, 0x80000000)},
+		{"data behind the file", set("trun", 12, 0x7FFFFFFF)},
+		{"all at one time", set("tfdt", 8, 0)},
+		{"all at the last time", set("tfdt", 8, 0xFFFFFFFF)},
+		{"of a track that is not there", set("tfhd", 8, 77)},
+		{"an index of itself", front(aBox("sidx", words(1<<24, 1, 1000, 0, 0, 0, 0, 1, 1<<31, 2000, 0))...)},
+		{"an index that begins with itself", front(aBox("sidx", append(words(1<<24, 1, 1000, 0, 0), words(0xFFFFFFFF, 0xFFFFFFD0, 1, 1<<31|10, 2000, 0)...))...)},
+		{"an index of nothing", front(aBox("sidx", words(0, 1, 1000, 0, 0, 0))...)},
+		{"an index of what is no box", front(aBox("sidx", append(words(0, 1, 25, 0, 0, 200), bytes.Repeat(words(13, 50, 0), 200)...))...)},
+		{"an index out of order", front(aBox("sidx", words(0, 1, 1, 0xFFFFFFF0, 0, 3, 0x7FFFFFFF, 0xFFFFFFFF, 0, 0, 0xFFFFFFFF, 0, 5, 0, 0))...)},
+		{"a million boxes", front(bytes.Repeat(aBox("free"), 1<<17)...)},
+		{"no duration", func(i int, moof []byte) []byte {
+			return bytes.Replace(moof, words(0x020000, 1), words(0x030000, 1), 1)
+		}},
+	} {
+		film := fragmentsOf(30, test.change)
+		for _, seek := range []string{seekExact, seekKeyframe} {
+			for _, iv := range []interval{{30500, -1}, {100, -1}, {20000, 40000}, {1 << 40, -1}} {
+				begin := time.Now()
+				got, err := answerOf(film, iv, seek)
+				if err != nil && !errors.Is(err, errFormat) && !errors.Is(err, errPastEnd) {
+					t.Errorf("%s, %s from %d: %v", test.name, seek, iv.start, err)
+				}
+				if took := time.Since(begin); took > 5*time.Second || len(got) > 2*len(film)+1<<20 {
+					t.Errorf("%s, %s from %d: %v, %d bytes", test.name, seek, iv.start, took, len(got))
+				}
+			}
+		}
+	}
+}
