@@ -363,16 +363,21 @@ func (m *movie) index() error {
 	if m.timescale == 0 {
 		return mvhd.fail("the timescale is 0")
 	}
+	left := int64(maxListed)
 	for _, b := range m.moov.children {
 		switch b.typ {
 		case "trak":
 			if len(m.tracks) == maxTracks {
 				return b.fail("too many tracks")
 			}
-			t, err := newTrack(b)
+			t, err := newTrack(b, &left)
+			if err == nil && left < 0 {
+				err = fmt.Errorf("trak at %d: %w", b.at, errListed)
+			}
 			if err != nil {
 				return fmt.Errorf("trak %d: %w", len(m.tracks)+1, err)
 			}
+			t.left = nil
 			m.tracks = append(m.tracks, t)
 		case "mvex":
 			m.defaults, err = readDefaults(b)

@@ -128,6 +128,9 @@ func (t *track) collapse(c clock, e edit, s shown, first, end int64) *leadIn {
 		return nil
 	}
 	times := t.times(first, n)
+	if int64(len(times.dts)) < n {
+		return nil
+	}
 	h := rankHidden(times.cts, s.cts)
 	if h == nil {
 		return nil

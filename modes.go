@@ -4,11 +4,12 @@ package mp4
 
 // keyFrameAt returns where the reference track shows the key frame at or before a moment of the movie timeline: the
 // moment from which seek: keyframe cuts every track. It never leaves the edit that the moment lies in.
-func (m *movie) keyFrameAt(moment, ticks int64) int64 {
+func (m *movie) keyFrameAt(moment, ticks int64, listed *int64) int64 {
 	t := m.reference()
 	if t == nil {
 		return moment
 	}
+	t = t.limited(listed)
 	c := clock{movie: ticks, source: m.timescale, media: t.timescale}
 	left := t.cutEdits(c, moment, -1)
 	if len(left) == 0 || left[0].mediaTime == empty || left[0].rate != normalRate {

@@ -90,20 +90,25 @@ func (m *movie) cut(iv interval, seek string) (*cut, error) {
 	if iv.end >= 0 {
 		to = scaleMS(iv.end, ticks)
 	}
+	left := int64(maxListed)
 	if seek == seekKeyframe {
-		from = m.keyFrameAt(from, ticks)
+		from = m.keyFrameAt(from, ticks, &left)
 	}
 	var tracks []*kept
 	for _, t := range m.tracks {
 		if t.samples == 0 || t.handler == "hint" {
 			continue // a hint track tells how to send tracks that are no longer what they were
 		}
+		t = t.limited(&left)
 		c := clock{movie: ticks, source: m.timescale, media: t.timescale}
 		var k *kept
 		if seek == seekSample {
 			k = t.keepAsNginx(iv, c)
 		} else {
 			k = t.keep(c, from, to)
+		}
+		if left < 0 {
+			return nil, fmt.Errorf("trak %d at %d: %w", t.id, t.box.at, errListed)
 		}
 		if k != nil {
 			tracks = append(tracks, k)

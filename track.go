@@ -37,6 +37,7 @@ type track struct {
 	ordered   bool   // the chunks lie in the file in their order
 	preroll   preroll
 	auxiliary *auxiliary // nil: none
+	left      *int64     // samples whose times may still be listed, of all tracks; nil: as many as there are
 	made      bool       // the tables are made of fragments
 	fixed     bool       // fragments follow in the same timescale: it must not change
 }
@@ -65,8 +66,8 @@ func (t *track) memory() int64 {
 }
 
 // newTrack reads a trak. A track without samples is one that never has anything in an interval.
-func newTrack(trak *box) (*track, error) {
-	t := &track{box: trak}
+func newTrack(trak *box, left *int64) (*track, error) {
+	t := &track{box: trak, left: left}
 	err := trak.open(onceInTrak)
 	if err != nil {
 		return nil, err
@@ -188,7 +189,7 @@ func (t *track) readTables(stbl *box) error {
 	}
 	t.durations, err = newRuns(entries, true)
 	if err != nil {
-		return fmt.Errorf("stts: %w", err)
+		return fmt.Errorf("stts at %d: %w", stts.at, err)
 	}
 	err = t.readChunks(stbl)
 	if err != nil {
@@ -408,8 +409,28 @@ func (t *track) sampleAt(tick int64) (sample, begins int64) {
 // sampleTimes are the decode and composition times of successive samples, in media ticks.
 type sampleTimes struct{ dts, cts []int64 }
 
-// times reads the times of n samples from first on, 1 µs each.
+// maxListed is how many samples' times are listed for one request. A few bytes of a table can claim billions of samples
+// that are shown out of order.
+const maxListed = 1 << 20
+
+var errListed = fmt.Errorf("%w: more than %d samples to look through for those that are shown out of order", errFormat, maxListed)
+
+// limited is the track for one request, which shares with other tracks how many samples' times may be listed.
+func (t *track) limited(left *int64) *track {
+	limited := *t
+	limited.left = left
+	return &limited
+}
+
+// times reads the times of n samples from first on, 1 µs each. Where too many are asked for, they are those of one
+// sample, and left is negative: what comes of them must not be used.
 func (t *track) times(first, n int64) sampleTimes {
+	if t.left != nil {
+		*t.left -= n
+		if *t.left < 0 {
+			n = 1
+		}
+	}
 	s := sampleTimes{dts: make([]int64, n)}
 	r := t.durations.find(first)
 	at := r.at(first)
