@@ -144,7 +144,9 @@ var Faults = []Fault{
 		pour(w, code, film.Bytes[from:to], to-from, 0)
 	}},
 	{Name: "206 of several parts", Answer: func(w http.ResponseWriter, r *http.Request, film Film) {
-		r.Header.Set("Range", r.Header.Get("Range")+",20-29")
+		if r.Header.Get("Range") != "" {
+			r.Header.Set("Range", r.Header.Get("Range")+",20-29")
+		}
 		film.Serve(w, r)
 	}},
 	{Name: "206 of another place", Answer: func(w http.ResponseWriter, r *http.Request, film Film) {
@@ -306,10 +308,14 @@ func end(w http.ResponseWriter, reset bool) {
 	_ = connection.Close()
 }
 
-// raw sends an answer without net/http's help, and ends the connection.
+// raw sends an answer without net/http's help, but with the headers that are set, and ends the connection.
 func raw(w http.ResponseWriter, answer string) {
+	header := w.Header().Clone()
 	connection, buffered := hijack(w)
-	_, _ = buffered.WriteString(answer)
+	status, rest, _ := strings.Cut(answer, "\r\n")
+	_, _ = buffered.WriteString(status + "\r\n")
+	_ = header.Write(buffered)
+	_, _ = buffered.WriteString(rest)
 	_ = buffered.Flush()
 	_ = connection.Close()
 }
