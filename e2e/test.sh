@@ -9,7 +9,8 @@ cd "$(dirname "$0")/.."
 what=${1:-}
 case $what in
 "") e2e/tools.sh || exit ;;
-providers | full) e2e/tools.sh providers || exit ;;
+providers) e2e/tools.sh providers || exit ;;
+full) e2e/tools.sh && e2e/tools.sh providers || exit ;;
 *) echo "usage: $0 [providers|full]" >&2; exit 2 ;;
 esac
 if [[ -n $what ]]; then
@@ -34,14 +35,14 @@ run() {
 	[[ ${PIPESTATUS[0]} -eq 0 ]] || failed=1
 }
 
+drivers() { run "browser drivers" npm ci --prefix e2e/browser --no-audit --no-fund --ignore-scripts; }
+
 everything() {
 	run "native, with the race detector" go test -v -race -timeout 10m ./...
 	run "interpreted" go test -C e2e -v -count=1 -timeout 10m ./interpreted
 	# The rest needs Traefik; here one can see that it is being built, and within no test's time limit.
 	run "Traefik" go run -C e2e ./cmd/traefik
-	if [[ -e e2e/browser/package-lock.json ]]; then
-		run "browser drivers" npm ci --prefix e2e/browser --no-audit --no-fund --ignore-scripts
-	fi
+	drivers
 	mapfile -t packages < <(cd e2e && go list ./... | grep -vE '/(interpreted|providers)$')
 	run "end to end" go test -C e2e -v -count=1 -timeout 20m -skip '^TestFull' "${packages[@]}"
 }
@@ -54,6 +55,7 @@ providers() {
 
 full() {
 	run "Traefik" go run -C e2e ./cmd/built traefik
+	drivers
 	run "S3 server" go run -C e2e ./cmd/built s3
 	run "S3, and pacing over a minute" go test -C e2e -v -count=1 -timeout 10m -run '^TestFull' ./providers ./through
 	local older
