@@ -167,7 +167,7 @@ func debug(ctx context.Context, t *rig.Traefik, path string) (*http.Response, er
 	}
 	if response.StatusCode != http.StatusOK {
 		response.Body.Close()
-		return nil, fmt.Errorf("Traefik answers %s to %s", response.Status, path)
+		return nil, fmt.Errorf("%s from Traefik for %s", response.Status, path)
 	}
 	return response, nil
 }
