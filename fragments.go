@@ -112,14 +112,16 @@ func (s *search) cutHybrid(ch *chain, shown window) (*cut, error) {
 // clip is the chain to the end of the window, or nil where that is too many fragments.
 func (s *search) clip(ch *chain, shown window) (*chain, error) {
 	moments := s.movie.lastMoments(shown)
-	last := ch.fragments[len(ch.fragments)-1].part(s.track.id)
-	if last != nil && last.duration > 0 && (moments[s.track.id]-last.begins)/last.duration > 2*maxClip {
+	n := int64(len(ch.fragments))
+	size := maxInt64((ch.end-ch.fragments[0].off)/n, 1)
+	most := minInt64(maxClip*maxInt64(peekLen/size, 1), maxChain-n)
+	last := ch.fragments[n-1].part(s.track.id)
+	if last != nil && last.duration > 0 && (moments[s.track.id]-last.begins)/last.duration > 2*most {
 		return nil, nil
 	}
 	clip := ch.without(0)
-	most := len(ch.fragments) + maxClip
-	_, err := s.extend(clip, moments, most)
-	if err != nil || len(clip.fragments) == most {
+	_, err := s.extend(clip, moments, int(n+most))
+	if err != nil || int64(len(clip.fragments)) == n+most {
 		return nil, err
 	}
 	return clip, nil

@@ -22,9 +22,9 @@ const (
 	maxScan       = 8 << 20   // bytes between two fragments in which such a search goes on
 	maxBetween    = 100       // boxes between two fragments
 	maxPeeks      = 20000     // in one request, at some 10 µs each
-	maxSamples    = 1 << 20   // read in one request, at 1 µs each
+	maxSamples    = 1 << 19   // read in one request, at 1 µs each
 	maxChain      = 2000      // fragments whose samples go into a moov
-	maxClip       = 200       // of a clip; beyond, it ends with a fragment
+	maxClip       = 200       // requests for those of a clip; beyond, it ends with a fragment
 	walkInstead   = 4 << 20   // bytes that are walked from the front without a guess
 	guesses       = 12
 	maxMatches    = 64   // of what may be a moof, in a search for one

@@ -18,6 +18,8 @@ type showing struct {
 	start float64
 	end   float64 // 0: to the film's end
 	late  float64 // how much Firefox may be late
+	key   bool    // from the key frame on, given to the browser by Media Source Extensions
+	begin float64 // then: when that key frame is shown
 }
 
 // everywhere are cuts of which both browsers show each picture. Key frames are 2 s apart where nothing else is said.
@@ -56,6 +58,25 @@ var everywhere = []showing{
 	{film: "ticks600.mov", start: 3.95, late: 0.05}, // ticks of which 50 ms hold fewer than the lead-in's 59 pictures
 	{film: "intra.mp4", start: 5.5},
 	{film: "opus.mp4", start: 5.5},
+	{film: "fragments.mp4", start: 3.4},
+	{film: "fragments.mp4", start: 5.717, end: 7.25},
+	{film: "hybrid.mp4", start: 0.7}, // both in the moov and in fragments
+	{film: "hybrid.mp4", start: 5.717},
+	{film: "globalsidx.mp4", start: 3.999},
+	{film: "front.frag.mp4", start: 3.4},
+	{film: "apart.frag.mp4", start: 5.717},
+	{film: "chunks.frag.mp4", start: 9.2},
+	{film: "bare.frag.mp4", start: 3.4},
+	{film: "trex.frag.mp4", start: 6.451},
+	{film: "half.frag.mp4", start: 3.4},
+	{film: "fragments.mp4", start: 3.4, key: true, begin: 2.08}, // all its pictures are late by the reorder delay
+	{film: "globalsidx.mp4", start: 5.9, key: true, begin: 4.08},
+	{film: "fragmentsneg.mp4", start: 9.2, key: true, begin: 8},
+	{film: "tfhd.frag.mp4", start: 4, key: true, begin: 4},
+	{film: "each.frag.mp4", start: 9.2, key: true, begin: 8},
+	{film: "chunks.frag.mp4", start: 3.4, key: true, begin: 2},
+	{film: "groups.frag.mp4", start: 3.4, key: true, begin: 2},
+	{film: "awry.frag.mp4", start: 7, key: true, begin: 6},
 	{film: "vp9.mp4", start: 3.4},
 	{film: "av1.mp4", start: 3.4},
 	{film: "flac.mp4", start: 5.5},
@@ -85,6 +106,7 @@ var chromiumOnly = []showing{
 // firefoxOnly are cuts of films that Chromium cannot play, or cannot seek in: it has no decoder of HEVC in software, and
 // gives up on leading pictures of H.264 whose references it has not seen.
 var firefoxOnly = []showing{
+	{film: "fragmentsneg.mp4", start: 3.4}, // Chromium shows the film itself 80 ms late
 	{film: "hevc.mp4", start: 3.4},
 	{film: "hevc.mp4", start: 6.502},
 	{film: "opengop.mp4", start: 3.4},
@@ -103,12 +125,19 @@ func testCuts(t *testing.T, browser string, cuts []showing) {
 	var dynamic rig.Dynamic
 	dynamic.Plugin("mp4", nil)
 	dynamic.Service("films", rig.FileServer(t, dir).URL)
+	dynamic.Plugin("keyframe", rig.Map{"seek": "keyframe"})
+	dynamic.Middleware("strip", rig.Map{"stripPrefix": rig.Map{"prefixes": []string{"/keyframe"}}})
+	dynamic.Route("keyframe", rig.Router{Rule: "PathPrefix(`/keyframe/`)", Service: "films", Middlewares: []string{"strip", "keyframe"}})
 	dynamic.Route("films", rig.Router{Rule: "PathPrefix(`/`)", Service: "films", Middlewares: []string{"mp4"}})
 	traefik := rig.Start(t, rig.Config{Dynamic: dynamic})
 
 	var proofs []Cut
 	for _, cut := range cuts {
-		proofs = append(proofs, Cut{traefik.URL(cut.path()), timelines[cut.film], cut.start, cut.late})
+		begin := cut.start
+		if cut.key {
+			begin = cut.begin
+		}
+		proofs = append(proofs, Cut{traefik.URL(cut.path()), timelines[cut.film], begin, cut.late})
 	}
 	for i, err := range Prove(t, browser, proofs) {
 		t.Run(strings.TrimPrefix(cuts[i].path(), "/"), func(t *testing.T) {
@@ -147,6 +176,9 @@ func (s showing) path() string {
 	if s.end > 0 {
 		path += fmt.Sprintf("&end=%.3f", s.end)
 	}
+	if s.key {
+		path = "/keyframe" + path + "#mse"
+	}
 	return path
 }
 
@@ -170,6 +202,13 @@ func lay(t *testing.T, cuts []showing) (dir string, timelines map[string]Timelin
 			t.Fatal(err)
 		}
 		if err := os.Symlink(path, filepath.Join(dir, cut.film)); err != nil {
+			t.Fatal(err)
+		}
+		judge, err := film.Judge()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if path, err = judge.Make(); err != nil {
 			t.Fatal(err)
 		}
 		timelines[cut.film] = ReadTimeline(t, path)

@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/traefik-mp4/mp4"
@@ -28,9 +29,10 @@ func native(t *testing.T, dir string, config func(*mp4.Config)) http.Handler {
 	return h
 }
 
-// TestNative compares cuts of every fragmented film, by the plugin compiled, with what the film shows.
+// TestNative compares cuts of every fragmented film, by the plugin compiled, with what the film shows. Without FRAGMENTS=all
+// it is one start in sixteen, of each film others.
 func TestNative(t *testing.T) {
-	all := os.Getenv("CUTS") == "all"
+	all := os.Getenv("FRAGMENTS") == "all"
 	for n, film := range media.Fragmented {
 		t.Run(film.Name, func(t *testing.T) {
 			t.Parallel()
@@ -78,6 +80,10 @@ func prepare(t *testing.T, film media.Film) (path, judge string, intervals []med
 	intervals, err = media.Starts(by)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if film.Same == "" {
+		// ffmpeg hides the first frame of sound by its samples, but decodes what comes behind it as if it had begun there.
+		intervals = slices.DeleteFunc(intervals, func(v media.Interval) bool { return v.Start > 0 && v.Start < 65 })
 	}
 	return path, judge, intervals
 }

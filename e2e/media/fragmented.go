@@ -24,8 +24,8 @@ var Fragmented = []Film{
 		Args: picture("25", 10) + sound(48000, 10) + x264("keyint=50:bframes=3") + aac + "-movflags frag_keyframe+empty_moov+separate_moof+skip_trailer",
 	},
 	{
-		Name: "eachpicture.mp4", Shows: "a fragment for each picture",
-		Args: picture("25", 10) + sound(48000, 10) + x264("keyint=50:bframes=3") + aac + "-movflags frag_every_frame+empty_moov+default_base_moof",
+		Name: "eachpicture.mp4", Shows: "a fragment for each picture", // of sound, ffmpeg gives two frames one time
+		Args: picture("25", 10) + x264("keyint=50:bframes=3") + "-movflags frag_every_frame+empty_moov+default_base_moof",
 	},
 	{
 		Name: "fragmentsopen.mp4", Shows: "open GOPs in fragments",
@@ -62,6 +62,14 @@ var Fragmented = []Film{
 	made("trimmed", "an edit list that begins in mid-media", "trimmed.mp4", layout{}),
 	made("texts", "a text track with samples in few fragments", "subtitles.mp4", layout{}),
 	made("opus", "Opus, which needs 320 ms of lead-in", "opus.mp4", layout{seconds: 0.2, anywhere: true}),
+}
+
+// Unjudged are films in fragments that ffmpeg shows otherwise than they say: browsers judge them.
+var Unjudged = []Film{
+	{
+		Name: "fragmentsneg.mp4", Shows: "negative composition offsets, as CMAF has them: ffmpeg shows the pictures late by their delay",
+		From: "negative.mp4", Args: "-i FROM -c copy -movflags cmaf+frag_keyframe+empty_moov", Same: "negative.mp4",
+	},
 }
 
 // made is a film that shows the same as a progressive one.
