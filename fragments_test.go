@@ -287,3 +287,34 @@ func TestHostileFragments(t *testing.T) {
 		}
 	}
 }
+
+// FuzzFragments: whatever a fragmented file says, its cut has the length that was promised, and comes soon.
+func FuzzFragments(f *testing.F) {
+	f.Add(fragmentsOf(3, nil), int64(2500), int64(-1), true)
+	f.Add(fragmentsOf(3, nil), int64(2500), int64(5000), false)
+	f.Add(fragmentsOf(2, func(i int, moof []byte) []byte {
+		return append(aBox("sidx", words(0, 1, 25, 0, 0, 1, 1<<31|44, 100, 0)), moof...)
+	}), int64(100), int64(-1), true)
+	f.Add(append(fragmentsOf(2, nil), aBox("mfra", aBox("tfra", words(0, 1, 0, 1, 0, 600), []byte{1, 1, 1}), aBox("mfro", words(0, 51)))...), int64(3000), int64(-1), true)
+	f.Fuzz(func(t *testing.T, film []byte, start, end int64, exact bool) {
+		if start < 0 || end < -1 {
+			return
+		}
+		seek := seekKeyframe
+		if exact {
+			seek = seekExact
+		}
+		m, err := findMovie(piled(film), 1<<20)
+		if err != nil || m.fragments == nil {
+			return
+		}
+		begin := time.Now()
+		_, err = answerOf(film, interval{start, end}, seek)
+		if err != nil && !errors.Is(err, errFormat) && !errors.Is(err, errPastEnd) {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took > 5*time.Second {
+			t.Error(took)
+		}
+	})
+}
