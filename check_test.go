@@ -530,15 +530,23 @@ func (k *checker) checkShown(t *checked, answer *plainMovie, from float64, iv in
 
 // on is what is shown at a moment, where the first sample has a number.
 func on(stretches []stretch, at float64, first int) stretch {
-	for _, s := range stretches {
-		if s.from <= at && at < s.to {
-			if s.sample >= 0 {
-				s.sample += first
-			}
-			return s
+	low, high := 0, len(stretches)
+	for low < high { // the first that ends later
+		middle := (low + high) / 2
+		if stretches[middle].to > at {
+			high = middle
+		} else {
+			low = middle + 1
 		}
 	}
-	return stretch{sample: -2}
+	if low == len(stretches) || at < stretches[low].from {
+		return stretch{sample: -2}
+	}
+	s := stretches[low]
+	if s.sample >= 0 {
+		s.sample += first
+	}
+	return s
 }
 
 // same reports whether both show the same. The last sample may stay on show where the media is over.

@@ -54,7 +54,8 @@ func (w *moovWriter) table(k *kept, b *box) {
 		w.encryption(k, b)
 		return
 	}
-	if w.ticks == 0 {
+	// Where all is kept, only chunks without samples at either end are not.
+	if w.ticks == 0 && (b.typ != "stsc" || k.firstChunk == 0 && k.lastChunk+1 == int64(len(k.chunks))/k.chunkLen) {
 		w.raw(b.data)
 		return
 	}
