@@ -72,3 +72,45 @@ func shift(t *testing.T, file []byte, by int64) {
 		}
 	}
 }
+
+// TestCheckFragmented proves that this check can fail as well.
+func TestCheckFragmented(t *testing.T) {
+	film, err := media.Find("half.frag.mp4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := film.Make()
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckFragmented(whole); err == nil {
+		t.Error("accepted, although the durations in its moov are those of the whole film")
+	}
+	film, err = media.Find("mfra.frag.mp4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name, err = film.Make(); err != nil {
+		t.Fatal(err)
+	}
+	if whole, err = os.ReadFile(name); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckFragmented(whole); err != nil {
+		t.Errorf("a whole film: %v", err)
+	}
+	for name, damage := range map[string]func(file []byte) []byte{
+		"cut off":          func(file []byte) []byte { return file[:len(file)-100] },
+		"an offset moved":  func(file []byte) []byte { file[bytes.Index(file, []byte("tfhd"))+17] ^= 1; return file },
+		"no mvex":          func(file []byte) []byte { copy(file[bytes.Index(file, []byte("mvex")):], "free"); return file },
+		"samples too long": func(file []byte) []byte { file[bytes.Index(file, []byte("trun"))+21]++; return file },
+	} {
+		if err := CheckFragmented(damage(bytes.Clone(whole))); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
