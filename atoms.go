@@ -237,6 +237,16 @@ type box struct {
 // payload is what follows the header.
 func (b *box) payload() []byte { return b.data[b.header:] }
 
+// versionAndFlags are those of a full box. A table that nobody has looked at, of a track whose samples are all in
+// fragments, may be too short for them.
+func (b *box) versionAndFlags() []byte {
+	p := b.payload()
+	if len(p) < fullBoxLen {
+		return make([]byte, fullBoxLen)
+	}
+	return p[:fullBoxLen]
+}
+
 // child returns the first child of that type, or nil.
 func (b *box) child(typ string) *box {
 	for _, c := range b.children {

@@ -97,7 +97,7 @@ func (w *moovWriter) table(k *kept, b *box) {
 func (w *moovWriter) counted(typ string, b *box) (mark, int64) {
 	at, size := w.open(typ)
 	if b != nil {
-		w.raw(b.payload()[:fullBoxLen])
+		w.raw(b.versionAndFlags())
 	} else {
 		w.u32(0)
 	}
@@ -256,7 +256,7 @@ func (w *moovWriter) syncSamples(k *kept, b *box) {
 	}
 	entries = entries[4*countAtMost(entries, k.first) : 4*countAtMost(entries, k.end)]
 	at, size := w.open(b.typ)
-	w.raw(b.payload()[:fullBoxLen])
+	w.raw(b.versionAndFlags())
 	w.u32(int64(len(entries) / 4))
 	if k.first == 0 {
 		w.raw(entries)
@@ -350,7 +350,7 @@ func (w *moovWriter) chunkOffsets(k *kept, b *box) {
 	}
 	n := k.lastChunk - k.firstChunk + 1
 	at, size := w.open(typ)
-	w.raw(b.payload()[:fullBoxLen])
+	w.raw(b.versionAndFlags())
 	w.u32(n)
 	o := chunkOffsets{kept: k, first: mark{len(w.pieces), len(w.small)}, rest: &change{width: int(width), mul: 1, grow: grow}}
 	if grow || width == 8 {

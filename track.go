@@ -228,6 +228,8 @@ func (t *track) readSizes(stbl *box) (int64, error) {
 	stsz := stbl.child("stsz")
 	if stsz == nil {
 		stsz = stbl.child("stz2")
+	} else if stbl.child("stz2") != nil {
+		return 0, stbl.fail("both stsz and stz2 in it")
 	}
 	if stsz == nil {
 		return 0, nil

