@@ -82,8 +82,8 @@ func prepare(t *testing.T, film media.Film) (path, judge string, intervals []med
 		t.Fatal(err)
 	}
 	if film.Same == "" {
-		// ffmpeg hides the first frame of sound by its samples, but decodes what comes behind it as if it had begun there.
-		intervals = slices.DeleteFunc(intervals, func(v media.Interval) bool { return v.Start > 0 && v.Start < 65 })
+		// ffmpeg writes a first frame of sound that lasts 80 ms, of which it decodes 21.
+		intervals = slices.DeleteFunc(intervals, func(v media.Interval) bool { return v.Start > 0 && v.Start < 80 })
 	}
 	return path, judge, intervals
 }
