@@ -23,6 +23,8 @@ var films = []string{
 	"bframes.mp4", "moovlast.mp4", "plain.mp4", "opengop.mp4", "sound.m4a", "ntsc.mp4", "soundlate.mp4", "uneven.mp4", "co64.mp4", "chunks.mp4",
 }
 
+const noAnswer = "no answer within a minute"
+
 const (
 	clients = 200
 	seconds = 10  // of each film
@@ -118,6 +120,7 @@ func soak(t *testing.T, fastProxy bool, duration time.Duration) {
 	traefik.AllowLog(`^error: "/`)
 	client := traefik.Client()
 	client.Transport.(*http.Transport).MaxIdleConnsPerHost = clients
+	client.Timeout = time.Minute
 
 	// What a single client gets of both versions, by address.
 	known := map[string]map[[32]byte]bool{}
@@ -160,7 +163,7 @@ func soak(t *testing.T, fastProxy bool, duration time.Duration) {
 				hash := sha256.Sum256(got.Body)
 				switch {
 				case got.Failed != nil && strings.Contains(got.Failed.Error(), "Client.Timeout"):
-					results.wrong("%s: no answer", url)
+					results.add(noAnswer)
 				case got.Failed != nil:
 					results.add("broken off")
 				case got.Status == 200 && known[url][hash]:
@@ -198,7 +201,8 @@ func soak(t *testing.T, fastProxy bool, duration time.Duration) {
 	group.Wait()
 	<-done
 	client.CloseIdleConnections()
-	after, settled := faults.Settle(t, traefik, before)
+	lost := results.count[noAnswer]
+	after, settled := faults.Settle(t, traefik, faults.Vitals{Goroutines: before.Goroutines + 4*lost, Descriptors: before.Descriptors + 2*lost})
 
 	var lines []string
 	requests := 0
@@ -218,6 +222,10 @@ func soak(t *testing.T, fastProxy bool, duration time.Duration) {
 	}
 	if len(results.bad) > 10 {
 		t.Errorf("and %d more", len(results.bad)-10)
+	}
+	// The fast proxy may wait for ever on a connection that the origin closes just then (see faults.Fault.Hangs).
+	if lost > 0 && (!fastProxy || lost > 1+requests/1000) {
+		t.Errorf("%d requests were not answered", lost)
 	}
 	if !settled {
 		t.Error("goroutines or descriptors stay")
