@@ -10,7 +10,7 @@ import (
 // A plain reading of MP4 files to check the engine by: every table becomes a list with an entry for every sample.
 
 // maxPlain bounds the lists: a few bytes of a table can stand for billions of samples.
-const maxPlain = 1 << 18
+const maxPlain = 1 << 15
 
 var (
 	errPlain = errors.New("plain reading")

@@ -299,11 +299,10 @@ func (k *kept) locate(fileSize int64) error {
 	var before int64
 	k.lastRun, k.lastChunk, before = k.chunkRuns.find(k.end - 1)
 	k.lastKept = before + 1
-	if k.ordered {
-		lastFirst := maxInt64(k.end-k.lastKept, 0)
-		k.bytes.from = k.chunk(k.firstChunk) + k.sizeOf(k.first-k.skipped, k.first)
-		k.bytes.to = k.chunk(k.lastChunk) + k.sizeOf(lastFirst, k.end)
-	} else {
+	lastFirst := maxInt64(k.end-k.lastKept, 0)
+	k.bytes.from = k.chunk(k.firstChunk) + k.sizeOf(k.first-k.skipped, k.first)
+	k.bytes.to = k.chunk(k.lastChunk) + k.sizeOf(lastFirst, k.end)
+	if !k.ordered || k.firstChunk < k.lastChunk && k.chunk(k.firstChunk+1) < k.bytes.from { // the next chunk is in this one
 		k.bytes = k.extent()
 	}
 	if k.bytes.from < 0 || k.bytes.to < k.bytes.from || fileSize >= 0 && k.bytes.to > fileSize {
