@@ -96,29 +96,47 @@ func blockSums(totals []int64, x *big.Int, width uint, n int) ([]int64, error) {
 	return totals, nil
 }
 
-// sum32 returns the sum of the 32-bit entries in b. In pieces, even and odd entries are added as lanes of 64 bits, and
-// what such a number leaves when divided by 2^64-1 is the sum of its lanes.
+// sum32 returns the sum of the 32-bit entries in b.
 func sum32(b []byte) int64 {
 	const few = 64 // entries that a loop sums up sooner
-	sum := int64(0)
-	if len(b) <= few*4 {
-		u := make([]uint32, len(b)/4)
-		decode(b, u)
-		for _, v := range u {
-			sum += int64(v)
-		}
-		return sum
+	if len(b) > few*4 {
+		return sumPacked(b, 32)
 	}
+	sum := int64(0)
+	u := make([]uint32, len(b)/4)
+	decode(b, u)
+	for _, v := range u {
+		sum += int64(v)
+	}
+	return sum
+}
+
+// sumPacked returns the sum of the entries in b of 4, 8, 16 or 32 bits. In pieces, even and odd entries are added as
+// lanes twice as wide, until these have 64 bits; what such a number leaves when divided by 2^64-1 is the sum of its
+// lanes.
+func sumPacked(b []byte, width uint) int64 {
 	mod := new(big.Int).SetUint64(^uint64(0))
-	mask := pattern(entry64(8, lowHalf), pieceLen/2)
 	x, odd := new(big.Int), new(big.Int)
+	masks := make([]*big.Int, 0, 4)
+	for w := width; w < 64; w *= 2 {
+		mask := []byte{0x0F}
+		if w > 4 {
+			mask = entry64(16, uint64(1)<<w-1)[16-w/4:]
+		}
+		masks = append(masks, pattern(mask, minInt(len(b), pieceLen*4)/len(mask)+1))
+	}
+	sum := int64(0)
 	for len(b) > 0 {
 		n := minInt(len(b), pieceLen*4)
 		x.SetBytes(b[:n])
-		odd.Rsh(x, 32)
-		odd.And(odd, mask)
-		x.And(x, mask)
-		x.Add(x, odd)
+		w := width
+		for _, mask := range masks {
+			odd.Rsh(x, w)
+			odd.And(odd, mask)
+			x.And(x, mask)
+			x.Add(x, odd)
+			w *= 2
+		}
 		sum += x.Mod(x, mod).Int64() // at most 4096 · (2^32-1)
 		b = b[n:]
 	}

@@ -193,6 +193,42 @@ func TestSum32(t *testing.T) {
 	}
 }
 
+// TestSizes sums up sizes of samples in tables of every width, from any sample to any other near a boundary.
+func TestSizes(t *testing.T) {
+	r := rand.New(rand.NewSource(14))
+	for _, bits := range []int{4, 8, 16, 32} {
+		for _, n := range []int64{1, 2, 3, 7, 8, 9, 127, 128, 129, 1023, 1025, 40000} {
+			if interpreted() && n > 2000 {
+				continue
+			}
+			made := &madeTrack{sizeBits: bits}
+			for _, v := range randomEntries(r, int(n), uint64(1)<<uint(bits)) {
+				if r.Intn(3) == 0 {
+					v = uint64(1)<<uint(bits) - 1
+				}
+				made.sizes = append(made.sizes, int64(v))
+			}
+			box := made.sizeTable()
+			track := &track{sizeBits: int64(bits), sizes: box[20:]}
+			sums := []int64{0}
+			for _, size := range made.sizes {
+				sums = append(sums, sums[len(sums)-1]+size)
+			}
+			for _, first := range []int64{0, 1, 2, n / 2, n - 2, n - 1, n} {
+				for _, end := range []int64{first, first + 1, first + 2, n/2 + 1, n - 1, n} {
+					if first < 0 || end < first || end > n {
+						continue
+					}
+					got, want := track.sizeOf(first, end), sums[end]-sums[first]
+					if got != want {
+						t.Errorf("%d bits, samples [%d, %d) of %d: %d bytes, want %d", bits, first, end, n, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
 // TestAscending puts one descent at every place near a boundary, or none.
 func TestAscending(t *testing.T) {
 	r := rand.New(rand.NewSource(5))

@@ -512,28 +512,19 @@ func (t *track) sizeOf(first, end int64) int64 {
 	if t.uniform != 0 {
 		return (end - first) * t.uniform
 	}
-	switch t.sizeBits {
-	case 32:
+	if t.sizeBits == 32 {
 		return sum32(t.sizes[4*first : 4*end])
-	case 16:
-		return t.sum16(first, end)
 	}
 	sum := int64(0)
-	for i := first; i < end; i++ {
-		sum += t.size(i)
+	for first < end && first*t.sizeBits%8 != 0 { // at most one, in mid-byte
+		sum += t.size(first)
+		first++
 	}
-	return sum
-}
-
-// sum16 sums up sizes of 16 bits.
-func (t *track) sum16(first, end int64) int64 {
-	u := make([]uint16, end-first)
-	decode(t.sizes[2*first:2*end], u)
-	sum := int64(0)
-	for _, v := range u {
-		sum += int64(v)
+	for first < end && end*t.sizeBits%8 != 0 {
+		end--
+		sum += t.size(end)
 	}
-	return sum
+	return sum + sumPacked(t.sizes[first*t.sizeBits/8:end*t.sizeBits/8], uint(t.sizeBits))
 }
 
 // size is the size of a sample in bytes.
