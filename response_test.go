@@ -270,7 +270,8 @@ func TestLimitRate(t *testing.T) {
 		begun := time.Now()
 		a := s.get("/last.mp4?start=0", tt.headers...)
 		took := time.Since(begun)
-		if a.err != nil || took < tt.want-50*time.Millisecond || took > tt.want+400*time.Millisecond {
+		// A body is sent in pieces of up to 100 ms, each when it begins to be due; a busy machine is late by what it likes.
+		if a.err != nil || took < tt.want-100*time.Millisecond || took > tt.want+2*time.Second {
 			t.Errorf("%q: %d bytes in %v, want %v (%v)", tt.headers, len(a.body), took, tt.want, a.err)
 		}
 	}
