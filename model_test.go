@@ -163,14 +163,11 @@ func (m *plainMovie) wantedOf(t *plainTrack, scale, from, to int64) *wanted {
 	return w
 }
 
-// covers reports whether a sample lasts at a composition time, by its own duration.
+// covers reports whether the sample on show at a composition time lasts until then by its own duration. Where pictures
+// are shown in another order than decoded it may not: the next one is late.
 func (t *plainTrack) covers(at int64) bool {
-	for i, cts := range t.cts {
-		if cts <= at && at < cts+t.durations[i] {
-			return true
-		}
-	}
-	return false
+	on := t.onShowAt(at, fraction{at + 1, 1})
+	return on >= 0 && at < t.cts[on]+t.durations[on]
 }
 
 // endBelow is one more than the last sample with a composition time below a limit; not before the one on show.

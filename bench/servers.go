@@ -39,6 +39,7 @@ func startNginx(dir string) (*nginx, error) {
 
 	// nginx takes over open listeners by the variable that its own upgrade uses: no port can be lost in between.
 	var addresses []string
+	var listeners []*net.TCPListener
 	var files []*os.File
 	inherited := ""
 	for i := range 3 {
@@ -52,6 +53,7 @@ func startNginx(dir string) (*nginx, error) {
 			return nil, err
 		}
 		defer file.Close()
+		listeners = append(listeners, listener.(*net.TCPListener))
 		addresses, files = append(addresses, listener.Addr().String()), append(files, file)
 		inherited += fmt.Sprintf("%d;", 3+i)
 	}
@@ -75,7 +77,26 @@ func startNginx(dir string) (*nginx, error) {
 	if err := n.cmd.Start(); err != nil {
 		return nil, err
 	}
-	return n, nil
+	return n, unblock(listeners)
+}
+
+// unblock mends what handing the sockets over has done to them: Go makes them blocking, nginx leaves an inherited socket
+// as it is, and of two workers that are woken by one connection, the second would hang in accept, with all it serves.
+func unblock(listeners []*net.TCPListener) error {
+	for _, listener := range listeners {
+		socket, err := listener.SyscallConn()
+		if err != nil {
+			return err
+		}
+		var failure error
+		if err := socket.Control(func(fd uintptr) { failure = syscall.SetNonblock(int(fd), true) }); err != nil {
+			return err
+		}
+		if failure != nil {
+			return failure
+		}
+	}
+	return nil
 }
 
 const nginxConfig = `

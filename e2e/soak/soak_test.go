@@ -230,7 +230,7 @@ func soak(t *testing.T, fastProxy bool, duration time.Duration) {
 	if !settled {
 		t.Error("goroutines or descriptors stay")
 	}
-	if results.count["the cut"] == 0 || results.count["broken off"] == 0 || after.Heap > before.Heap+32<<20 {
+	if results.count["the cut"] == 0 || results.count["broken off"] == 0 || after.Heap > before.Heap+8<<20 {
 		t.Error("that is no soak, or memory stays")
 	}
 	explained := 0 // answers of 500: a file whose tables do not hold together, as half a film's do not
