@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 )
 
 // What can be wrong with a file. ServeHTTP turns each into an answer.
@@ -373,22 +374,14 @@ func (m *movie) index() error {
 	if m.timescale == 0 {
 		return mvhd.fail("the timescale is 0")
 	}
-	left := int64(maxListed)
+	var reads []*trackRead
 	for _, b := range m.moov.children {
 		switch b.typ {
 		case "trak":
-			if len(m.tracks) == maxTracks {
+			if len(reads) == maxTracks {
 				return b.fail("too many tracks")
 			}
-			t, err := newTrack(b, &left)
-			if err == nil && left < 0 {
-				err = fmt.Errorf("trak at %d: %w", b.at, errListed)
-			}
-			if err != nil {
-				return fmt.Errorf("trak %d: %w", len(m.tracks)+1, err)
-			}
-			t.left = nil
-			m.tracks = append(m.tracks, t)
+			reads = append(reads, &trackRead{box: b})
 		case "mvex":
 			m.defaults, err = readDefaults(b)
 			if err != nil {
@@ -397,6 +390,20 @@ func (m *movie) index() error {
 			m.fragments = newFragmentMap(m.moov.at + int64(len(m.moov.data)))
 		}
 	}
+	var done sync.WaitGroup
+	done.Add(len(reads))
+	for _, r := range reads {
+		go readTrack(r, &done)
+	}
+	done.Wait()
+	left := int64(maxListed)
+	for i, r := range reads {
+		err = r.finish(&left)
+		if err != nil {
+			return fmt.Errorf("trak %d: %w", i+1, err)
+		}
+		m.tracks = append(m.tracks, r.track)
+	}
 	if len(m.tracks) == 0 {
 		return m.moov.fail("no trak in it")
 	}
@@ -404,6 +411,43 @@ func (m *movie) index() error {
 		if m.fragments != nil && t.samples > 0 {
 			m.fragments.first = 0
 		}
+	}
+	return nil
+}
+
+// trackRead is the reading of a trak. The tracks of a movie are read side by side.
+type trackRead struct {
+	box   *box
+	track *track
+	err   error
+}
+
+// readTrack is a function because Yaegi binds the receiver of go x.f() when it runs. A panic here would end Traefik.
+func readTrack(r *trackRead, done *sync.WaitGroup) {
+	defer done.Done()
+	defer r.guard()
+	r.track, r.err = newTrack(r.box)
+}
+
+func (r *trackRead) guard() {
+	if p := recover(); p != nil {
+		r.err = fmt.Errorf("%w: panic: %v", errFormat, p)
+	}
+}
+
+// finish lists as few samples as it takes to know the track's end.
+func (r *trackRead) finish(left *int64) error {
+	if r.err != nil {
+		return r.err
+	}
+	t := r.track
+	if t.samples > 0 {
+		t.left = left
+		t.end = t.lastEnd()
+		t.left = nil
+	}
+	if *left < 0 {
+		return fmt.Errorf("trak at %d: %w", r.box.at, errListed)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/big"
 	"math/bits"
+	"sync"
 )
 
 // Bulk arithmetic on packed big-endian tables.
@@ -18,13 +19,12 @@ import (
 // 1, 2, 4 … lanes sums up neighbors. What must not happen is that a lane runs over into the next; each function says
 // why its lanes don't. Tables are worked on in pieces that stay in the processor's cache.
 const (
-	pieceLen  = 4096              // entries in a piece, a multiple of blockLen
-	blockLen  = 128               // entries in a block, 1<<blockBits; a lookup walks one block entry by entry
-	blockBits = 7                 //
-	pairLen   = 8                 // stts, ctts, sbgp: sample_count(4) + value(4)
-	stscLen   = 12                // first_chunk(4) + samples_per_chunk(4) + sample_description_index(4)
-	lowHalf   = uint64(1)<<32 - 1 // the value of a pair, as a lane
-	maxSum    = int64(1) << 60    // no time and no count is larger; leaves room for sums and differences in 64 bits
+	pieceLen = 4096              // entries in a piece, a multiple of blockLen
+	blockLen = 128               // entries in a block
+	pairLen  = 8                 // stts, ctts, sbgp: sample_count(4) + value(4)
+	stscLen  = 12                // first_chunk(4) + samples_per_chunk(4) + sample_description_index(4)
+	lowHalf  = uint64(1)<<32 - 1 // the value of a pair, as a lane
+	maxSum   = int64(1) << 60    // no time and no count is larger; leaves room for sums and differences in 64 bits
 )
 
 // pattern returns n copies of entry as one number.
@@ -70,30 +70,25 @@ func mulLanes(z, a, b, ones *big.Int, planes int, width uint) {
 	}
 }
 
-// blockSums appends to totals the running total after each block of x's n lanes, starting from the last one in totals.
-// After seven rounds of adding the number to itself shifted down by 1, 2, 4 … 64 lanes, every lane holds itself and
-// the 127 before it, so the last lane of a block holds the block's sum. It must be below 2^63 and fit the lane. x is
-// spent. Measured: 172,800 lanes of 64 bits in 2 ms, against 13 ms entry by entry.
-func blockSums(totals []int64, x *big.Int, width uint, n int) ([]int64, error) {
-	blocks := (n + blockLen - 1) / blockLen
-	x.Lsh(x, uint(blocks*blockLen-n)*width) // empty lanes fill the last block
-	shifted := new(big.Int)
-	for k := uint(0); k < blockBits; k++ {
-		shifted.Rsh(x, width<<k)
-		x.Add(x, shifted)
-	}
-	stride := blockLen * int(width) / 8
-	buf := x.FillBytes(make([]byte, blocks*stride))
-	total := totals[len(totals)-1]
-	for i := stride - 8; i < len(buf); i += stride {
-		sum := binary.BigEndian.Uint64(buf[i:])
-		if sum > uint64(maxSum) || total+int64(sum) > maxSum {
-			return nil, errOverflow
-		}
-		total += int64(sum)
-		totals = append(totals, total)
-	}
-	return totals, nil
+// runningTotals sets q to running totals of x, in each lane what the lanes before it add up to, and returns what all of
+// them do. Long division by a lane of all ones is the addition: what remains after a lane is the total up to there, and,
+// carried on, it is the next digit of the quotient as well. The total must be less than a lane of ones. Measured: 2.5 ns
+// for a lane of 64 bits, against 80 ns entry by entry.
+func runningTotals(q, x *big.Int, width int) int64 {
+	ones := new(big.Int).SetBytes(bytes.Repeat([]byte{0xFF}, width))
+	_, total := q.QuoRem(x, ones, new(big.Int))
+	return total.Int64()
+}
+
+// listTotals lists running totals of n lanes of 64 bits that start from base: one for each lane, and that of all.
+func listTotals(x *big.Int, base int64, n int) []int64 {
+	start := big.NewInt(base) // one more lane in front
+	x.Or(x, start.Lsh(start, uint(n)*64))
+	total := runningTotals(x, x, 8)
+	list := make([]int64, n+1)
+	decode(x.FillBytes(make([]byte, n*8)), list[:n])
+	list[n] = total
+	return list
 }
 
 // sum32 returns the sum of the 32-bit entries in b.
@@ -143,12 +138,13 @@ func sumPacked(b []byte, width uint) int64 {
 	return sum
 }
 
-// ascending reports whether no entry of b, 4 or 8 bytes wide, is less than the one before it: 1 ms for 340,000.
+// ascending reports whether no entry of b, 4 or 8 bytes wide, is less than the one before it: 0.6 ms for 340,000.
 func ascending(b []byte, width int) bool {
-	lowest := pattern(entry64(width, 1), minInt(pieceLen, len(b)/width))
+	const stride = 4 * pieceLen // entries at once: few steps are needed on each
+	lowest := pattern(entry64(width, 1), minInt(stride, len(b)/width))
 	x, y := new(big.Int), new(big.Int)
 	for len(b) > width {
-		n := minInt(len(b)-width, pieceLen*width)
+		n := minInt(len(b)-width, stride*width)
 		if !notLess(y.SetBytes(b[width:width+n]), x.SetBytes(b[:n]), lowest) {
 			return false
 		}
@@ -183,9 +179,9 @@ func encode(u interface{}, n int) []byte {
 	return b.Bytes()
 }
 
-// blockOf returns the block of running totals that holds the item numbered at: the first that ends behind it. Past the
-// last total it is the number of blocks.
-func blockOf(totals []int64, at int64) int {
+// intervalOf returns between which two running totals at lies: the number of the last one before that is above it. Past
+// the last total it is the number of intervals.
+func intervalOf(totals []int64, at int64) int {
 	low, high := 0, len(totals)-1
 	for low < high {
 		middle := (low + high) / 2
@@ -199,12 +195,24 @@ func blockOf(totals []int64, at int64) int {
 }
 
 // runs is a table of pairs (sample_count, value), one for a run of samples: stts (8.6.1.2), ctts (8.6.1.3), sbgp
-// (8.9.2). Running totals for every block of entries make any sample findable in a few microseconds.
+// (8.9.2). Running totals for every piece say in which one a sample is to be found. The piece that was looked into last
+// stays open, since most look-ups of a cut are around its start.
 type runs struct {
 	entries []byte
-	samples []int64 // samples before each block, and at the end all of them
+	samples []int64 // samples before each piece, and at the end all of them
 	ticks   []int64 // sample_count · value likewise, where the values are durations; else nil
 	any     uint64  // the bits that any value has set
+
+	mu   sync.Mutex
+	last *openPiece
+}
+
+// openPiece is a piece of a table of runs taken apart.
+type openPiece struct {
+	number  int
+	entries []uint64 // count<<32 | value
+	samples []int64  // before each entry, and before the next piece
+	ticks   []int64  // likewise, of a timed table
 }
 
 // newRuns indexes a table. timed says that its values are durations to sum up as well.
@@ -219,32 +227,33 @@ func newRuns(entries []byte, timed bool) (*runs, error) {
 		r.ticks = []int64{0}
 	}
 	x, counts, values, any := new(big.Int), new(big.Int), new(big.Int), new(big.Int)
-	var err error
+	samples, ticks := int64(0), int64(0)
 	for len(entries) > 0 {
 		n := minInt(len(entries)/pairLen, pieceLen)
 		x.SetBytes(entries[:n*pairLen])
+		any.Or(any, x)
 		counts.Rsh(x, 32)
 		counts.And(counts, low)
-		values.And(x, low)
-		any.Or(any, values)
 		if timed {
-			planes := bits.Len64(orLanes(x.Set(counts), pairLen*8, n))
-			if planes+bits.Len64(orLanes(new(big.Int).Set(values), pairLen*8, n))+blockBits > 64 {
+			values.And(x, low)
+			both := orLanes(x, pairLen*8, n)
+			planes := bits.Len64(both >> 32)
+			if planes+bits.Len64(both&lowHalf)+bits.Len(uint(n)) > 64 {
 				return nil, errOverflow
 			}
 			mulLanes(x, values, counts, ones, planes, pairLen*8)
-			r.ticks, err = blockSums(r.ticks, x, pairLen*8, n)
-			if err != nil {
-				return nil, err
+			more := runningTotals(values, x, pairLen)
+			if more < 0 || more > maxSum-ticks {
+				return nil, errOverflow
 			}
+			ticks += more
+			r.ticks = append(r.ticks, ticks)
 		}
-		r.samples, err = blockSums(r.samples, counts, pairLen*8, n)
-		if err != nil {
-			return nil, err
-		}
+		samples += runningTotals(x, counts, pairLen)
+		r.samples = append(r.samples, samples)
 		entries = entries[n*pairLen:]
 	}
-	r.any = orLanes(any, pairLen*8, lanes)
+	r.any = orLanes(any, pairLen*8, lanes) & lowHalf
 	return r, nil
 }
 
@@ -279,11 +288,39 @@ func (r *runs) addUp(timed bool) error {
 func (r *runs) total() int64 { return r.samples[len(r.samples)-1] }
 
 // block returns the entries of a block, each as count<<32 | value.
-func (r *runs) block(b int) []uint64 {
-	part := r.entries[b*blockLen*pairLen:]
-	u := make([]uint64, minInt(len(part)/pairLen, blockLen))
+func (r *runs) block(b int) []uint64 { return r.decode(b, blockLen) }
+
+// decode returns the entries of part number i of so many entries.
+func (r *runs) decode(i, length int) []uint64 {
+	part := r.entries[i*length*pairLen:]
+	u := make([]uint64, minInt(len(part)/pairLen, length))
 	decode(part[:len(u)*pairLen], u)
 	return u
+}
+
+// open takes a piece apart.
+func (r *runs) open(number int) *openPiece {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.last != nil && r.last.number == number {
+		return r.last
+	}
+	p := &openPiece{number: number, entries: r.decode(number, pieceLen)}
+	n := len(p.entries)
+	at := number * pieceLen * pairLen
+	x := new(big.Int).SetBytes(r.entries[at : at+n*pairLen])
+	low := pattern(entry64(pairLen, lowHalf), n)
+	counts := new(big.Int).Rsh(x, 32)
+	counts.And(counts, low)
+	if r.ticks != nil {
+		values := new(big.Int).And(x, low)
+		planes := bits.Len64(orLanes(x, pairLen*8, n) >> 32)
+		mulLanes(x, values, counts, pattern(entry64(pairLen, 1), n), planes, pairLen*8)
+		p.ticks = listTotals(x, r.ticks[number], n)
+	}
+	p.samples = listTotals(counts, r.samples[number], n)
+	r.last = p
+	return p
 }
 
 // run is one entry of the table.
@@ -306,23 +343,18 @@ func (r *runs) find(sample int64) run {
 		}
 		return found
 	}
-	b := blockOf(r.samples, sample)
-	first, ticks := r.samples[b], int64(0)
-	timed := r.ticks != nil
-	if timed {
-		ticks = r.ticks[b]
+	p := r.open(intervalOf(r.samples, sample))
+	return p.run(intervalOf(p.samples, sample))
+}
+
+// run returns entry i of the piece.
+func (p *openPiece) run(i int) run {
+	v := p.entries[i]
+	u := run{entry: p.number*pieceLen + i, first: p.samples[i], count: int64(v >> 32), value: int64(v & lowHalf)}
+	if p.ticks != nil {
+		u.begins = p.ticks[i]
 	}
-	for i, v := range r.block(b) {
-		count = int64(v >> 32)
-		if first+count > sample {
-			return run{entry: b*blockLen + i, first: first, count: count, begins: ticks, value: int64(v & lowHalf)}
-		}
-		first += count
-		if timed {
-			ticks += count * int64(v&lowHalf)
-		}
-	}
-	return run{} // not reached: the block's total is above sample
+	return u
 }
 
 // at is the tick at which a sample of the run begins, or which follows its last one.
@@ -331,64 +363,57 @@ func (u run) at(sample int64) int64 { return u.begins + (sample-u.first)*u.value
 // sampleAt returns the last sample that begins at or before tick, which is not negative, and the tick at which it
 // begins; past the end of a timed table, its last sample.
 func (r *runs) sampleAt(tick int64) (sample, begins int64) {
-	b := blockOf(r.ticks, tick)
-	if b == len(r.ticks)-1 {
+	i := intervalOf(r.ticks, tick)
+	if i == len(r.ticks)-1 {
 		sample = r.total() - 1
 		return sample, r.find(sample).at(sample)
 	}
-	sample, begins = r.samples[b], r.ticks[b]
-	for _, v := range r.block(b) {
-		count, delta := int64(v>>32), int64(v&lowHalf)
-		if begins+count*delta > tick {
-			k := (tick - begins) / delta
-			return sample + k, begins + k*delta
-		}
-		sample += count
-		begins += count * delta
-	}
-	return sample, begins // not reached: the block's total is above tick
+	p := r.open(i)
+	u := p.run(intervalOf(p.ticks, tick))
+	k := (tick - u.begins) / u.value // not 0: more ticks follow in the run
+	return u.first + k, u.begins + k*u.value
 }
 
 // expand returns the values of n samples from the sample first on, read as signed where signed is set. Samples beyond
 // the table have the value 0.
 func (r *runs) expand(first, n int64, signed bool) []int64 {
 	out := make([]int64, 0, n)
-	if first < r.total() {
-		u := r.find(first)
-		entry, skip := u.entry, first-u.first
-		for b := entry / blockLen; b < len(r.samples)-1 && int64(len(out)) < n; b++ {
-			u := r.block(b)
-			if b == entry/blockLen {
-				u = u[entry%blockLen:]
+	for first < r.total() && int64(len(out)) < n {
+		p := r.open(intervalOf(r.samples, first))
+		i := intervalOf(p.samples, first)
+		skip := first - p.samples[i]
+		for _, v := range p.entries[i:] {
+			value := int64(v & lowHalf)
+			if signed {
+				value = int64(int32(v))
 			}
-			for _, v := range u {
-				value := int64(v & lowHalf)
-				if signed {
-					value = int64(int32(v))
-				}
-				if v>>32 == 1 {
-					out = append(out, value) // what most entries of a ctts say
-					continue
-				}
-				count := int64(v>>32) - skip
-				skip = 0
-				if count > n-int64(len(out)) {
-					count = n - int64(len(out))
-				}
-				for ; count > 0; count-- {
-					out = append(out, value)
-				}
+			if v>>32 == 1 && int64(len(out)) < n {
+				out = append(out, value) // what most entries of a ctts say
+				continue
+			}
+			for count := minInt64(int64(v>>32)-skip, n-int64(len(out))); count > 0; count-- {
+				out = append(out, value)
+			}
+			skip = 0
+			if int64(len(out)) == n {
+				break
 			}
 		}
+		first = p.samples[len(p.entries)]
 	}
 	return out[:n]
 }
 
-// chunkRuns is the sample-to-chunk table, stsc (8.7.4), with the running total of samples before every block.
+// chunkRuns is the sample-to-chunk table, stsc (8.7.4), with the running total of samples before every piece. One piece
+// stays open, as those of runs do.
 type chunkRuns struct {
 	entries []byte
 	chunks  int64   // in the track
-	samples []int64 // before each block of entries, and at the end all
+	samples []int64 // before each piece of entries, and at the end all
+
+	mu     sync.Mutex
+	opened int      // the number of the piece
+	totals []uint32 // samples before each run of it, counted from the piece's begin, in three parts of 32 bits; nil: none
 }
 
 // newChunkRuns indexes the table of a track that has so many chunks. A run's samples are its samples_per_chunk times
@@ -401,46 +426,58 @@ func newChunkRuns(entries []byte, chunks int64) (*chunkRuns, error) {
 	if len(entries) == 0 || binary.BigEndian.Uint32(entries) != 1 {
 		return nil, fmt.Errorf("%w: the first run does not begin at the first chunk", errFormat)
 	}
-	const width = stscLen * 8
-	lanes := minInt(pieceLen, len(entries)/stscLen)
-	low, ones := pattern(entry64(stscLen, lowHalf), lanes), pattern(entry64(stscLen, 1), lanes)
-	x, first, next, perChunk := new(big.Int), new(big.Int), new(big.Int), new(big.Int)
-	for len(entries) > 0 {
-		n := minInt(len(entries)/stscLen, pieceLen)
-		following := chunks + 1
-		if n*stscLen < len(entries) {
-			following = int64(binary.BigEndian.Uint32(entries[n*stscLen:]))
+	samples := int64(0)
+	x := new(big.Int)
+	for i := 0; i*pieceLen*stscLen < len(entries); i++ {
+		if !t.multiply(x, i) {
+			return nil, fmt.Errorf("%w: runs of chunks are out of order, reach beyond the last chunk or hold too many samples", errFormat)
 		}
-		if n < lanes {
-			low.Rsh(low, uint(lanes-n)*width)
-			ones.Rsh(ones, uint(lanes-n)*width)
-			lanes = n
-		}
-		x.SetBytes(entries[:n*stscLen])
-		first.Rsh(x, 64)
-		first.And(first, low)
-		perChunk.Rsh(x, 32)
-		perChunk.And(perChunk, low)
-		next.Lsh(first, width)
-		next.Add(next, x.SetInt64(following))
-		next.And(next, low)
-		if !notLess(next, x.Add(first, ones), ones) {
-			return nil, fmt.Errorf("%w: runs of chunks are out of order or reach beyond the last chunk", errFormat)
-		}
-		next.Sub(next, first) // chunks in each run
-		planes := bits.Len64(orLanes(x.Set(perChunk), width, n))
-		if planes+bits.Len64(orLanes(x.Set(next), width, n))+blockBits > 63 {
+		more := runningTotals(x, x, stscLen)
+		if more > maxSum-samples {
 			return nil, errOverflow
 		}
-		mulLanes(x, next, perChunk, ones, planes, width)
-		var err error
-		t.samples, err = blockSums(t.samples, x, width, n)
-		if err != nil {
-			return nil, err
-		}
-		entries = entries[n*stscLen:]
+		samples += more
+		t.samples = append(t.samples, samples)
 	}
 	return t, nil
+}
+
+// piece returns the entries of a piece, and the chunk that the next one begins with, as the file numbers it.
+func (t *chunkRuns) piece(i int) (entries []byte, following int64) {
+	entries = t.entries[i*pieceLen*stscLen:]
+	if n := pieceLen * stscLen; n < len(entries) {
+		following = int64(binary.BigEndian.Uint32(entries[n:]))
+		return entries[:n], following
+	}
+	return entries, t.chunks + 1
+}
+
+// multiply sets x to the samples in each run of a piece. It reports false where runs are out of order, or have more
+// samples than a sum of them can hold.
+func (t *chunkRuns) multiply(x *big.Int, number int) bool {
+	const width = stscLen * 8
+	entries, following := t.piece(number)
+	n := len(entries) / stscLen
+	low, ones := pattern(entry64(stscLen, lowHalf), n), pattern(entry64(stscLen, 1), n)
+	x.SetBytes(entries)
+	first, next, perChunk := new(big.Int), new(big.Int), new(big.Int)
+	first.Rsh(x, 64)
+	first.And(first, low)
+	perChunk.Rsh(x, 32)
+	perChunk.And(perChunk, low)
+	next.Lsh(first, width)
+	next.Add(next, x.SetInt64(following))
+	next.And(next, low)
+	if !notLess(next, x.Add(first, ones), ones) {
+		return false
+	}
+	next.Sub(next, first) // chunks in each run
+	planes := bits.Len64(orLanes(x.Set(perChunk), width, n))
+	if planes+bits.Len64(orLanes(x.Set(next), width, n))+bits.Len(uint(n)) > 63 {
+		return false
+	}
+	mulLanes(x, next, perChunk, ones, planes, width)
+	return true
 }
 
 // chunkRun is one run of the table, numbered from 0 like its chunks.
@@ -470,28 +507,41 @@ func (t *chunkRuns) run(i int) chunkRun {
 // find returns the run and the chunk that hold a sample below the total, and how many samples of the chunk come
 // before it.
 func (t *chunkRuns) find(sample int64) (run chunkRun, chunk, before int64) {
-	b := blockOf(t.samples, sample)
-	at := t.samples[b]
-	part := t.entries[b*blockLen*stscLen:]
-	n := minInt(len(part)/stscLen, blockLen)
-	u := make([]uint32, n*3)
-	decode(part[:n*stscLen], u)
-	for i := 0; i < n; i++ {
-		end := t.chunks + 1
-		if i+1 < n {
-			end = int64(u[3*i+3])
-		} else if len(part) > n*stscLen {
-			end = int64(binary.BigEndian.Uint32(part[n*stscLen:]))
+	run = t.run(len(t.entries)/stscLen - 1) // the last samples are asked for in every cut
+	at := t.total() - (run.end-run.first)*run.perChunk
+	if sample < at {
+		piece := intervalOf(t.samples, sample)
+		totals := t.open(piece)
+		begins := t.samples[piece]
+		low, high := 0, len(totals)/3-1
+		for low < high { // to the last run that begins at or before sample
+			middle := (low + high + 1) / 2
+			if begins+int64(totals[3*middle+1])<<32+int64(totals[3*middle+2]) <= sample {
+				low = middle
+			} else {
+				high = middle - 1
+			}
 		}
-		perChunk := int64(u[3*i+1])
-		samples := (end - int64(u[3*i])) * perChunk
-		if at+samples > sample {
-			run = t.run(b*blockLen + i)
-			return run, run.first + (sample-at)/perChunk, (sample - at) % perChunk
-		}
-		at += samples
+		run = t.run(piece*pieceLen + low)
+		at = begins + int64(totals[3*low+1])<<32 + int64(totals[3*low+2])
 	}
-	return run, t.chunks, 0 // not reached: the block's total is above sample
+	return run, run.first + (sample-at)/run.perChunk, (sample - at) % run.perChunk
+}
+
+// open returns the running totals of samples in a piece.
+func (t *chunkRuns) open(number int) []uint32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.totals == nil || t.opened != number {
+		x := new(big.Int)
+		t.multiply(x, number)
+		runningTotals(x, x, stscLen)
+		entries, _ := t.piece(number)
+		t.totals = make([]uint32, len(entries)/4)
+		decode(x.FillBytes(make([]byte, len(entries))), t.totals)
+		t.opened = number
+	}
+	return t.totals
 }
 
 // total is the number of samples in all chunks.

@@ -115,24 +115,41 @@ func TestMulLanes(t *testing.T) {
 	}
 }
 
-func TestBlockSums(t *testing.T) {
+func TestRunningTotals(t *testing.T) {
 	r := rand.New(rand.NewSource(3))
 	for _, n := range boundaries {
 		for _, width := range []int{8, 12} {
 			values := randomEntries(r, n, 1<<46)
-			totals := []int64{0, 12345}
-			want := []int64{0, 12345}
-			total := want[1]
+			before := make([]uint64, n)
+			total := uint64(0)
 			for i, v := range values {
-				total += int64(v)
-				if (i+1)%blockLen == 0 || i+1 == n {
-					want = append(want, total)
-				}
+				before[i] = total
+				total += v
 			}
 			_, x := pack(values, width)
-			got, err := blockSums(totals, x, uint(width*8), n)
-			if err != nil || !sameNumbers(got, want) {
-				t.Errorf("%d lanes of %d bytes: %v, %v, want %v", n, width, got, err, want)
+			_, want := pack(before, width)
+			q := new(big.Int)
+			got := runningTotals(q, x, width)
+			if uint64(got) != total || q.Cmp(want) != 0 {
+				t.Errorf("%d lanes of %d bytes add up to %d, want %d, running totals equal: %v", n, width, got, total, q.Cmp(want) == 0)
+			}
+		}
+	}
+}
+
+func TestListTotals(t *testing.T) {
+	r := rand.New(rand.NewSource(4))
+	for _, n := range boundaries {
+		for _, base := range []int64{0, 1, 1 << 59} {
+			values := randomEntries(r, n, 1<<46)
+			want := []int64{base}
+			for _, v := range values {
+				want = append(want, want[len(want)-1]+int64(v))
+			}
+			_, x := pack(values, 8)
+			got := listTotals(x, base, n)
+			if !sameNumbers(got, want) {
+				t.Errorf("%d lanes from %d: %v, want %v", n, base, got, want)
 			}
 		}
 	}
@@ -150,24 +167,21 @@ func sameNumbers(a, b []int64) bool {
 	return true
 }
 
-func TestBlockSumsOverflow(t *testing.T) {
+// Sums up to the most that a lane can tell from nothing.
+func TestRunningTotalsLimit(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		before int64
 		values []uint64
-		ok     bool
+		want   uint64
 	}{
-		{"up to the limit", 0, []uint64{1 << 59, 1 << 59}, true},
-		{"up to the limit with what came before", 1 << 59, []uint64{1 << 59}, true},
-		{"one more", 0, []uint64{1 << 59, 1 << 59, 1}, false},
-		{"one more with what came before", 1, []uint64{1 << 60}, false},
-		{"a sum of 63 bits", 0, []uint64{1 << 61, 1 << 62}, false},
-		{"the most that a lane holds", 0, []uint64{1<<64 - 1}, false},
+		{"up to the limit", []uint64{1 << 59, 1 << 59}, 1 << 60},
+		{"a sum of 63 bits", []uint64{1 << 61, 1 << 62}, 3 << 61},
+		{"the most", []uint64{1<<64 - 3, 1}, 1<<64 - 2},
 	} {
 		_, x := pack(tt.values, 8)
-		_, err := blockSums([]int64{tt.before}, x, 64, len(tt.values))
-		if tt.ok != (err == nil) || err != nil && !errors.Is(err, errFormat) {
-			t.Errorf("%s: %v", tt.name, err)
+		got := runningTotals(new(big.Int), x, 8)
+		if uint64(got) != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, uint64(got), tt.want)
 		}
 	}
 }
@@ -294,7 +308,7 @@ func TestNotLess(t *testing.T) {
 	}
 }
 
-func TestBlockOf(t *testing.T) {
+func TestIntervalOf(t *testing.T) {
 	totals := []int64{0, 3, 3, 3, 7, 8, 8}
 	for at := int64(-1); at < 12; at++ {
 		want := len(totals) - 1
@@ -303,8 +317,8 @@ func TestBlockOf(t *testing.T) {
 				want = i
 			}
 		}
-		if got := blockOf(totals, at); got != want {
-			t.Errorf("%d is in block %d, want %d", at, got, want)
+		if got := intervalOf(totals, at); got != want {
+			t.Errorf("%d is in interval %d, want %d", at, got, want)
 		}
 	}
 }

@@ -66,8 +66,8 @@ func (t *track) memory() int64 {
 }
 
 // newTrack reads a trak. A track without samples is one that never has anything in an interval.
-func newTrack(trak *box, left *int64) (*track, error) {
-	t := &track{box: trak, left: left}
+func newTrack(trak *box) (*track, error) {
+	t := &track{box: trak}
 	err := trak.open(onceInTrak)
 	if err != nil {
 		return nil, err
@@ -216,11 +216,7 @@ func (t *track) readTables(stbl *box) error {
 		return err
 	}
 	t.auxiliary, err = readAuxiliary(stbl)
-	if err != nil {
-		return err
-	}
-	t.end = t.lastEnd()
-	return nil
+	return err
 }
 
 // readSizes reads stsz (8.7.3.2) or stz2 (8.7.3.3) and returns the number of samples.
@@ -311,7 +307,7 @@ func (t *track) useOffsets(entries []byte) error {
 	}
 	// Negative offsets: the bits of all say nothing of the least. One flat loop, 40 ns an entry.
 	high := int32(0)
-	t.leasts = make([]int64, len(t.offsets.samples)-1)
+	t.leasts = make([]int64, (len(entries)/pairLen+blockLen-1)/blockLen)
 	for b := range t.leasts {
 		low := int32(0)
 		for _, v := range t.offsets.block(b) {
