@@ -262,7 +262,7 @@ func (t *transfer) prepare(try int) (*response, error) {
 	if r.precondition() {
 		return r, nil
 	}
-	c, err := t.plan(e.movie)
+	d, err := t.plan(e.movie)
 	if errors.Is(err, errPastEnd) {
 		// For a client's mistake nginx answers 500; the address names nothing, so it is 404 here.
 		r.code = http.StatusNotFound
@@ -271,32 +271,35 @@ func (t *transfer) prepare(try int) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.fit(c)
+	err = r.fit(d, e.movie.plans)
+	if err != nil {
+		return nil, err
+	}
 	return r, r.locate(e.movie)
 }
 
 // plan is the cut that the request asks for.
-func (t *transfer) plan(m *movie) (*cut, error) {
+func (t *transfer) plan(m *movie) (*draft, error) {
 	c := m.plans.of(t.interval, t.seek)
 	if c != nil {
-		return c, nil
+		return &draft{cut: c}, nil
 	}
+	d := &draft{}
 	var err error
 	switch {
 	case t.interval.everything():
-		c, err = m.whole()
+		d.cut, err = m.whole()
 	case m.fragments != nil:
-		c, err = m.cutFragments(t.file, t.interval, t.seek)
+		d.cut, err = m.cutFragments(t.file, t.interval, t.seek)
 	default:
-		c, err = m.cut(t.interval, t.seek)
+		d, err = m.choose(t.interval, t.seek)
 	}
 	if err != nil {
 		return nil, err
 	}
-	c.interval = t.interval
-	c.seek = t.seek
-	m.plans.keep(c)
-	return c, nil
+	d.cut.interval = t.interval
+	d.cut.seek = t.seek
+	return d, nil
 }
 
 // index returns the file's tables: from the cache, from a request that is reading them already, or read by this one.

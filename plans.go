@@ -26,9 +26,9 @@ func (p *plans) of(iv interval, seek string) *cut {
 	return nil
 }
 
-// keep remembers a plan, in the place of the oldest.
+// keep remembers a plan that is laid out, in the place of the oldest.
 func (p *plans) keep(c *cut) {
-	if c.made() > maxPlan {
+	if c.made() > maxPlan || p.of(c.interval, c.seek) != nil {
 		return
 	}
 	p.mu.Lock()

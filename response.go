@@ -21,6 +21,7 @@ type response struct {
 	length   int64 // of the cut,
 	from, to int64 // and what is sent of it
 	parts    []part
+	laying   *draft // that is laid out while the file's owner is asked; nil: none
 	w        io.Writer
 }
 
@@ -123,14 +124,31 @@ func scanTag(s string) (tag, rest string) {
 	return s[:end], s[end:]
 }
 
-// fit decides what of the cut is sent.
-func (r *response) fit(c *cut) {
+// fit decides what of the cut is sent. Where all of it is, nobody needs to know how long it is before the file's owner
+// has agreed, and the cut is laid out meanwhile.
+func (r *response) fit(d *draft, known *plans) error {
+	c := d.cut
+	ranged := r.wantsRange()
+	if d.writer != nil && !ranged && r.t.req.Method == http.MethodGet && r.t.limitRate == 0 {
+		for _, s := range c.segments {
+			r.parts = append(r.parts, part{segment: s, to: s.length})
+		}
+		r.laying = d
+		d.laying.Add(1)
+		go layBeside(d, known)
+		return nil
+	}
+	err := d.lay()
+	if err != nil {
+		return err
+	}
+	known.keep(c)
 	r.length, r.from, r.to = c.length, 0, c.length
-	if r.wantsRange() {
+	if ranged {
 		r.code, r.from, r.to = singleRange(r.t.req.Header.Get("Range"), c.length)
 	}
 	if r.t.req.Method == http.MethodHead || r.code == http.StatusRequestedRangeNotSatisfiable {
-		return
+		return nil
 	}
 	at := int64(0)
 	for _, s := range c.segments {
@@ -144,6 +162,24 @@ func (r *response) fit(c *cut) {
 	if r.t.limitRate > 0 && c.duration > 0 {
 		r.w = newPacer(r.t.req.Context(), r.t.rw, float64(c.length)/float64(c.duration)*1000, r.t.limitRate, r.t.limitRateAfter)
 	}
+	return nil
+}
+
+// settle waits until the cut is laid out.
+func (r *response) settle() error {
+	d := r.laying
+	if d == nil {
+		return nil
+	}
+	d.laying.Wait()
+	r.laying = nil
+	if d.err != nil {
+		return d.err
+	}
+	r.length = d.cut.length
+	r.to = r.length
+	r.parts[0].to = r.parts[0].segment.length
+	return nil
 }
 
 // wantsRange reports whether Range counts: for GET only (RFC 9110, 14.2), and where If-Range is what the client has
@@ -200,6 +236,7 @@ func clamp(digits string, limit int64) int64 {
 // send sends the parts in order. Those that are made wait for the first that comes from the file: nothing goes out
 // before the file's owner has agreed to this very request, and the same answer says that the file is unchanged.
 func (r *response) send(f file) error {
+	defer r.settle() // what is laid out beside this ends before the request does
 	for {
 		media := r.media()
 		if media == nil {
@@ -282,6 +319,9 @@ func (r *response) media() *part {
 // begin writes what comes before the file's bytes.
 func (r *response) begin(header http.Header) (io.Writer, error) {
 	if !r.t.started {
+		if err := r.settle(); err != nil {
+			return nil, err
+		}
 		r.t.started = true
 		r.head(header)
 	}

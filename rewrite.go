@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sort"
+	"sync"
 )
 
 // errPastEnd says that a cut would begin at or past the end of the longest track.
@@ -28,6 +29,15 @@ type cut struct {
 	length   int64 // bytes
 	duration int64 // of the presentation, in milliseconds
 	segments []*segment
+}
+
+// draft is a cut that is arranged: which bytes of the source it takes is known. Its length and its first segment are
+// known once it is laid out.
+type draft struct {
+	cut    *cut
+	writer *moovWriter    // of the first segment; nil: it is laid out
+	laying sync.WaitGroup // while it is laid out beside something else
+	err    error          // that this ended with
 }
 
 // segment is a stretch of a cut: made from the index, or a range of the source, from off on.
@@ -80,8 +90,17 @@ type kept struct {
 	earlier int64 // media ticks by which those begin earlier
 }
 
-// cut plans the answer for the interval iv (milliseconds on the presentation timeline).
+// cut plans the answer for the interval iv (milliseconds on the presentation timeline), and lays it out.
 func (m *movie) cut(iv interval, seek string) (*cut, error) {
+	d, err := m.choose(iv, seek)
+	if err != nil {
+		return nil, err
+	}
+	return d.cut, d.lay()
+}
+
+// choose is cut without the layout.
+func (m *movie) choose(iv interval, seek string) (*draft, error) {
 	ticks := m.answerTimescale()
 	if seek == seekSample {
 		ticks = m.timescale
@@ -117,7 +136,7 @@ func (m *movie) cut(iv interval, seek string) (*cut, error) {
 	if len(tracks) == 0 {
 		return nil, errPastEnd
 	}
-	return m.plan(tracks, window{ticks: ticks, from: from, to: to})
+	return m.arrange(tracks, window{ticks: ticks, from: from, to: to})
 }
 
 // whole plans the same movie with its moov first and every sample kept.
@@ -348,6 +367,15 @@ type window struct {
 
 // plan makes the answer from what is kept of the tracks.
 func (m *movie) plan(tracks []*kept, shown window) (*cut, error) {
+	d, err := m.arrange(tracks, shown)
+	if err != nil {
+		return nil, err
+	}
+	return d.cut, d.lay()
+}
+
+// arrange is plan without the layout.
+func (m *movie) arrange(tracks []*kept, shown window) (*draft, error) {
 	for _, k := range tracks {
 		err := k.locate(m.fileSize)
 		if err != nil {
@@ -358,20 +386,7 @@ func (m *movie) plan(tracks []*kept, shown window) (*cut, error) {
 	if last := len(ranges) - 1; shown.fragmented && last >= 0 && ranges[last].to <= shown.follows && shown.follows-ranges[last].to <= maxUnused {
 		ranges[last].to = shown.follows // one request for all
 	}
-	media := int64(0)
-	for _, r := range ranges {
-		media += r.to - r.from
-	}
-	w := &moovWriter{movie: m, kept: tracks, window: shown, ranges: ranges}
-	w.build(media)
-	if w.overflow {
-		w = &moovWriter{movie: m, kept: tracks, window: shown, ranges: ranges, wide: true}
-		w.build(media)
-	}
-	if w.err != nil {
-		return nil, w.err
-	}
-	c := &cut{length: w.size + media, segments: []*segment{{length: w.size, pieces: w.pieces}}}
+	c := &cut{segments: []*segment{{}}}
 	for _, r := range ranges {
 		if r.from < r.to {
 			c.segments = append(c.segments, &segment{fromSource: true, off: r.from, length: r.to - r.from})
@@ -380,7 +395,47 @@ func (m *movie) plan(tracks []*kept, shown window) (*cut, error) {
 	for _, k := range tracks {
 		c.duration = maxInt64(c.duration, k.milliseconds(shown.ticks))
 	}
-	return c, nil
+	return &draft{cut: c, writer: &moovWriter{movie: m, kept: tracks, window: shown, ranges: ranges}}, nil
+}
+
+// lay lays out what comes before the media.
+func (d *draft) lay() error {
+	w := d.writer
+	if w == nil {
+		return nil
+	}
+	d.writer = nil
+	media := int64(0)
+	for _, s := range d.cut.segments[1:] {
+		media += s.length
+	}
+	w.build(media)
+	if w.overflow {
+		w = &moovWriter{movie: w.movie, kept: w.kept, window: w.window, ranges: w.ranges, wide: true}
+		w.build(media)
+	}
+	d.cut.segments[0].pieces = w.pieces
+	d.cut.segments[0].length = w.size
+	d.cut.length = w.size + media
+	return w.err
+}
+
+// layBeside is lay for a goroutine. Whoever waits for d.laying finds its error in d.err, and the cut among the plans of
+// its movie.
+func layBeside(d *draft, known *plans) {
+	defer d.laying.Done()
+	defer d.guard()
+	d.err = d.lay()
+	if d.err == nil {
+		known.keep(d.cut)
+	}
+}
+
+// guard makes an error of a panic, which in a goroutine would end Traefik.
+func (d *draft) guard() {
+	if r := recover(); r != nil {
+		d.err = fmt.Errorf("%w: panic: %v", errFormat, r)
+	}
 }
 
 // joinRanges returns the ranges of the source that the tracks need, in the order of the file, joined where what lies
