@@ -108,17 +108,18 @@ func (o *origin) fetch(off, n int64) error {
 	if err := o.t.lease.take(n); err != nil {
 		return err
 	}
-	data := make([]byte, n)
-	k := copy(data, o.held(off, n))
-	into := &buffer{data: data[k:]}
-	x := o.ask(off+int64(k), n-int64(k), into)
+	held := o.held(off, n)
+	k := int64(len(held))
+	into := newBuffer(n)
+	_, _ = into.data.Write(held) // to memory: never fails
+	x := o.ask(off+k, n-k, into)
 	x.hidden = true
 	if err := x.run(); err != nil {
 		return err
 	}
-	o.window = data[:k+into.n]
+	o.window = into.data.Bytes()
 	o.from = off
-	o.fetched += int64(into.n)
+	o.fetched += int64(len(o.window)) - k
 	return nil
 }
 
@@ -153,22 +154,12 @@ func (f *formality) begin(header http.Header) (io.Writer, error) {
 	return io.Discard, err
 }
 
-// buffer is a receiver that keeps what comes, as far as there is room.
-type buffer struct {
-	data []byte
-	n    int
-}
+// buffer is a receiver that keeps what comes, in compiled code: an exchange lets no more through than was asked for.
+type buffer struct{ data *bytes.Buffer }
 
-func (b *buffer) begin(header http.Header) (io.Writer, error) { return b, nil }
+func newBuffer(n int64) *buffer { return &buffer{bytes.NewBuffer(make([]byte, 0, n))} }
 
-func (b *buffer) Write(p []byte) (int, error) {
-	k := copy(b.data[b.n:], p)
-	b.n += k
-	if k < len(p) {
-		return k, io.ErrShortBuffer
-	}
-	return k, nil
-}
+func (b *buffer) begin(header http.Header) (io.Writer, error) { return b.data, nil }
 
 // ask prepares a request for n bytes at off; for the whole file without Range where n is negative.
 func (o *origin) ask(off, n int64, to receiver) *exchange {
@@ -429,7 +420,7 @@ func contentRange(s string) (first, last, total int64, ok bool) {
 // opening is the first read. It takes the head of the file, or, from an origin that ignores Range, all of it as a
 // stream.
 type opening struct {
-	buffer
+	buffer *buffer
 	stream *stream
 	ready  chan struct{} // closed when the head is read, or the stream has begun, or neither will be
 }
@@ -444,7 +435,7 @@ func open(t *transfer, ranges bool) (file, error) {
 	head := &opening{ready: make(chan struct{})}
 	var x *exchange
 	if ranges {
-		head.data = make([]byte, n)
+		head.buffer = newBuffer(n)
 		x = o.ask(0, n, head)
 	} else {
 		x = o.ask(0, -1, head)
@@ -461,8 +452,8 @@ func open(t *transfer, ranges bool) (file, error) {
 	if x.err != nil {
 		return nil, x.err
 	}
-	o.window = head.data[:head.n]
-	o.fetched = int64(head.n)
+	o.window = head.buffer.data.Bytes()
+	o.fetched = int64(len(o.window))
 	return o, nil
 }
 
@@ -478,7 +469,7 @@ func runOpening(x *exchange, head *opening) {
 }
 
 func (h *opening) begin(header http.Header) (io.Writer, error) {
-	return &h.buffer, nil
+	return h.buffer.begin(header)
 }
 
 // whole turns the answer into a stream.

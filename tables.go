@@ -573,8 +573,10 @@ func (p *piece) size() int64 {
 	return int64(len(p.data))
 }
 
-// write writes the piece's bytes [from, to) to w. Entries are changed in pieces of 4096, which costs about 5 ns for
-// each instead of 250, and holds 64 KiB at a time, not the table.
+// changedLen is how many bytes of a table are changed at once: few steps for each call, and far from the whole table.
+const changedLen = 64 << 10
+
+// write writes the piece's bytes [from, to) to w. Changing entries in bulk costs about 5 ns for each instead of 250.
 func (p *piece) write(w io.Writer, from, to int64) error {
 	if p.change == nil {
 		_, err := w.Write(p.data[from:to])
@@ -591,9 +593,10 @@ func (p *piece) write(w io.Writer, from, to int64) error {
 	from -= first * step
 	to -= first * step
 	data := p.data[first*width : last*width]
-	t := newTransform(p.change, minInt(len(data)/int(width), pieceLen))
+	most := changedLen / int(width) * int(width)
+	t := newTransform(p.change, minInt(len(data), most)/int(width))
 	for len(data) > 0 {
-		n := minInt(len(data), pieceLen*int(width))
+		n := minInt(len(data), most)
 		out := t.apply(data[:n])
 		end := minInt64(to, int64(len(out)))
 		_, err := w.Write(out[from:end])

@@ -710,23 +710,23 @@ func changes(r *rand.Rand, n int) map[string]piece {
 // TestPieces writes changed tables whole and in any two halves around boundaries.
 func TestPieces(t *testing.T) {
 	r := rand.New(rand.NewSource(11))
-	lengths := []int{1, 2, 3, pieceLen - 1, pieceLen, pieceLen + 1, 2*pieceLen + 1}
+	lengths := []int{1, 2, 3, changedLen/stscLen + 1, changedLen/8 - 1, changedLen / 8, changedLen/8 + 1, changedLen/4 + 1}
 	if interpreted() {
-		lengths = []int{1, 3, pieceLen + 1}
+		lengths = []int{1, 3, changedLen/4 + 1}
 	}
 	for _, n := range lengths {
 		for name, p := range changes(r, n) {
 			want := p.data
-			width := int64(4)
+			width, piece := int64(4), int64(changedLen)
 			if p.change != nil {
 				want = plainChange(p.data, p.change)
 				width = int64(len(want) / n)
+				piece = int64(changedLen/p.change.width) * width
 			}
 			if p.size() != int64(len(want)) {
 				t.Errorf("%s, %d entries: size %d, want %d", name, n, p.size(), len(want))
 				continue
 			}
-			piece := pieceLen * width
 			for _, from := range []int64{0, 1, width - 1, width, width + 1, piece - width, piece - 1, piece, piece + 1, p.size() - 1} {
 				for _, to := range []int64{from, from + 1, from + width, piece - 1, piece, piece + 1, piece + width, 2*piece + 1, p.size() - 1, p.size()} {
 					if from < 0 || from > to || to > p.size() {
