@@ -9,6 +9,9 @@ type shown struct {
 	first  int64 // no sample before it is shown at or after cts
 }
 
+// maxAhead is how far a key frame may be for what lies between to be listed with the picture on show.
+const maxAhead = 4096
+
 // onShow finds the sample with the greatest composition time of at most limit. Composition times lie within [least,
 // greatest] of decode times, so only the samples around limit are looked at.
 func (t *track) onShow(limit int64) shown {
@@ -24,6 +27,9 @@ func (t *track) onShow(limit int64) shown {
 	bound := certain + t.least
 	low, _ := t.sampleAt(bound - t.greatest)
 	high, _ := t.sampleAt(limit - t.least)
+	if key := t.syncBefore(low); low-key < maxAhead {
+		t.list(maxInt64(key, 0), high-maxInt64(key, 0)+1) // a lead-in is made of them
+	}
 	times := t.times(low, high-low+1)
 	s := shown{sample: -1, cts: -maxSum}
 	for i, cts := range times.cts {

@@ -20,6 +20,7 @@ import (
 // why its lanes don't. Tables are worked on in pieces that stay in the processor's cache.
 const (
 	pieceLen = 4096              // entries in a piece, a multiple of blockLen
+	openLen  = 512               // entries that a look-up takes apart, which divides pieceLen
 	blockLen = 128               // entries in a block
 	pairLen  = 8                 // stts, ctts, sbgp: sample_count(4) + value(4)
 	stscLen  = 12                // first_chunk(4) + samples_per_chunk(4) + sample_description_index(4)
@@ -80,7 +81,23 @@ func runningTotals(q, x *big.Int, width int) int64 {
 	return total.Int64()
 }
 
-// listTotals lists running totals of n lanes of 64 bits that start from base: one for each lane, and that of all.
+// appendTotals appends to totals the running total of x's n lanes after every openLen of them and after the last one,
+// from the last one in totals on. x is spent.
+func appendTotals(totals []int64, x *big.Int, width, n int) ([]int64, error) {
+	all := runningTotals(x, x, width)
+	base := totals[len(totals)-1]
+	if all < 0 || all > maxSum-base {
+		return nil, errOverflow
+	}
+	buf := x.FillBytes(make([]byte, n*width))
+	for i := openLen; i < n; i += openLen {
+		totals = append(totals, base+int64(binary.BigEndian.Uint64(buf[(i+1)*width-8:])))
+	}
+	return append(totals, base+all), nil
+}
+
+// listTotals lists running totals of n lanes of 64 bits that start from base: one for each lane, and that of all. x is
+// spent.
 func listTotals(x *big.Int, base int64, n int) []int64 {
 	start := big.NewInt(base) // one more lane in front
 	x.Or(x, start.Lsh(start, uint(n)*64))
@@ -195,23 +212,23 @@ func intervalOf(totals []int64, at int64) int {
 }
 
 // runs is a table of pairs (sample_count, value), one for a run of samples: stts (8.6.1.2), ctts (8.6.1.3), sbgp
-// (8.9.2). Running totals for every piece say in which one a sample is to be found. The piece that was looked into last
-// stays open, since most look-ups of a cut are around its start.
+// (8.9.2). Running totals for every openLen entries say where a sample is to be found. What was looked into last stays
+// open, since most look-ups of a cut are around its start.
 type runs struct {
 	entries []byte
-	samples []int64 // samples before each piece, and at the end all of them
+	samples []int64 // samples before every openLen entries, and at the end all of them
 	ticks   []int64 // sample_count · value likewise, where the values are durations; else nil
 	any     uint64  // the bits that any value has set
 
 	mu   sync.Mutex
-	last *openPiece
+	last *openRuns
 }
 
-// openPiece is a piece of a table of runs taken apart.
-type openPiece struct {
+// openRuns are openLen entries of a table of runs, taken apart.
+type openRuns struct {
 	number  int
 	entries []uint64 // count<<32 | value
-	samples []int64  // before each entry, and before the next piece
+	samples []int64  // before each entry, and behind the last one
 	ticks   []int64  // likewise, of a timed table
 }
 
@@ -227,7 +244,7 @@ func newRuns(entries []byte, timed bool) (*runs, error) {
 		r.ticks = []int64{0}
 	}
 	x, counts, values, any := new(big.Int), new(big.Int), new(big.Int), new(big.Int)
-	samples, ticks := int64(0), int64(0)
+	var err error
 	for len(entries) > 0 {
 		n := minInt(len(entries)/pairLen, pieceLen)
 		x.SetBytes(entries[:n*pairLen])
@@ -242,15 +259,15 @@ func newRuns(entries []byte, timed bool) (*runs, error) {
 				return nil, errOverflow
 			}
 			mulLanes(x, values, counts, ones, planes, pairLen*8)
-			more := runningTotals(values, x, pairLen)
-			if more < 0 || more > maxSum-ticks {
-				return nil, errOverflow
+			r.ticks, err = appendTotals(r.ticks, x, pairLen, n)
+			if err != nil {
+				return nil, err
 			}
-			ticks += more
-			r.ticks = append(r.ticks, ticks)
 		}
-		samples += runningTotals(x, counts, pairLen)
-		r.samples = append(r.samples, samples)
+		r.samples, err = appendTotals(r.samples, counts, pairLen, n)
+		if err != nil {
+			return nil, err
+		}
 		entries = entries[n*pairLen:]
 	}
 	r.any = orLanes(any, pairLen*8, lanes) & lowHalf
@@ -298,16 +315,16 @@ func (r *runs) decode(i, length int) []uint64 {
 	return u
 }
 
-// open takes a piece apart.
-func (r *runs) open(number int) *openPiece {
+// open takes the entries between two running totals apart.
+func (r *runs) open(number int) *openRuns {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.last != nil && r.last.number == number {
 		return r.last
 	}
-	p := &openPiece{number: number, entries: r.decode(number, pieceLen)}
+	p := &openRuns{number: number, entries: r.decode(number, openLen)}
 	n := len(p.entries)
-	at := number * pieceLen * pairLen
+	at := number * openLen * pairLen
 	x := new(big.Int).SetBytes(r.entries[at : at+n*pairLen])
 	low := pattern(entry64(pairLen, lowHalf), n)
 	counts := new(big.Int).Rsh(x, 32)
@@ -347,10 +364,10 @@ func (r *runs) find(sample int64) run {
 	return p.run(intervalOf(p.samples, sample))
 }
 
-// run returns entry i of the piece.
-func (p *openPiece) run(i int) run {
+// run returns entry i.
+func (p *openRuns) run(i int) run {
 	v := p.entries[i]
-	u := run{entry: p.number*pieceLen + i, first: p.samples[i], count: int64(v >> 32), value: int64(v & lowHalf)}
+	u := run{entry: p.number*openLen + i, first: p.samples[i], count: int64(v >> 32), value: int64(v & lowHalf)}
 	if p.ticks != nil {
 		u.begins = p.ticks[i]
 	}
@@ -381,39 +398,40 @@ func (r *runs) expand(first, n int64, signed bool) []int64 {
 	for first < r.total() && int64(len(out)) < n {
 		p := r.open(intervalOf(r.samples, first))
 		i := intervalOf(p.samples, first)
+		last := minInt(len(p.entries), i+int(n)-len(out)) // no more entries are needed, if none has a count of 0
 		skip := first - p.samples[i]
-		for _, v := range p.entries[i:] {
+		for _, v := range p.entries[i:last] {
 			value := int64(v & lowHalf)
 			if signed {
 				value = int64(int32(v))
 			}
-			if v>>32 == 1 && int64(len(out)) < n {
-				out = append(out, value) // what most entries of a ctts say
+			if v>>32 == 1 { // what most entries of a ctts say
+				out = append(out, value)
 				continue
 			}
 			for count := minInt64(int64(v>>32)-skip, n-int64(len(out))); count > 0; count-- {
 				out = append(out, value)
 			}
 			skip = 0
-			if int64(len(out)) == n {
-				break
-			}
 		}
-		first = p.samples[len(p.entries)]
+		first = p.samples[last]
+	}
+	if int64(len(out)) < n {
+		out = append(out, make([]int64, n-int64(len(out)))...)
 	}
 	return out[:n]
 }
 
-// chunkRuns is the sample-to-chunk table, stsc (8.7.4), with the running total of samples before every piece. One piece
-// stays open, as those of runs do.
+// chunkRuns is the sample-to-chunk table, stsc (8.7.4), with running totals of samples for every openLen entries. What
+// was looked into last stays open, as of runs.
 type chunkRuns struct {
 	entries []byte
 	chunks  int64   // in the track
-	samples []int64 // before each piece of entries, and at the end all
+	samples []int64 // before every openLen entries, and at the end all
 
 	mu     sync.Mutex
-	opened int      // the number of the piece
-	totals []uint32 // samples before each run of it, counted from the piece's begin, in three parts of 32 bits; nil: none
+	opened int      // which of them,
+	totals []uint32 // and the samples before each, counted from the first, in three parts of 32 bits; nil: none
 }
 
 // newChunkRuns indexes the table of a track that has so many chunks. A run's samples are its samples_per_chunk times
@@ -426,58 +444,49 @@ func newChunkRuns(entries []byte, chunks int64) (*chunkRuns, error) {
 	if len(entries) == 0 || binary.BigEndian.Uint32(entries) != 1 {
 		return nil, fmt.Errorf("%w: the first run does not begin at the first chunk", errFormat)
 	}
-	samples := int64(0)
 	x := new(big.Int)
-	for i := 0; i*pieceLen*stscLen < len(entries); i++ {
-		if !t.multiply(x, i) {
-			return nil, fmt.Errorf("%w: runs of chunks are out of order, reach beyond the last chunk or hold too many samples", errFormat)
+	var err error
+	for i := 0; i < len(entries)/stscLen; i += pieceLen {
+		n := minInt(len(entries)/stscLen-i, pieceLen)
+		err = t.multiply(x, i, n)
+		if err != nil {
+			return nil, err
 		}
-		more := runningTotals(x, x, stscLen)
-		if more > maxSum-samples {
-			return nil, errOverflow
+		t.samples, err = appendTotals(t.samples, x, stscLen, n)
+		if err != nil {
+			return nil, err
 		}
-		samples += more
-		t.samples = append(t.samples, samples)
 	}
 	return t, nil
 }
 
-// piece returns the entries of a piece, and the chunk that the next one begins with, as the file numbers it.
-func (t *chunkRuns) piece(i int) (entries []byte, following int64) {
-	entries = t.entries[i*pieceLen*stscLen:]
-	if n := pieceLen * stscLen; n < len(entries) {
-		following = int64(binary.BigEndian.Uint32(entries[n:]))
-		return entries[:n], following
-	}
-	return entries, t.chunks + 1
-}
-
-// multiply sets x to the samples in each run of a piece. It reports false where runs are out of order, or have more
-// samples than a sum of them can hold.
-func (t *chunkRuns) multiply(x *big.Int, number int) bool {
+// multiply sets x to the samples in each of n runs.
+func (t *chunkRuns) multiply(x *big.Int, first, n int) error {
 	const width = stscLen * 8
-	entries, following := t.piece(number)
-	n := len(entries) / stscLen
+	following := t.chunks + 1
+	if next := (first + n) * stscLen; next < len(t.entries) {
+		following = int64(binary.BigEndian.Uint32(t.entries[next:]))
+	}
 	low, ones := pattern(entry64(stscLen, lowHalf), n), pattern(entry64(stscLen, 1), n)
-	x.SetBytes(entries)
-	first, next, perChunk := new(big.Int), new(big.Int), new(big.Int)
-	first.Rsh(x, 64)
-	first.And(first, low)
+	x.SetBytes(t.entries[first*stscLen : (first+n)*stscLen])
+	begins, ends, perChunk := new(big.Int), new(big.Int), new(big.Int)
+	begins.Rsh(x, 64)
+	begins.And(begins, low)
 	perChunk.Rsh(x, 32)
 	perChunk.And(perChunk, low)
-	next.Lsh(first, width)
-	next.Add(next, x.SetInt64(following))
-	next.And(next, low)
-	if !notLess(next, x.Add(first, ones), ones) {
-		return false
+	ends.Lsh(begins, width)
+	ends.Add(ends, x.SetInt64(following))
+	ends.And(ends, low)
+	if !notLess(ends, x.Add(begins, ones), ones) {
+		return fmt.Errorf("%w: runs of chunks are out of order or reach beyond the last chunk", errFormat)
 	}
-	next.Sub(next, first) // chunks in each run
+	ends.Sub(ends, begins) // chunks in each run
 	planes := bits.Len64(orLanes(x.Set(perChunk), width, n))
-	if planes+bits.Len64(orLanes(x.Set(next), width, n))+bits.Len(uint(n)) > 63 {
-		return false
+	if planes+bits.Len64(orLanes(x.Set(ends), width, n))+bits.Len(uint(n)) > 63 {
+		return errOverflow
 	}
-	mulLanes(x, next, perChunk, ones, planes, width)
-	return true
+	mulLanes(x, ends, perChunk, ones, planes, width)
+	return nil
 }
 
 // chunkRun is one run of the table, numbered from 0 like its chunks.
@@ -510,9 +519,9 @@ func (t *chunkRuns) find(sample int64) (run chunkRun, chunk, before int64) {
 	run = t.run(len(t.entries)/stscLen - 1) // the last samples are asked for in every cut
 	at := t.total() - (run.end-run.first)*run.perChunk
 	if sample < at {
-		piece := intervalOf(t.samples, sample)
-		totals := t.open(piece)
-		begins := t.samples[piece]
+		number := intervalOf(t.samples, sample)
+		totals := t.open(number)
+		begins := t.samples[number]
 		low, high := 0, len(totals)/3-1
 		for low < high { // to the last run that begins at or before sample
 			middle := (low + high + 1) / 2
@@ -522,23 +531,23 @@ func (t *chunkRuns) find(sample int64) (run chunkRun, chunk, before int64) {
 				high = middle - 1
 			}
 		}
-		run = t.run(piece*pieceLen + low)
+		run = t.run(number*openLen + low)
 		at = begins + int64(totals[3*low+1])<<32 + int64(totals[3*low+2])
 	}
 	return run, run.first + (sample-at)/run.perChunk, (sample - at) % run.perChunk
 }
 
-// open returns the running totals of samples in a piece.
+// open lists running totals of samples for the entries between two of those that are kept.
 func (t *chunkRuns) open(number int) []uint32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.totals == nil || t.opened != number {
+		n := minInt(len(t.entries)/stscLen-number*openLen, openLen)
 		x := new(big.Int)
-		t.multiply(x, number)
+		_ = t.multiply(x, number*openLen, n) // what can be wrong was wrong with the index
 		runningTotals(x, x, stscLen)
-		entries, _ := t.piece(number)
-		t.totals = make([]uint32, len(entries)/4)
-		decode(x.FillBytes(make([]byte, len(entries))), t.totals)
+		t.totals = make([]uint32, 3*n)
+		decode(x.FillBytes(make([]byte, n*stscLen)), t.totals)
 		t.opened = number
 	}
 	return t.totals

@@ -13,7 +13,7 @@ import (
 // the bulk arithmetic begins another block or piece.
 
 // boundaries are lengths of tables around blocks and pieces.
-var boundaries = []int{1, 2, 3, 63, 64, 65, blockLen - 1, blockLen, blockLen + 1, 2*blockLen - 1, 2 * blockLen, 2*blockLen + 1,
+var boundaries = []int{1, 2, 3, 63, 64, 65, blockLen - 1, blockLen, blockLen + 1, openLen - 1, openLen, openLen + 1, 2*openLen - 1, 2 * openLen, 2*openLen + 1,
 	pieceLen - 1, pieceLen, pieceLen + 1, 2*pieceLen - 1, 2 * pieceLen, 2*pieceLen + 1}
 
 // extremes are values at which something could run over.
@@ -165,6 +165,47 @@ func sameNumbers(a, b []int64) bool {
 		}
 	}
 	return true
+}
+
+func TestAppendTotals(t *testing.T) {
+	r := rand.New(rand.NewSource(5))
+	for _, n := range boundaries {
+		for _, width := range []int{8, 12} {
+			values := randomEntries(r, n, 1<<46)
+			want := []int64{3, 12345}
+			total := want[1]
+			for i, v := range values {
+				total += int64(v)
+				if (i+1)%openLen == 0 || i+1 == n {
+					want = append(want, total)
+				}
+			}
+			_, x := pack(values, width)
+			got, err := appendTotals([]int64{3, 12345}, x, width, n)
+			if err != nil || !sameNumbers(got, want) {
+				t.Errorf("%d lanes of %d bytes: %v, %v, want %v", n, width, got, err, want)
+			}
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		before int64
+		values []uint64
+		ok     bool
+	}{
+		{"up to the limit", 0, []uint64{1 << 59, 1 << 59}, true},
+		{"up to the limit with what came before", 1 << 59, []uint64{1 << 59}, true},
+		{"one more", 0, []uint64{1 << 59, 1 << 59, 1}, false},
+		{"one more with what came before", 1, []uint64{1 << 60}, false},
+		{"a sum of 63 bits", 0, []uint64{1 << 61, 1 << 62}, false},
+		{"the most", 0, []uint64{1<<64 - 2}, false},
+	} {
+		_, x := pack(tt.values, 8)
+		_, err := appendTotals([]int64{tt.before}, x, 8, len(tt.values))
+		if tt.ok != (err == nil) || err != nil && !errors.Is(err, errFormat) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
 }
 
 // Sums up to the most that a lane can tell from nothing.
@@ -349,7 +390,7 @@ func nearby(r *rand.Rand, list []plainRun, ticks bool, total int64) []int64 {
 			}
 		}
 	}
-	for _, i := range []int{0, 1, blockLen - 1, blockLen, pieceLen - 1, pieceLen, pieceLen + 1, len(list) - 2, len(list) - 1, r.Intn(len(list))} {
+	for _, i := range []int{0, 1, openLen - 1, openLen, pieceLen - 1, pieceLen, pieceLen + 1, len(list) - 2, len(list) - 1, r.Intn(len(list))} {
 		if i >= 0 && i < len(list) {
 			if ticks {
 				add(list[i].begins)
@@ -435,7 +476,7 @@ func checkSampleAt(t *testing.T, u *runs, list []plainRun, tick int64) {
 
 func TestExpand(t *testing.T) {
 	r := rand.New(rand.NewSource(8))
-	for _, n := range []int{1, 2, blockLen - 1, blockLen, blockLen + 1, 2*blockLen + 1, pieceLen + 1} {
+	for _, n := range []int{1, 2, openLen - 1, openLen, openLen + 1, 2*openLen + 1, pieceLen + 1} {
 		counts, values := make([]uint64, n), randomEntries(r, n, 1<<32)
 		for i := range counts {
 			counts[i] = uint64(r.Intn(3))
@@ -452,9 +493,9 @@ func TestExpand(t *testing.T) {
 				all = append(all, e.value)
 			}
 		}
-		all = append(all, make([]int64, 300)...) // beyond the table all are 0
+		all = append(all, make([]int64, 2*openLen+4)...) // beyond the table all are 0
 		for _, first := range nearby(r, list, false, samples+2) {
-			for _, length := range []int64{0, 1, 2, blockLen, 2*blockLen + 1} {
+			for _, length := range []int64{0, 1, 2, openLen, 2*openLen + 1} {
 				got, signed := u.expand(first, length, false), u.expand(first, length, true)
 				for i := range got {
 					want := all[first+int64(i)]
@@ -615,7 +656,7 @@ func TestChunkRunsRefused(t *testing.T) {
 			t.Errorf("%d runs: %v", n, err)
 		}
 		refused("a run beyond the last chunk", columns, int64(n)-1)
-		for _, i := range []int{1, 2, blockLen, pieceLen - 1, pieceLen, pieceLen + 1, n - 1} {
+		for _, i := range []int{1, 2, openLen, pieceLen - 1, pieceLen, pieceLen + 1, n - 1} {
 			if i < 1 || i >= n {
 				continue
 			}

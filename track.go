@@ -20,26 +20,28 @@ type track struct {
 	claimed   int64 // the same as the mdhd has it
 	stbl      *box
 
-	durations *runs   // stts
-	offsets   *runs   // ctts; nil where composition and decode times are the same
-	least     int64   // no composition offset is less; never above 0
-	greatest  int64   // no composition offset is greater, by the table's bits
-	leasts    []int64 // the same as least for every block of ctts, where some are below 0
-	sync      []byte  // stss; nil where every sample is a sync sample
-	allSync   bool
-	partial   []byte // stps: sync samples of open groups of pictures
-	sizes     []byte // entries of stsz or stz2; empty where uniform
-	sizeBits  int64  // of an entry
-	uniform   int64  // the size of every sample; 0: sizes tells
-	chunkRuns *chunkRuns
-	chunks    []byte // entries of stco or co64
-	chunkLen  int64  // bytes in such an entry
-	ordered   bool   // the chunks lie in the file in their order
-	preroll   preroll
-	auxiliary *auxiliary // nil: none
-	left      *int64     // samples whose times may still be listed, of all tracks; nil: as many as there are
-	made      bool       // the tables are made of fragments
-	fixed     bool       // fragments follow in the same timescale: it must not change
+	durations  *runs   // stts
+	offsets    *runs   // ctts; nil where composition and decode times are the same
+	least      int64   // no composition offset is less; never above 0
+	greatest   int64   // no composition offset is greater, by the table's bits
+	leasts     []int64 // the same as least for every block of ctts, where some are below 0
+	sync       []byte  // stss; nil where every sample is a sync sample
+	allSync    bool
+	partial    []byte // stps: sync samples of open groups of pictures
+	sizes      []byte // entries of stsz or stz2; empty where uniform
+	sizeBits   int64  // of an entry
+	uniform    int64  // the size of every sample; 0: sizes tells
+	chunkRuns  *chunkRuns
+	chunks     []byte // entries of stco or co64
+	chunkLen   int64  // bytes in such an entry
+	ordered    bool   // the chunks lie in the file in their order
+	preroll    preroll
+	auxiliary  *auxiliary // nil: none
+	left       *int64     // samples whose times may still be listed, of all tracks; nil: as many as there are
+	listed     sampleTimes
+	listedFrom int64 // the first of listed
+	made       bool  // the tables are made of fragments
+	fixed      bool  // fragments follow in the same timescale: it must not change
 }
 
 // Types of which a container may hold only one. A second one is an attempt on the parser, or a broken file.
@@ -420,9 +422,20 @@ func (t *track) limited(left *int64) *track {
 	return &limited
 }
 
-// times reads the times of n samples from first on, 1 µs each. Where too many are asked for, they are those of one
-// sample, and left is negative: what comes of them must not be used.
+// list reads the times of samples that a request will ask for again and again.
+func (t *track) list(first, n int64) {
+	if t.left != nil {
+		t.listed = t.times(first, n)
+		t.listedFrom = first
+	}
+}
+
+// times returns the times of n samples from first on, 1 µs each where they are not listed. Where too many are asked for,
+// they are those of one sample, and left is negative: what comes of them must not be used.
 func (t *track) times(first, n int64) sampleTimes {
+	if i := first - t.listedFrom; i >= 0 && i+n <= int64(len(t.listed.dts)) {
+		return sampleTimes{dts: t.listed.dts[i : i+n], cts: t.listed.cts[i : i+n]}
+	}
 	if t.left != nil {
 		*t.left -= n
 		if *t.left < 0 {
@@ -432,26 +445,32 @@ func (t *track) times(first, n int64) sampleTimes {
 	s := sampleTimes{dts: make([]int64, n)}
 	r := t.durations.find(first)
 	at := r.at(first)
-	if first+n <= r.first+r.count {
+	if first+n > r.first+r.count {
+		for i, duration := range t.durations.expand(first, n, false) {
+			s.dts[i] = at
+			at += duration
+		}
+	} else if r.value == 0 || n < fewTimes {
 		for i := range s.dts {
 			s.dts[i] = at
 			at += r.value
 		}
 	} else {
-		for i, duration := range t.durations.expand(first, n, false) {
-			s.dts[i] = at
-			at += duration
-		}
+		s.dts = listTotals(pattern(entry64(pairLen, uint64(r.value)), int(n)), at, int(n))[:n]
 	}
 	s.cts = s.dts
-	if t.offsets != nil {
-		s.cts = t.offsets.expand(first, n, true)
-		for i, begins := range s.dts {
-			s.cts[i] += begins
-		}
+	if t.offsets == nil {
+		return s
+	}
+	s.cts = t.offsets.expand(first, n, true)
+	for i, begins := range s.dts {
+		s.cts[i] += begins
 	}
 	return s
 }
+
+// fewTimes are sooner added up one by one.
+const fewTimes = 32
 
 // compositionTime is the tick at which a sample is shown (CTS).
 func (t *track) compositionTime(sample int64) int64 {
