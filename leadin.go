@@ -137,10 +137,10 @@ func (t *track) collapse(c clock, e edit, s shown, first, end int64) *leadIn {
 	if int64(len(times.dts)) < n {
 		return nil
 	}
-	h := rankHidden(times.cts, s.cts)
-	if h == nil {
-		return nil
+	if times.dts[n-1]-times.dts[0]+t.greatest-t.least > max32 {
+		return nil // too far apart to be ranked
 	}
+	h := rankHidden(times.cts, s.cts)
 	l.scale = t.leadScale(h.count)
 	if l.scale == 0 {
 		return nil
@@ -187,20 +187,18 @@ type hidden struct {
 
 const visible = maxLead
 
-// rankHidden ranks the samples shown before a time by when they would be. Times and numbers of samples are sorted as one
-// number each, compiled; numbers of up to 2^53 are exact. It returns nil where the times are too far apart for that.
+// rankHidden ranks the samples shown before a time by when they would be. Times, which are at most 2^32 apart, and
+// numbers of samples are sorted as one number each, compiled; numbers of up to 2^53 are exact.
 func rankHidden(cts []int64, before int64) *hidden {
 	h := &hidden{last: -1, ahead: make([]int64, len(cts))}
 	keys := make([]float64, 0, len(cts))
 	origin := cts[0]
 	for i, at := range cts {
-		h.ahead[i] = visible
 		if at < before {
-			if at-origin > max32 || origin-at > max32 {
-				return nil
-			}
 			keys = append(keys, float64((at-origin)*maxLead+int64(i)))
 			h.last = int64(i)
+		} else {
+			h.ahead[i] = visible
 		}
 	}
 	h.count = int64(len(keys))
@@ -234,10 +232,15 @@ func (t *track) leadScale(pictures int64) int64 {
 // setTimes makes the entries of stts and ctts, and reports whether all times fit them. next is the decode time of the
 // sample after the last.
 func (l *leadIn) setTimes(times sampleTimes, h *hidden, base, begin, m, next int64) bool {
-	f, shift := l.scale, l.mediaTime-m
+	f, shift, earlier := l.scale, l.mediaTime-m, l.mediaTime-h.count
 	offsets := make([]int64, l.samples)
 	var durations []int64 // from the last hidden one on
 	for i := int64(0); i < l.samples; i++ {
+		offset := h.ahead[i] + earlier
+		if i < h.last && h.ahead[i] != visible { // nearly all
+			offsets[i] = offset
+			continue
+		}
 		decoded := i
 		if i >= h.last {
 			after := next
@@ -252,7 +255,6 @@ func (l *leadIn) setTimes(times sampleTimes, h *hidden, base, begin, m, next int
 				return false
 			}
 		}
-		offset := h.ahead[i] + l.mediaTime - h.count
 		if h.ahead[i] == visible {
 			offset = maxInt64((times.cts[i]-base)*f+shift, l.mediaTime) - decoded
 			if offset > maxOffset {
@@ -260,7 +262,6 @@ func (l *leadIn) setTimes(times sampleTimes, h *hidden, base, begin, m, next int
 			}
 		}
 		offsets[i] = offset
-		l.shifted = l.shifted || offset != 0
 	}
 	if h.last > 0 {
 		ticks := h.last // samples that last one each
@@ -272,6 +273,7 @@ func (l *leadIn) setTimes(times sampleTimes, h *hidden, base, begin, m, next int
 	}
 	l.durations = append(l.durations, runLengths(durations)...)
 	l.offsets = runLengths(offsets)
+	l.shifted = len(l.offsets) > pairLen || offsets[0] != 0
 	return true
 }
 
