@@ -57,11 +57,11 @@ func (t *track) memory() int64 {
 	n := 4096
 	for _, r := range []*runs{t.durations, t.offsets} {
 		if r != nil {
-			n += 8 * (len(r.samples) + len(r.ticks))
+			n += 8*(len(r.samples)+len(r.ticks)) + 3*8*minInt(openLen, len(r.entries)/pairLen) // what stays open
 		}
 	}
 	if t.chunkRuns != nil {
-		n += 8 * len(t.chunkRuns.samples)
+		n += 8*len(t.chunkRuns.samples) + minInt(openLen*stscLen, len(t.chunkRuns.entries))
 	}
 	n += 8 * len(t.leasts)
 	return int64(n)
