@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// clock knows how long each of the functions that report to it ran itself, without those it called. One request at a
-// time: the plugin's second goroutine works only while the first one waits for it.
+// clock knows how long each of the functions that report to it ran itself, without those it called, one request at a
+// time. Of two that run side by side, the one that was called later gets the time: it adds up to what the client waits.
 type clock struct {
 	mutex sync.Mutex
 	names []string

@@ -16,8 +16,8 @@ var phases = []struct {
 }{
 	{"origin", []string{"exchange.call"}},
 	{"parse", []string{"findMovie"}},
-	{"search", []string{"movie.cut"}},
-	{"rewrite", []string{"movie.plan"}},
+	{"search", []string{"movie.choose"}},
+	{"rewrite", []string{"draft.lay"}},
 	{"write", []string{"response.begin"}},
 	{"other", []string{"plugin.ServeHTTP"}},
 }
