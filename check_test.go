@@ -127,7 +127,7 @@ func checkLoosely(data []byte, m *movie, c *cut) (*plainMovie, error) {
 		return nil, err
 	}
 	for _, t := range answer.tracks {
-		err = checkSums(t)
+		err = checkSums(t, false)
 		if err != nil {
 			return nil, fmt.Errorf("track %d: %w", t.id, err)
 		}
@@ -196,7 +196,7 @@ func inSource(c *cut, at int64) int64 {
 
 // checkTrack checks the tables and times of a track.
 func (k *checker) checkTrack(c *cut, t *checked, seek string) error {
-	err := checkSums(t.answer)
+	err := checkSums(t.answer, false)
 	if err != nil {
 		return err
 	}
@@ -245,15 +245,16 @@ func (k *checker) checkTrack(c *cut, t *checked, seek string) error {
 	return t.checkPerSample()
 }
 
-// checkSums fails unless every table of an answer's track speaks of the same samples.
-func checkSums(a *plainTrack) error {
+// checkSums fails unless every table of an answer's track speaks of the same samples. Sync samples may be named twice
+// where the source does so too.
+func checkSums(a *plainTrack, twice bool) error {
 	n := int64(a.samples())
 	if n == 0 || a.timed != n || a.sized != n || a.chunked != n || a.offset >= 0 && a.offset != n {
 		return fmt.Errorf("samples in stts %d, stsz %d, chunks %d, ctts %d", a.timed, a.sized, a.chunked, a.offset)
 	}
 	for _, table := range [][]int64{a.stss, a.stps} {
 		for i, number := range table {
-			if number < 1 || number > n || i > 0 && number <= table[i-1] {
+			if number < 1 || number > n || i > 0 && (number < table[i-1] || number == table[i-1] && !twice) {
 				return fmt.Errorf("sync samples %v of %d", table, n)
 			}
 		}

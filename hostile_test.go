@@ -132,7 +132,7 @@ func checkMade(c *cut, source *plainMovie, src *memorySource) error {
 		return err
 	}
 	for _, t := range answer.tracks {
-		err = checkSums(t)
+		err = checkSums(t, source.namesTwice(t.id))
 		if err != nil {
 			return err
 		}
@@ -190,6 +190,28 @@ func (m *plainMovie) inFile(id, size int64) bool {
 		}
 	}
 	return true
+}
+
+// namesTwice reports whether a track of that ID names a sync sample twice.
+func (m *plainMovie) namesTwice(id int64) bool {
+	for _, t := range m.tracks {
+		for _, table := range [][]int64{t.stss, t.stps} {
+			for i := range table {
+				if t.id == id && i > 0 && table[i] == table[i-1] {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// TestNamedTwice has sync samples that are named twice, which no player minds.
+func TestNamedTwice(t *testing.T) {
+	err := survive(t, "sync samples named twice", smallMovie(with("stss", table("stss", 5, 1, 1, 6, 6, 6))))
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // TestCVE20122089 has boxes whose sizes were not checked against what is there.
