@@ -380,7 +380,7 @@ func (m *movie) index() error {
 			if len(m.tracks) == maxTracks {
 				return b.fail("too many tracks")
 			}
-			t, err := newTrack(b, &left)
+			t, err := newTrack(b, m.fileSize, &left)
 			if err == nil && left < 0 {
 				err = fmt.Errorf("trak at %d: %w", b.at, errListed)
 			}

@@ -343,6 +343,23 @@ func (t *plainTrack) readPlainTables() error {
 	return t.readPlainSync()
 }
 
+// endAt leaves out all samples from the first one on that does not lie in a file of so many bytes.
+func (t *plainTrack) endAt(size int64) {
+	n := 0
+	for n < t.samples() && t.at[n]+t.sizes[n] <= size {
+		n++
+	}
+	t.durations, t.dts, t.cts = t.durations[:n], t.dts[:n], t.cts[:n]
+	t.sizes, t.at, t.description, t.sync = t.sizes[:n], t.at[:n], t.description[:n], t.sync[:n]
+	order := []int{}
+	for _, i := range t.byTime {
+		if i < n {
+			order = append(order, i)
+		}
+	}
+	t.byTime = order
+}
+
 func (t *plainTrack) readPlainSizes() error {
 	b, ok := plainChild(t.tables, "stsz")
 	if !ok {

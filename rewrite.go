@@ -115,9 +115,21 @@ func (m *movie) cut(iv interval, seek string) (*cut, error) {
 		}
 	}
 	if len(tracks) == 0 {
-		return nil, errPastEnd
+		return nil, m.pastEnd()
 	}
 	return m.plan(tracks, window{ticks: ticks, from: from, to: to})
+}
+
+// pastEnd is why nothing is left: the start is past the end, or past where a file was cut short, which is not the
+// client's mistake.
+func (m *movie) pastEnd() error {
+	for _, t := range m.tracks {
+		if t.missing > 0 {
+			return fmt.Errorf("%w: trak %d: the file of %d bytes ends before %d of its %d samples, and before the start", errFormat, t.id,
+				t.fileSize, t.missing, t.samples+t.missing)
+		}
+	}
+	return errPastEnd
 }
 
 // whole plans the same movie with its moov first and every sample kept.

@@ -15,7 +15,8 @@ type track struct {
 	visual    bool   // its samples are pictures
 	timescale int64  // media ticks per second
 	edits     []edit
-	samples   int64 // that all tables know
+	samples   int64 // that all tables know, and the file has
+	missing   int64 // samples that all tables know, but a file that was cut short has not
 	end       int64 // of the media: where the sample shown last ends, in media ticks
 	claimed   int64 // the same as the mdhd has it
 	stbl      *box
@@ -37,6 +38,7 @@ type track struct {
 	ordered   bool   // the chunks lie in the file in their order
 	preroll   preroll
 	auxiliary *auxiliary // nil: none
+	fileSize  int64      // bytes; -1: not known
 	left      *int64     // samples whose times may still be listed, of all tracks; nil: as many as there are
 	made      bool       // the tables are made of fragments
 	fixed     bool       // fragments follow in the same timescale: it must not change
@@ -65,9 +67,9 @@ func (t *track) memory() int64 {
 	return int64(n)
 }
 
-// newTrack reads a trak. A track without samples is one that never has anything in an interval.
-func newTrack(trak *box, left *int64) (*track, error) {
-	t := &track{box: trak, left: left}
+// newTrack reads a trak of a file of so many bytes. A track without samples is one that never has anything in an interval.
+func newTrack(trak *box, fileSize int64, left *int64) (*track, error) {
+	t := &track{box: trak, left: left, fileSize: fileSize}
 	err := trak.open(onceInTrak)
 	if err != nil {
 		return nil, err
@@ -207,6 +209,11 @@ func (t *track) readTables(stbl *box) error {
 		return fmt.Errorf("stsc at %d: %w", stsc.at, err)
 	}
 	t.samples = minInt64(count, minInt64(t.durations.total(), t.chunkRuns.total()))
+	t.missing = t.samples - t.inFile()
+	t.samples -= t.missing
+	if t.samples == 0 {
+		return nil
+	}
 	err = t.readOffsets(stbl)
 	if err != nil {
 		return err
@@ -221,6 +228,48 @@ func (t *track) readTables(stbl *box) error {
 	}
 	t.end = t.lastEnd()
 	return nil
+}
+
+// inFile is the number of samples that the file has. One that was cut short plays up to its end, and so must its cuts:
+// they are made as if the track ended before the first sample that does not lie in the file. Where chunks lie in another
+// order than they are played, none is left out.
+func (t *track) inFile() int64 {
+	if t.fileSize < 0 || !t.ordered || t.samples == 0 {
+		return t.samples
+	}
+	_, last, before := t.chunkRuns.find(t.samples - 1)
+	end := t.chunk(last)
+	if end >= 0 && end <= t.fileSize && end+t.sizeOf(t.samples-1-before, t.samples) <= t.fileSize {
+		return t.samples
+	}
+	low, high := int64(0), t.samples
+	for low < high { // the samples of chunks that begin in the file
+		middle := (low + high) / 2
+		_, chunk, _ := t.chunkRuns.find(middle)
+		if begins := t.chunk(chunk); begins >= 0 && begins <= t.fileSize {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	if low == 0 {
+		return 0
+	}
+	_, last, before = t.chunkRuns.find(low - 1)
+	high = low
+	end = t.chunk(last)
+	low -= before + 1
+	for low < high { // those of the last of them that end in it
+		middle := (low + high + 1) / 2
+		size := t.sizeOf(low, middle)
+		if end+size > t.fileSize {
+			high = middle - 1
+			continue
+		}
+		low = middle
+		end += size
+	}
+	return low
 }
 
 // readSizes reads stsz (8.7.3.2) or stz2 (8.7.3.3) and returns the number of samples.

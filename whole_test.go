@@ -32,6 +32,7 @@ func TestWholeTolerated(t *testing.T) {
 		"a stts of fewer":        with("stts", table("stts", 1, 8, 10)),
 		"a stsz of fewer":        with("stsz", table("stsz", 0, 4, 7, 5, 4, 6)),
 		"a stsc of more":         with("stsc", table("stsc", 1, 1, 300, 1)),
+		"a chunk beyond the end": with("stco", table("stco", 4, smallMedia, smallMedia+16, smallMedia+33, 1<<20)),
 	} {
 		data := smallMovie(changed)
 		m, err := findMovie(&memorySource{data: data}, testMoov)
