@@ -400,6 +400,7 @@ func (m *movie) index() error {
 	if len(m.tracks) == 0 {
 		return m.moov.fail("no trak in it")
 	}
+	m.markChapters()
 	for _, t := range m.tracks {
 		if m.fragments != nil && t.samples > 0 {
 			m.fragments.first = 0

@@ -183,7 +183,7 @@ func (t *track) keepEdits(c clock, edits []edit) *kept {
 		return nil
 	}
 	front := firstMedia(k.edits)
-	collapses := t.visual && media == 1
+	collapses := t.visual && media == 1 && !t.chapters
 	limit := begins
 	if collapses {
 		limit = front.latest(c)
@@ -200,7 +200,7 @@ func (t *track) keepEdits(c clock, edits []edit) *kept {
 	if k.end <= k.first {
 		return nil
 	}
-	if media == 1 && s.sample == k.first && containsType(textHandlers, t.handler) {
+	if media == 1 && s.sample == k.first && (t.chapters || containsType(textHandlers, t.handler)) {
 		k.lead = t.shorten(front, s)
 	}
 	if k.lead != nil {

@@ -13,6 +13,7 @@ type track struct {
 	enabled   bool
 	handler   string // of its media: soun, text, hint …
 	visual    bool   // its samples are pictures
+	chapters  bool   // another track names it as its chapters
 	timescale int64  // media ticks per second
 	edits     []edit
 	samples   int64 // that all tables know, and the file has
