@@ -331,7 +331,7 @@ func (t *checked) checkEdited() error {
 	}
 	cts := append([]int64{}, s.cts...)
 	on := s.onShowAt(w.begins, fraction{w.begins + 1, 1})
-	if s.handler == "text" && w.media == 1 && w.rate == normalRate && on == t.first {
+	if containsType("textsbtlsubtsubpclcp", s.handler) && w.media == 1 && w.rate == normalRate && on == t.first {
 		return t.checkShortened(w.begins - s.dts[on])
 	}
 	if s.handler == "vide" && on >= 0 && s.cts[on] < w.begins && !w.showsAt(s, t.scale, s.cts[on]) {

@@ -609,6 +609,9 @@ func randomTrack(r *rand.Rand, seconds float64) *madeTrack {
 	if t.handler == "soun" {
 		t.format = []string{"mp4a", "Opus", "twos", ".mp3"}[r.Intn(4)]
 	}
+	if t.handler == "text" { // or what is cut as texts are, or is not
+		t.handler = []string{"text", "sbtl", "subt", "subp", "clcp", "meta", "tmcd"}[r.Intn(7)]
+	}
 	perSecond := []float64{10, 25, 24000.0 / 1001, 60, 3}[r.Intn(5)]
 	typical := int64(float64(t.timescale) / perSecond)
 	if typical < 1 {
