@@ -115,12 +115,18 @@ func (k *kept) locateAuxiliary(fileSize int64) error {
 			}
 			next := minInt64(sample+run.perChunk, k.end)
 			from := a.offset(chunk) + a.bytes(sample, maxInt64(sample, minInt64(k.first, next)))
-			k.info.from = minInt64(k.info.from, from)
-			k.info.to = maxInt64(k.info.to, from+a.bytes(maxInt64(sample, k.first), next))
+			n := a.bytes(maxInt64(sample, k.first), next)
+			if n > 0 {
+				k.info.from = minInt64(k.info.from, from)
+				k.info.to = maxInt64(k.info.to, from+n)
+			}
 			sample = next
 		}
 	default:
 		return fmt.Errorf("%w: trak %d: saio has %d entries for %d chunks", errFormat, k.id, pieces, int64(len(k.chunks))/k.chunkLen)
+	}
+	if a.bytes(k.first, k.end) == 0 {
+		k.info = byteRange{}
 	}
 	if k.info.from < 0 || k.info.to < k.info.from || fileSize >= 0 && k.info.to > fileSize {
 		return fmt.Errorf("%w: trak %d: auxiliary information at bytes %d to %d of a file of %d", errFormat, k.id, k.info.from,
@@ -208,7 +214,11 @@ func (w *moovWriter) placeInformation(o infoOffsets) {
 		if a.perChunk() {
 			chunk = k.firstChunk + i/8
 		}
-		binary.BigEndian.PutUint64(o.entries[i:], uint64(a.offset(chunk)+first+shift))
+		at := a.offset(chunk) + first
+		if at < k.info.from || at > k.info.to {
+			at = k.info.from // there is none for this chunk
+		}
+		binary.BigEndian.PutUint64(o.entries[i:], uint64(at+shift))
 		first = 0
 	}
 }

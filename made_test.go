@@ -158,7 +158,10 @@ type madeTrack struct {
 	split     int  // a run in stts, ctts and stsc has at most so many samples or chunks; 0: any number
 	edits     []madeEdit
 	editsV    int
-	inTrak    []byte // further boxes
+	info      []int64 // bytes of auxiliary information for each sample, behind saiz and saio; nil: none
+	infoWhole bool    // in one piece before the first chunk; else before each
+	infoAt    []int64 // where layOut puts it
+	inTrak    []byte  // further boxes
 	inMinf    []byte
 	inStbl    []byte
 	large     string // types of boxes with 64-bit sizes
@@ -299,7 +302,52 @@ func (t *madeTrack) tables() []byte {
 		chunks = append(chunks, number(c.at, width)...)
 	}
 	out = append(out, t.box(typ, chunks)...)
+	out = append(out, t.infoTables()...)
 	return append(out, t.inStbl...)
+}
+
+// infoTables are the saiz, with sizes of one byte, and the saio, with offsets of four.
+func (t *madeTrack) infoTables() []byte {
+	if t.info == nil {
+		return nil
+	}
+	kind := append([]byte("cenc"), 0, 0, 0, 0) // aux_info_type, aux_info_type_parameter
+	sizes := []byte{0}                         // default_sample_info_size
+	sizes = append(sizes, u32(int64(len(t.info)))...)
+	for _, n := range t.info {
+		sizes = append(sizes, byte(n))
+	}
+	t.infoPlaces()
+	return append(rawBox("saiz", u32(1), kind, sizes), rawBox("saio", u32(1), kind, u32(int64(len(t.infoAt))), u32(t.infoAt...))...)
+}
+
+// infoPlaces makes room for where the information lies.
+func (t *madeTrack) infoPlaces() {
+	if t.infoAt == nil {
+		t.infoAt = make([]int64, len(t.chunks))
+		if t.infoWhole {
+			t.infoAt = t.infoAt[:1]
+		}
+	}
+}
+
+// infoOf is how many bytes of information there are before a chunk.
+func (t *madeTrack) infoOf(chunk int) int64 {
+	first, end := int64(0), int64(0)
+	for i, c := range t.chunks[:chunk+1] {
+		if i < chunk {
+			first += c.samples
+		}
+		end += c.samples
+	}
+	if t.infoWhole {
+		first, end = 0, int64(len(t.info))
+	}
+	sum := int64(0)
+	for i := first; i < end && i < int64(len(t.info)); i++ {
+		sum += t.info[i]
+	}
+	return sum
 }
 
 func (t *madeTrack) syncTable(typ string, samples []int64) []byte {
@@ -410,6 +458,13 @@ func (m *madeMovie) layOut(out []byte) []byte {
 		n := int64(p.gap)
 		if p.gap == 0 {
 			t := m.tracks[p.track]
+			t.infoPlaces()
+			if t.info != nil && (!t.infoWhole || t.infoAt[0] == 0) {
+				info := make([]byte, t.infoOf(p.chunk))
+				m.random.Read(info)
+				t.infoAt[p.chunk%len(t.infoAt)] = int64(len(out))
+				out = append(out, info...)
+			}
 			t.chunks[p.chunk].at = int64(len(out))
 			n = t.chunkSize(p.chunk)
 		}
@@ -804,6 +859,7 @@ func (t *madeTrack) randomSampleBoxes(r *rand.Rand) {
 	if r.Intn(8) == 0 {
 		t.inStbl = append(t.inStbl, fullBox("cslg", 0, make([]byte, 20))...)
 	}
+	t.randomRareBoxes(r)
 }
 
 // randomEdits gives the track an edit list, or none.

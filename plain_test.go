@@ -93,6 +93,7 @@ type plainTrack struct {
 	chunks                        int64
 	durations, offsets, dts, cts  []int64
 	sizes, at, description        []int64
+	chunkEnds                     []int // the number of samples up to the end of each chunk
 	sync                          []bool
 	stss, stps                    []int64 // as they stand in the file
 	hasSync                       bool
@@ -445,6 +446,7 @@ func (t *plainTrack) readPlainChunks() error {
 			return fmt.Errorf("%w: stsc says nothing of chunk %d", errPlain, i+1)
 		}
 		t.chunked += runs[run][1]
+		t.chunkEnds = append(t.chunkEnds, int(t.chunked))
 		for k := int64(0); k < runs[run][1] && len(t.at) < len(t.sizes) && len(t.at) < maxPlain; k++ {
 			size := t.sizes[len(t.at)]
 			t.at = append(t.at, at)

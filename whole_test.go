@@ -98,6 +98,12 @@ func (k *checker) checkWhole() error {
 			}
 		}
 	}
+	for i, a := range answer.tracks {
+		err = (&checked{source: k.plain.tracks[i], answer: a}).checkSides(k.data, data)
+		if err != nil {
+			return fmt.Errorf("track %d: %w", a.id, err)
+		}
+	}
 	longest := int64(0)
 	for _, t := range k.plain.tracks {
 		longest = maxInt64(longest, t.mediaEnd()*1000/t.timescale)
@@ -109,8 +115,11 @@ func (k *checker) checkWhole() error {
 }
 
 // sameButOffsets compares two boxes byte by byte, but for the headers of containers, which are made anew with 32-bit
-// sizes, and for stsc, stco and co64, which may have lost chunks of no samples.
+// sizes, for stsc, stco and co64, which may have lost chunks of no samples, and for saio, which has offsets too.
 func sameButOffsets(source, answer plainBox) error {
+	if source.typ == "saio" && answer.typ == "saio" {
+		return nil
+	}
 	if containsType("stscstcoco64", source.typ) {
 		if len(source.body()) < len(answer.body()) || source.typ != answer.typ {
 			return fmt.Errorf("%s of %d bytes, want %s of %d", answer.typ, len(answer.body()), source.typ, len(source.body()))
