@@ -79,6 +79,8 @@ func cutShort(t *testing.T, m *madeMovie, r *rand.Rand) *checker {
 func TestCutShortEverywhere(t *testing.T) {
 	pictures := newMadeTrack("vide", 1000, 12, 100)
 	pictures.sync = []int64{0, 6}
+	pictures.sizes[5] = 0
+	pictures.chunks = []madeChunk{{samples: 3, description: 1}, {samples: 2, description: 1}, {samples: 1, description: 1}, {samples: 6, description: 1}}
 	data := newMadeMovie(pictures).file()
 	whole, err := readPlain(data)
 	if err != nil {

@@ -1,6 +1,7 @@
 package mp4
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/rand"
@@ -362,4 +363,76 @@ func once(t *madeTrack) bool {
 		there[key] = true
 	}
 	return !(t.info != nil && there["saiz"])
+}
+
+// TestManyGrouped has a few bytes of csgp and subs that speak of billions of samples, and long ones.
+func TestManyGrouped(t *testing.T) {
+	most := int64(1<<32 - 1)
+	about := []byte("rap ")
+	long := bytes.Repeat([]byte{0x12}, 1<<20)
+	subs := bytes.Repeat(append(u32(1), 0, 0), 200_000)
+	if interpreted() {
+		subs = subs[:6*2000]
+	}
+	for name, b := range map[string][]byte{
+		"one group for all":             rawBox("csgp", u32(0x3F), about, u32(1, 1, most, 7)),
+		"two groups in turn":            rawBox("csgp", u32(0x3F), about, u32(1, 2, most, 7, 8)),
+		"a pattern of a million groups": rawBox("csgp", u32(0x3C), about, u32(1, 2<<20, most), long),
+		"a pattern that is not there":   rawBox("csgp", u32(0x3F), about, u32(1, most, most, 7)),
+		"patterns that are not there":   rawBox("csgp", u32(0x3F), about, u32(most)),
+		"patterns of no groups":         rawBox("csgp", u32(0x3F), about, u32(3, 0, most, 0, most, 0, most)),
+		"many patterns of no groups":    rawBox("csgp", u32(0), about, u32(1<<20), make([]byte, 1<<20)),
+		"subs of a sample":              rawBox("subs", u32(0, 1, most), []byte{0, 0}),
+		"many subs":                     rawBox("subs", u32(0, 200_000), subs),
+		"subs that are not there":       rawBox("subs", u32(0, most), subs),
+	} {
+		for _, stts := range [][]int64{{1, most, 1}, {1, 3, 1}} {
+			parts := map[string][]byte{"stsz": table("stsz", 1, stts[1]), "stsc": table("stsc", 1, 1, stts[1], 1), "stco": table("stco", 1, smallMedia),
+				"stts": table("stts", stts...), "edts": nil, "ctts": nil, "stss": nil, "+stbl": b}
+			src := &memorySource{data: smallMovie(parts), length: 1 << 40}
+			_ = surviveSource(t, name, src)
+		}
+	}
+}
+
+// TestInformationPlaces has auxiliary information in the moov, where saio points to it, and for all but one chunk.
+func TestInformationPlaces(t *testing.T) {
+	sizes := []byte{0, 0, 0, 0, 10, 2, 3, 0, 4, 1, 2, 5, 0, 3, 2} // of ten samples, not all the same
+	info := bytes.Repeat([]byte{0xA1, 0xB2, 0xC3, 0xD4, 0xE5, 0xF6, 7, 8, 9, 10, 11}, 2)
+	inMoov := bytes.Join([][]byte{rawBox("saiz", u32(0), sizes), rawBox("saio", u32(0, 1, 0)), fullBox("senc", 0, u32(10), info)}, nil)
+	senc := smallMovie(with("+stbl", inMoov))
+	at := bytes.Index(senc, []byte("senc")) + 12 // type(4), version and flags(4), sample_count(4)
+	copy(senc[bytes.Index(senc, []byte("saio"))+12:], u32(int64(at)))
+	sizes[len(sizes)-1] = 0 // the last chunk's only sample
+	chunks := rawBox("saio", u32(0, 4, smallMedia+3, smallMedia+20, smallMedia+40, 1<<32-16))
+	inMedia := smallMovie(with("+stbl", append(rawBox("saiz", u32(0), sizes), chunks...)))
+	for name, data := range map[string][]byte{"in the moov": senc, "in the media": inMedia} {
+		k, err := newChecker(data, rand.New(rand.NewSource(1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for start := int64(0); start < 1000; start += 50 {
+			for _, seek := range modes {
+				_, err = k.check(interval{start, -1}, seek)
+				if err != nil {
+					t.Errorf("%s: %s from %d ms: %v", name, seek, start, err)
+				}
+				c, err := k.movie.cut(interval{start, -1}, seek)
+				if err != nil {
+					continue
+				}
+				out, err := assemble(c, data, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				boxes := map[string][]byte{}
+				collect(out, boxes)
+				for p := boxes["saio"][16:]; len(p) >= 8; p = p[8:] {
+					if place := binary.BigEndian.Uint64(p); place > uint64(len(out)) {
+						t.Errorf("%s: %s from %d ms: a piece of the information lies at %d of %d", name, seek, start, place, len(out))
+					}
+				}
+			}
+		}
+	}
 }
