@@ -93,3 +93,76 @@ func TestTrackReferences(t *testing.T) {
 		}
 	}
 }
+
+// TestHintTracks: a track that tells how to send others is left out, with the references to it.
+func TestHintTracks(t *testing.T) {
+	video, hint := newMadeTrack("vide", 1000, 10, 100), newMadeTrack("hint", 1000, 10, 100)
+	m := newMadeMovie(video, hint)
+	video.inTrak = rawBox("tref", rawBox("sync", u32(hint.id)))
+	hint.inTrak = rawBox("tref", rawBox("hint", u32(video.id)))
+	k, err := newChecker(m.file(), rand.New(rand.NewSource(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, seek := range modes {
+		_, err = k.check(interval{450, -1}, seek)
+		if err != nil {
+			t.Errorf("%s: %v", seek, err)
+		}
+		c, err := k.movie.cut(interval{450, -1}, seek)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := assemble(c, k.data, nil)
+		if err != nil || bytes.Contains(out, []byte("hint")) || bytes.Contains(out, []byte("tref")) {
+			t.Errorf("%s: it has a hint track or refers to one: %v", seek, err)
+		}
+	}
+}
+
+// TestUserData: lists of chapters in both versions are cut, what locates items by offsets in the file is left out, and
+// all else of a moov stays.
+func TestUserData(t *testing.T) {
+	chapter := func(second int64, title string) []byte {
+		return append(append(number(second*10_000_000, 8), byte(len(title))), title...) // in 100 ns
+	}
+	chapters := bytes.Join([][]byte{chapter(0, "one"), chapter(2, ""), chapter(5, "three"), chapter(9, "four")}, nil)
+	left := bytes.Join([][]byte{chapter(0, ""), chapter(2, "three")}, nil)
+	name := rawBox("\xa9nam", []byte("a film"))
+	items := rawBox("iloc", u32(0, 0))
+	for what, c := range map[string]struct{ udta, want []byte }{
+		"version 1":         {fullBox("chpl", 1, u32(0), []byte{4}, chapters), fullBox("chpl", 1, u32(0), []byte{2}, left)},
+		"version 0":         {fullBox("chpl", 0, []byte{4}, chapters), fullBox("chpl", 0, []byte{2}, left)},
+		"cut short":         {fullBox("chpl", 1, u32(0), []byte{5}, chapters), nil},
+		"a box beside it":   {append(fullBox("chpl", 0, []byte{4}, chapters), name...), append(fullBox("chpl", 0, []byte{2}, left), name...)},
+		"no chapters":       {name, name},
+		"a meta":            {fullBox("meta", 0, name), fullBox("meta", 0, name)},
+		"a zero at the end": {append(fullBox("chpl", 0, []byte{4}, chapters), 0, 0, 0, 0), append(fullBox("chpl", 0, []byte{2}, left), 0, 0, 0, 0)},
+		"a meta with items beside chapters": {append(fullBox("chpl", 0, []byte{4}, chapters), fullBox("meta", 0, items)...),
+			fullBox("chpl", 0, []byte{2}, left)},
+	} {
+		m := newMadeMovie(newMadeTrack("vide", 1000, 100, 100))
+		m.afterMoov = bytes.Join([][]byte{rawBox("udta", c.udta), fullBox("meta", 0, items), rawBox("meta", items), fullBox("meta", 0, name)}, nil)
+		m.tracks[0].inTrak = fullBox("meta", 0, items)
+		data := m.file()
+		movie, err := findMovie(&memorySource{data: data}, testMoov)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cut, err := movie.cut(interval{3000, 8000}, seekExact)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := assemble(cut, data, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := append(rawBox("udta", c.want), fullBox("meta", 0, name)...)
+		if mdat := len(out) - int(cut.length-cut.segments[0].length) - headerLen; !bytes.HasSuffix(out[:mdat], want) {
+			t.Errorf("%s: the moov ends with % x, want % x", what, out[mdat-len(want)-20:mdat], want)
+		}
+		if bytes.Contains(out[:cut.segments[0].length], []byte("iloc")) {
+			t.Errorf("%s: it has an iloc", what)
+		}
+	}
+}

@@ -178,9 +178,13 @@ func (k *checker) checkFile(c *cut) ([]byte, *plainMovie, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	order := ""
+	order, size := "", 0
 	for _, b := range answer.top {
 		order += b.typ + " "
+		size += len(b.data)
+	}
+	if size != len(data) {
+		return nil, nil, fmt.Errorf("its boxes have %d bytes of %d", size, len(data))
 	}
 	if order != "ftyp moov mdat " {
 		return nil, nil, fmt.Errorf("boxes %q", order)

@@ -878,7 +878,7 @@ func (t *madeTrack) randomEdits(r *rand.Rand, timescale int64) {
 	case 3:
 		t.edits = []madeEdit{{maxInt64(inMovie(r.Int63n(length+1)), 1), -1, normalRate}, normal}
 	case 4:
-		normal.duration = 0 // the rest of the media
+		normal.duration = oneOf(r, 0, -1) // the rest of the media
 		t.edits = []madeEdit{normal}
 	case 5:
 		for i := 1 + r.Intn(4); i > 0; i-- {
