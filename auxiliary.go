@@ -167,7 +167,7 @@ func (w *moovWriter) encryption(k *kept, b *box) {
 	at, size := w.open(b.typ)
 	w.raw(b.payload()[:fullBoxLen])
 	w.u32(maxInt64(0, minInt64(k.end, a.samples)-k.first))
-	k.encryption = w.size + 8
+	k.encryption = w.size
 	w.raw(b.payload()[from : from+a.bytes(k.first, k.end)])
 	w.close(at, size)
 }
