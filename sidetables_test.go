@@ -273,12 +273,12 @@ func randomSubSamples(r *rand.Rand, n int, flags int64) []byte {
 func randomPatterns(r *rand.Rand, n int) []byte {
 	var nibbles []byte
 	put := func(v, code int) {
-		for i := 1<<code - 1; i >= 0; i-- {
+		for i := int(1)<<uint(code) - 1; i >= 0; i-- {
 			nibbles = append(nibbles, byte(v>>(4*uint(i)))&15)
 		}
 	}
 	index, count, length := r.Intn(4), r.Intn(4), r.Intn(4)
-	most := minInt(1<<(4<<count)-1, n)
+	most := minInt(int(1)<<(uint(4)<<uint(count))-1, n)
 	var lengths, counts []int
 	for left := n + r.Intn(5); left > 0 && r.Intn(20) > 0; {
 		lengths = append(lengths, 1+r.Intn(5))
