@@ -14,6 +14,8 @@ type auxiliary struct {
 	samples int64 // that have any
 	offsets []byte
 	width   int64 // bytes in an offset
+	saiz    *box
+	saio    *box
 	senc    *box  // where saio points to it, or lacks
 	lead    int64 // bytes of senc's payload before the information
 }
@@ -43,8 +45,8 @@ func infoLead(b *box) int {
 	return fullBoxLen
 }
 
-// readAuxiliary reads the auxiliary information of a track; nil where it has none. Of several kinds only one is
-// understood.
+// readAuxiliary reads the auxiliary information of a track; nil where it has none. Of several kinds only the first is
+// understood, and cuts have no other.
 func readAuxiliary(stbl *box) (*auxiliary, error) {
 	saiz, saio, senc := stbl.child("saiz"), stbl.child("saio"), stbl.child("senc")
 	if saiz == nil || saio == nil && senc == nil {
@@ -53,7 +55,7 @@ func readAuxiliary(stbl *box) (*auxiliary, error) {
 		}
 		return nil, nil
 	}
-	a := &auxiliary{width: 4}
+	a := &auxiliary{width: 4, saiz: saiz, saio: saio}
 	p, lead := saiz.payload(), infoLead(saiz)
 	if len(p) < lead+5 {
 		return nil, saiz.fail("too short")
@@ -138,9 +140,6 @@ func (k *kept) locateAuxiliary(fileSize int64) error {
 // auxiliarySizes writes the saiz of the samples kept.
 func (w *moovWriter) auxiliarySizes(k *kept, b *box) {
 	a := k.auxiliary
-	if a == nil {
-		return
-	}
 	end := maxInt64(k.first, minInt64(k.end, a.samples))
 	at, size := w.open(b.typ)
 	w.raw(b.payload()[:infoLead(b)+1])
@@ -175,7 +174,7 @@ func (w *moovWriter) encryption(k *kept, b *box) {
 // auxiliaryOffsets writes the saio of the samples kept, in version 1.
 func (w *moovWriter) auxiliaryOffsets(k *kept, b *box) {
 	a := k.auxiliary
-	if a == nil {
+	if a == nil || b != a.saio {
 		return
 	}
 	n := int64(1)

@@ -436,3 +436,53 @@ func TestInformationPlaces(t *testing.T) {
 		}
 	}
 }
+
+// TestInformationKinds has two kinds of auxiliary information, of which an answer has the first.
+func TestInformationKinds(t *testing.T) {
+	var kinds []byte
+	for i, kind := range []string{"cenc", "abcd"} {
+		about := append([]byte(kind), 0, 0, 0, 0)                                                  // aux_info_type_parameter
+		kinds = append(kinds, rawBox("saiz", u32(1), about, []byte{1}, u32(10))...)                // default_sample_info_size
+		kinds = append(kinds, rawBox("saio", u32(1), about, u32(1, int64(smallMedia+10+20*i)))...) // entry_count, offset
+	}
+	data := smallMovie(with("+stbl", kinds))
+	m, err := findMovie(&memorySource{data: data}, testMoov)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := m.whole()
+	if err != nil {
+		t.Fatal(err)
+	}
+	exact, err := m.cut(interval{400, -1}, seekExact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]*cut{"whole": whole, "exact": exact} {
+		out, err := assemble(c, data, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := readPlain(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		track, there := answer.tracks[0], ""
+		for _, b := range track.tables {
+			if containsType("saizsaio", b.typ) {
+				there += b.typ + " " + string(b.body()[4:8]) + " "
+			}
+		}
+		if there != "saiz cenc saio cenc " {
+			t.Errorf("%s: it has %s", name, there)
+		}
+		list := make([]string, track.samples())
+		track.plainInformation(out, list)
+		for i, got := range list {
+			at := smallMedia + 20 - len(list) + i // the byte of the source's sample
+			if want := fmt.Sprint(data[at : at+1]); got != want {
+				t.Errorf("%s: of sample %d it says %s, want %s", name, i, got, want)
+			}
+		}
+	}
+}
