@@ -108,22 +108,8 @@ func (k *kept) locateAuxiliary(fileSize int64) error {
 		from := a.offset(0) + a.bytes(0, k.first)
 		k.info = byteRange{from, from + a.bytes(k.first, k.end)}
 	case pieces == int64(len(k.chunks))/k.chunkLen:
-		k.info = byteRange{from: maxSum}
-		sample := k.first - k.skipped
-		run := k.firstRun
-		for chunk := k.firstChunk; chunk <= k.lastChunk; chunk++ {
-			if chunk >= run.end {
-				run = k.chunkRuns.run(run.number + 1)
-			}
-			next := minInt64(sample+run.perChunk, k.end)
-			from := a.offset(chunk) + a.bytes(sample, maxInt64(sample, minInt64(k.first, next)))
-			n := a.bytes(maxInt64(sample, k.first), next)
-			if n > 0 {
-				k.info.from = minInt64(k.info.from, from)
-				k.info.to = maxInt64(k.info.to, from+n)
-			}
-			sample = next
-		}
+		sizes := &track{sizes: a.sizes, sizeBits: 8, uniform: a.uniform}
+		k.info = k.extent(sizes, a.offsets, a.width, minInt64(k.end, a.samples), true)
 	default:
 		return fmt.Errorf("%w: trak %d: saio has %d entries for %d chunks", errFormat, k.id, pieces, int64(len(k.chunks))/k.chunkLen)
 	}
@@ -208,16 +194,18 @@ func (w *moovWriter) placeInformation(o infoOffsets) {
 	if !a.perChunk() {
 		first = a.bytes(0, k.first)
 	}
-	for i := int64(0); i < int64(len(o.entries)); i += 8 {
-		chunk := int64(0)
-		if a.perChunk() {
-			chunk = k.firstChunk + i/8
-		}
-		at := a.offset(chunk) + first
-		if at < k.info.from || at > k.info.to {
-			at = k.info.from // there is none for this chunk
-		}
-		binary.BigEndian.PutUint64(o.entries[i:], uint64(at+shift))
-		first = 0
+	offsets := a.offsets[:a.width]
+	if a.perChunk() {
+		offsets = a.offsets[k.firstChunk*a.width : (k.lastChunk+1)*a.width]
 	}
+	places := numbers(offsets, a.width)
+	places[0] += uint64(first)
+	from, to := uint64(k.info.from), uint64(k.info.to)
+	for i, at := range places {
+		if at < from || at > to {
+			at = from // there is none for this chunk
+		}
+		places[i] = at + uint64(shift)
+	}
+	copy(o.entries, encode(places, len(o.entries)))
 }

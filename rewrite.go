@@ -315,37 +315,13 @@ func (k *kept) locate(fileSize int64) error {
 	k.bytes.from = k.chunk(k.firstChunk) + k.sizeOf(k.first-k.skipped, k.first)
 	k.bytes.to = k.chunk(k.lastChunk) + k.sizeOf(lastFirst, k.end)
 	if !k.ordered || k.firstChunk < k.lastChunk && k.chunk(k.firstChunk+1) < k.bytes.from { // the next chunk is in this one
-		k.bytes = k.extent()
+		k.bytes = k.extent(k.track, k.chunks, k.chunkLen, k.end, false)
 	}
 	if k.bytes.from < 0 || k.bytes.to < k.bytes.from || fileSize >= 0 && k.bytes.to > fileSize {
 		return fmt.Errorf("%w: trak %d: mdia/minf/stbl: chunks %d to %d lie at bytes %d to %d of a file of %d", errFormat, k.id,
 			k.firstChunk+1, k.lastChunk+1, k.bytes.from, k.bytes.to, fileSize)
 	}
 	return k.locateAuxiliary(fileSize)
-}
-
-// extent is the smallest range that holds all kept samples of a track whose chunks lie in any order, entry by entry.
-func (k *kept) extent() byteRange {
-	r := byteRange{from: maxSum}
-	sample, run := k.first-k.skipped, k.firstRun
-	for chunk := k.firstChunk; chunk <= k.lastChunk; chunk++ {
-		if chunk >= run.end {
-			run = k.chunkRuns.run(run.number + 1)
-		}
-		next := minInt64(sample+run.perChunk, k.end)
-		low, high := k.chunk(chunk), int64(0)
-		if low < 0 {
-			return byteRange{from: -1}
-		}
-		high = low + k.sizeOf(sample, next)
-		if sample < k.first {
-			low += k.sizeOf(sample, k.first)
-		}
-		r.from = minInt64(r.from, low)
-		r.to = maxInt64(r.to, high)
-		sample = next
-	}
-	return r
 }
 
 // window is what a cut shows of the movie timeline.
