@@ -10,7 +10,6 @@ import "encoding/binary"
 // no other, the range is empty. It begins before 0 where an offset is beyond any file.
 func (k *kept) extent(t *track, table []byte, width, end int64, skip bool) byteRange {
 	samples := k.chunkRuns.counts(k.firstRun.number, k.firstChunk, k.lastChunk)
-	samples[len(samples)-1] = uint32(k.lastKept)
 	from, to := uint64(maxSum), uint64(0)
 	first := k.first - k.skipped
 	for i := 0; i < len(samples); i += pieceLen {
