@@ -381,7 +381,7 @@ func (m *movie) index() error {
 			if len(reads) == maxTracks {
 				return b.fail("too many tracks")
 			}
-			reads = append(reads, &trackRead{box: b})
+			reads = append(reads, &trackRead{box: b, fileSize: m.fileSize})
 		case "mvex":
 			m.defaults, err = readDefaults(b)
 			if err != nil {
@@ -407,6 +407,7 @@ func (m *movie) index() error {
 	if len(m.tracks) == 0 {
 		return m.moov.fail("no trak in it")
 	}
+	m.markChapters()
 	for _, t := range m.tracks {
 		if m.fragments != nil && t.samples > 0 {
 			m.fragments.first = 0
@@ -417,16 +418,17 @@ func (m *movie) index() error {
 
 // trackRead is the reading of a trak. The tracks of a movie are read side by side.
 type trackRead struct {
-	box   *box
-	track *track
-	err   error
+	box      *box
+	fileSize int64
+	track    *track
+	err      error
 }
 
 // readTrack is a function because Yaegi binds the receiver of go x.f() when it runs. A panic here would end Traefik.
 func readTrack(r *trackRead, done *sync.WaitGroup) {
 	defer done.Done()
 	defer r.guard()
-	r.track, r.err = newTrack(r.box)
+	r.track, r.err = newTrack(r.box, r.fileSize)
 }
 
 func (r *trackRead) guard() {

@@ -335,6 +335,7 @@ func TestTolerated(t *testing.T) {
 		{"a run of no samples in stsc", with("stsc", table("stsc", 2, 1, 3, 1, 4, 0, 1)), 9},
 		{"a stsz of fewer samples", with("stsz", table("stsz", 0, 4, 7, 5, 4, 6)), 4},
 		{"a chunk more than samples", with("stco", table("stco", 5, smallMedia, smallMedia+16, smallMedia+33, smallMedia+44, smallMedia)), 10},
+		{"a chunk beyond the end of the file", with("stco", table("stco", 4, smallMedia, smallMedia+16, smallMedia+33, 1<<20)), 9},
 		{"samples of no bytes", with("stsz", table("stsz", 0, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)), 10},
 		{"bytes behind the last entry", with("stts", table("stts", 1, 10, 10, 7, 7)), 10},
 		{"durations of 0 in the headers", map[string][]byte{

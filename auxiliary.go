@@ -14,6 +14,8 @@ type auxiliary struct {
 	samples int64 // that have any
 	offsets []byte
 	width   int64 // bytes in an offset
+	saiz    *box
+	saio    *box
 	senc    *box  // where saio points to it, or lacks
 	lead    int64 // bytes of senc's payload before the information
 }
@@ -43,8 +45,8 @@ func infoLead(b *box) int {
 	return fullBoxLen
 }
 
-// readAuxiliary reads the auxiliary information of a track; nil where it has none. Of several kinds only one is
-// understood.
+// readAuxiliary reads the auxiliary information of a track; nil where it has none. Of several kinds only the first is
+// understood, and cuts have no other.
 func readAuxiliary(stbl *box) (*auxiliary, error) {
 	saiz, saio, senc := stbl.child("saiz"), stbl.child("saio"), stbl.child("senc")
 	if saiz == nil || saio == nil && senc == nil {
@@ -53,7 +55,7 @@ func readAuxiliary(stbl *box) (*auxiliary, error) {
 		}
 		return nil, nil
 	}
-	a := &auxiliary{width: 4}
+	a := &auxiliary{width: 4, saiz: saiz, saio: saio}
 	p, lead := saiz.payload(), infoLead(saiz)
 	if len(p) < lead+5 {
 		return nil, saiz.fail("too short")
@@ -106,21 +108,13 @@ func (k *kept) locateAuxiliary(fileSize int64) error {
 		from := a.offset(0) + a.bytes(0, k.first)
 		k.info = byteRange{from, from + a.bytes(k.first, k.end)}
 	case pieces == int64(len(k.chunks))/k.chunkLen:
-		k.info = byteRange{from: maxSum}
-		sample := k.first - k.skipped
-		run := k.firstRun
-		for chunk := k.firstChunk; chunk <= k.lastChunk; chunk++ {
-			if chunk >= run.end {
-				run = k.chunkRuns.run(run.number + 1)
-			}
-			next := minInt64(sample+run.perChunk, k.end)
-			from := a.offset(chunk) + a.bytes(sample, maxInt64(sample, minInt64(k.first, next)))
-			k.info.from = minInt64(k.info.from, from)
-			k.info.to = maxInt64(k.info.to, from+a.bytes(maxInt64(sample, k.first), next))
-			sample = next
-		}
+		sizes := &track{sizes: a.sizes, sizeBits: 8, uniform: a.uniform}
+		k.info = k.extent(sizes, a.offsets, a.width, minInt64(k.end, a.samples), true)
 	default:
 		return fmt.Errorf("%w: trak %d: saio has %d entries for %d chunks", errFormat, k.id, pieces, int64(len(k.chunks))/k.chunkLen)
+	}
+	if a.bytes(k.first, k.end) == 0 {
+		k.info = byteRange{}
 	}
 	if k.info.from < 0 || k.info.to < k.info.from || fileSize >= 0 && k.info.to > fileSize {
 		return fmt.Errorf("%w: trak %d: auxiliary information at bytes %d to %d of a file of %d", errFormat, k.id, k.info.from,
@@ -132,9 +126,6 @@ func (k *kept) locateAuxiliary(fileSize int64) error {
 // auxiliarySizes writes the saiz of the samples kept.
 func (w *moovWriter) auxiliarySizes(k *kept, b *box) {
 	a := k.auxiliary
-	if a == nil {
-		return
-	}
 	end := maxInt64(k.first, minInt64(k.end, a.samples))
 	at, size := w.open(b.typ)
 	w.raw(b.payload()[:infoLead(b)+1])
@@ -169,7 +160,7 @@ func (w *moovWriter) encryption(k *kept, b *box) {
 // auxiliaryOffsets writes the saio of the samples kept, in version 1.
 func (w *moovWriter) auxiliaryOffsets(k *kept, b *box) {
 	a := k.auxiliary
-	if a == nil {
+	if a == nil || b != a.saio {
 		return
 	}
 	n := int64(1)
@@ -203,12 +194,18 @@ func (w *moovWriter) placeInformation(o infoOffsets) {
 	if !a.perChunk() {
 		first = a.bytes(0, k.first)
 	}
-	for i := int64(0); i < int64(len(o.entries)); i += 8 {
-		chunk := int64(0)
-		if a.perChunk() {
-			chunk = k.firstChunk + i/8
-		}
-		binary.BigEndian.PutUint64(o.entries[i:], uint64(a.offset(chunk)+first+shift))
-		first = 0
+	offsets := a.offsets[:a.width]
+	if a.perChunk() {
+		offsets = a.offsets[k.firstChunk*a.width : (k.lastChunk+1)*a.width]
 	}
+	places := numbers(offsets, a.width)
+	places[0] += uint64(first)
+	from, to := uint64(k.info.from), uint64(k.info.to)
+	for i, at := range places {
+		if at < from || at > to {
+			at = from // there is none for this chunk
+		}
+		places[i] = at + uint64(shift)
+	}
+	copy(o.entries, encode(places, len(o.entries)))
 }

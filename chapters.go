@@ -2,6 +2,42 @@ package mp4
 
 import "encoding/binary"
 
+// markChapters finds the tracks that another names as its chapters, by a tref (8.3.3) of QuickTime's type chap: texts,
+// and pictures beside them. They are shown as texts are, and are no video.
+func (m *movie) markChapters() {
+	for _, t := range m.tracks {
+		for _, c := range trackReferences(t.box.child("tref")) {
+			for ids := c.payload(); c.typ == "chap" && len(ids) >= 4; ids = ids[4:] {
+				id := binary.BigEndian.Uint32(ids)
+				for _, other := range m.tracks {
+					if other.id == id {
+						other.chapters = true
+					}
+				}
+			}
+		}
+	}
+}
+
+// trackReferences are the lists of a tref; none where it cannot be read. One of more entries than there may be tracks is
+// of no use to anybody.
+func trackReferences(b *box) []*box {
+	if b == nil {
+		return nil
+	}
+	tref := &box{typ: b.typ, at: b.at, header: b.header, data: b.data}
+	if tref.open("") != nil {
+		return nil
+	}
+	lists := make([]*box, 0, len(tref.children))
+	for _, c := range tref.children {
+		if len(c.payload()) <= 4*maxTracks {
+			lists = append(lists, c)
+		}
+	}
+	return lists
+}
+
 // Nero's list of chapters, chpl in the udta of a moov. It is in no standard; its times are of the presentation.
 const (
 	chplSecond = 10_000_000 // its times count 100 ns

@@ -53,6 +53,10 @@ func (w *moovWriter) table(k *kept, b *box) {
 	case "senc":
 		w.encryption(k, b)
 		return
+	case "saiz":
+		if k.auxiliary == nil || b != k.auxiliary.saiz {
+			return // of a kind that has no saio in the answer
+		}
 	}
 	// Where all is kept, only chunks without samples at either end are not.
 	if w.ticks == 0 && (b.typ != "stsc" || k.firstChunk == 0 && k.lastChunk+1 == int64(len(k.chunks))/k.chunkLen) {

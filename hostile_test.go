@@ -400,6 +400,45 @@ func TestManyBoxes(t *testing.T) {
 	}
 }
 
+// TestManyChunks has many chunks, a sample in each: out of order, and with something beside each.
+func TestManyChunks(t *testing.T) {
+	const n = 100_000
+	inOrder := make([]uint32, n)
+	for i := range inOrder {
+		inOrder[i] = uint32(smallMedia + i)
+	}
+	offsets := encode(inOrder, 4*n)
+	inOrder[0] = smallMedia + n
+	outOfOrder := encode(inOrder, 4*n)
+	sizes := bytes.Repeat(u32(1), n)
+	for name, changed := range map[string]map[string][]byte{
+		"out of order":                  {"stsz": table("stsz", 1, n), "stco": fullBox("stco", 0, u32(n), outOfOrder)},
+		"out of order, of listed sizes": {"stsz": fullBox("stsz", 0, u32(0, n), sizes), "stco": fullBox("stco", 0, u32(n), outOfOrder)},
+		"with information beside each": {"stsz": table("stsz", 1, n), "stco": fullBox("stco", 0, u32(n), offsets),
+			"+stbl": append(fullBox("saiz", 0, []byte{1}, u32(n)), fullBox("saio", 0, u32(n), outOfOrder)...)},
+	} {
+		changed["stsc"] = table("stsc", 1, 1, 1, 1)
+		changed["stts"] = table("stts", 1, n, 1)
+		for _, none := range []string{"ctts", "stss", "edts"} {
+			changed[none] = nil
+		}
+		m, err := findMovie(&memorySource{data: smallMovie(changed), length: 1 << 40}, 2*testMoov)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		for _, seek := range modes {
+			_, err := m.cut(interval{1, -1}, seek)
+			if err != nil {
+				t.Errorf("%s: %s: %v", name, seek, err)
+			}
+		}
+		if took := time.Since(begin); took > 3*time.Second { // looked at one by one by the interpreter they take longer
+			t.Errorf("%s: %v", name, took)
+		}
+	}
+}
+
 // TestAbsurdEdits has edit lists that no writer means.
 func TestAbsurdEdits(t *testing.T) {
 	most := int64(1<<32 - 1)

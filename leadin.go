@@ -280,8 +280,9 @@ func (l *leadIn) setTimes(times sampleTimes, h *hidden, base, begin, m, next int
 // textHandlers are those of media whose samples are texts, each for a while: cues and chapters.
 const textHandlers = "textsbtlsubtsubpclcp"
 
-// shorten is a lead-in that leaves of the text on show what is left of it. Decoders of text, ffmpeg's among them, take
-// no notice of an edit that begins within a sample, and would show this and all later texts late.
+// shorten is a lead-in that leaves of the text, or of the chapter's picture, on show what is left of it. Decoders of
+// text, ffmpeg's among them, take no notice of an edit that begins within a sample, and would show this and all later
+// texts late; its list of chapters goes by decode times alone.
 func (t *track) shorten(e edit, s shown) *leadIn {
 	left := t.decodeEnd(s.sample+1) - e.mediaTime
 	if t.offsets != nil || e.rate != normalRate || left <= 0 {

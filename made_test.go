@@ -158,7 +158,10 @@ type madeTrack struct {
 	split     int  // a run in stts, ctts and stsc has at most so many samples or chunks; 0: any number
 	edits     []madeEdit
 	editsV    int
-	inTrak    []byte // further boxes
+	info      []int64 // bytes of auxiliary information for each sample, behind saiz and saio; nil: none
+	infoWhole bool    // in one piece before the first chunk; else before each
+	infoAt    []int64 // where layOut puts it
+	inTrak    []byte  // further boxes
 	inMinf    []byte
 	inStbl    []byte
 	large     string // types of boxes with 64-bit sizes
@@ -299,7 +302,52 @@ func (t *madeTrack) tables() []byte {
 		chunks = append(chunks, number(c.at, width)...)
 	}
 	out = append(out, t.box(typ, chunks)...)
+	out = append(out, t.infoTables()...)
 	return append(out, t.inStbl...)
+}
+
+// infoTables are the saiz, with sizes of one byte, and the saio, with offsets of four.
+func (t *madeTrack) infoTables() []byte {
+	if t.info == nil {
+		return nil
+	}
+	kind := append([]byte("cenc"), 0, 0, 0, 0) // aux_info_type, aux_info_type_parameter
+	sizes := []byte{0}                         // default_sample_info_size
+	sizes = append(sizes, u32(int64(len(t.info)))...)
+	for _, n := range t.info {
+		sizes = append(sizes, byte(n))
+	}
+	t.infoPlaces()
+	return append(rawBox("saiz", u32(1), kind, sizes), rawBox("saio", u32(1), kind, u32(int64(len(t.infoAt))), u32(t.infoAt...))...)
+}
+
+// infoPlaces makes room for where the information lies.
+func (t *madeTrack) infoPlaces() {
+	if t.infoAt == nil {
+		t.infoAt = make([]int64, len(t.chunks))
+		if t.infoWhole {
+			t.infoAt = t.infoAt[:1]
+		}
+	}
+}
+
+// infoOf is how many bytes of information there are before a chunk.
+func (t *madeTrack) infoOf(chunk int) int64 {
+	first, end := int64(0), int64(0)
+	for i, c := range t.chunks[:chunk+1] {
+		if i < chunk {
+			first += c.samples
+		}
+		end += c.samples
+	}
+	if t.infoWhole {
+		first, end = 0, int64(len(t.info))
+	}
+	sum := int64(0)
+	for i := first; i < end && i < int64(len(t.info)); i++ {
+		sum += t.info[i]
+	}
+	return sum
 }
 
 func (t *madeTrack) syncTable(typ string, samples []int64) []byte {
@@ -410,6 +458,13 @@ func (m *madeMovie) layOut(out []byte) []byte {
 		n := int64(p.gap)
 		if p.gap == 0 {
 			t := m.tracks[p.track]
+			t.infoPlaces()
+			if t.info != nil && (!t.infoWhole || t.infoAt[0] == 0) {
+				info := make([]byte, t.infoOf(p.chunk))
+				m.random.Read(info)
+				t.infoAt[p.chunk%len(t.infoAt)] = int64(len(out))
+				out = append(out, info...)
+			}
 			t.chunks[p.chunk].at = int64(len(out))
 			n = t.chunkSize(p.chunk)
 		}
@@ -609,6 +664,9 @@ func randomTrack(r *rand.Rand, seconds float64) *madeTrack {
 	if t.handler == "soun" {
 		t.format = []string{"mp4a", "Opus", "twos", ".mp3"}[r.Intn(4)]
 	}
+	if t.handler == "text" { // or what is cut as texts are, or is not
+		t.handler = []string{"text", "sbtl", "subt", "subp", "clcp", "meta", "tmcd"}[r.Intn(7)]
+	}
 	perSecond := []float64{10, 25, 24000.0 / 1001, 60, 3}[r.Intn(5)]
 	typical := int64(float64(t.timescale) / perSecond)
 	if typical < 1 {
@@ -801,6 +859,7 @@ func (t *madeTrack) randomSampleBoxes(r *rand.Rand) {
 	if r.Intn(8) == 0 {
 		t.inStbl = append(t.inStbl, fullBox("cslg", 0, make([]byte, 20))...)
 	}
+	t.randomRareBoxes(r)
 }
 
 // randomEdits gives the track an edit list, or none.
@@ -819,7 +878,7 @@ func (t *madeTrack) randomEdits(r *rand.Rand, timescale int64) {
 	case 3:
 		t.edits = []madeEdit{{maxInt64(inMovie(r.Int63n(length+1)), 1), -1, normalRate}, normal}
 	case 4:
-		normal.duration = 0 // the rest of the media
+		normal.duration = oneOf(r, 0, -1) // the rest of the media
 		t.edits = []madeEdit{normal}
 	case 5:
 		for i := 1 + r.Intn(4); i > 0; i-- {

@@ -25,11 +25,12 @@ func (m *movie) keyFrameAt(moment, ticks int64, listed *int64) int64 {
 	return minInt64(moment, moment-e.passed+c.toMovieNearest(maxInt64(key-begin, 0)))
 }
 
-// reference is the first enabled video track, or without one the longest track; nil where no track has samples.
+// reference is the first enabled video track, or without one the longest track, chapters aside; nil where no track has
+// samples.
 func (m *movie) reference() *track {
 	var longest *track
 	for _, t := range m.tracks {
-		if t.samples == 0 {
+		if t.samples == 0 || t.chapters {
 			continue
 		}
 		if t.visual && t.enabled {

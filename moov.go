@@ -325,12 +325,8 @@ func (w *moovWriter) editList(edits []edit) {
 
 // references writes a tref (8.3.3) without the tracks that are left out.
 func (w *moovWriter) references(b *box) {
-	tref := &box{typ: b.typ, at: b.at, header: b.header, data: b.data}
-	if tref.open("") != nil {
-		return // not readable: of no use to anybody
-	}
 	var left []byte
-	for _, c := range tref.children {
+	for _, c := range trackReferences(b) {
 		ids := c.payload()
 		var there []byte
 		for ; len(ids) >= 4; ids = ids[4:] {

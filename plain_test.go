@@ -93,6 +93,7 @@ type plainTrack struct {
 	chunks                        int64
 	durations, offsets, dts, cts  []int64
 	sizes, at, description        []int64
+	chunkEnds                     []int // the number of samples up to the end of each chunk
 	sync                          []bool
 	stss, stps                    []int64 // as they stand in the file
 	hasSync                       bool
@@ -343,6 +344,23 @@ func (t *plainTrack) readPlainTables() error {
 	return t.readPlainSync()
 }
 
+// endAt leaves out all samples from the first one on that does not lie in a file of so many bytes.
+func (t *plainTrack) endAt(size int64) {
+	n := 0
+	for n < t.samples() && t.at[n]+t.sizes[n] <= size {
+		n++
+	}
+	t.durations, t.dts, t.cts = t.durations[:n], t.dts[:n], t.cts[:n]
+	t.sizes, t.at, t.description, t.sync = t.sizes[:n], t.at[:n], t.description[:n], t.sync[:n]
+	order := []int{}
+	for _, i := range t.byTime {
+		if i < n {
+			order = append(order, i)
+		}
+	}
+	t.byTime = order
+}
+
 func (t *plainTrack) readPlainSizes() error {
 	b, ok := plainChild(t.tables, "stsz")
 	if !ok {
@@ -428,6 +446,7 @@ func (t *plainTrack) readPlainChunks() error {
 			return fmt.Errorf("%w: stsc says nothing of chunk %d", errPlain, i+1)
 		}
 		t.chunked += runs[run][1]
+		t.chunkEnds = append(t.chunkEnds, int(t.chunked))
 		for k := int64(0); k < runs[run][1] && len(t.at) < len(t.sizes) && len(t.at) < maxPlain; k++ {
 			size := t.sizes[len(t.at)]
 			t.at = append(t.at, at)

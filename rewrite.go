@@ -134,9 +134,21 @@ func (m *movie) choose(iv interval, seek string) (*draft, error) {
 		}
 	}
 	if len(tracks) == 0 {
-		return nil, errPastEnd
+		return nil, m.pastEnd()
 	}
 	return m.arrange(tracks, window{ticks: ticks, from: from, to: to})
+}
+
+// pastEnd is why nothing is left: the start is past the end, or past where a file was cut short, which is not the
+// client's mistake.
+func (m *movie) pastEnd() error {
+	for _, t := range m.tracks {
+		if t.missing > 0 {
+			return fmt.Errorf("%w: trak %d: the file of %d bytes ends before %d of its %d samples, and before the start", errFormat, t.id,
+				t.fileSize, t.missing, t.samples+t.missing)
+		}
+	}
+	return errPastEnd
 }
 
 // whole plans the same movie with its moov first and every sample kept.
@@ -190,7 +202,7 @@ func (t *track) keepEdits(c clock, edits []edit) *kept {
 		return nil
 	}
 	front := firstMedia(k.edits)
-	collapses := t.visual && media == 1
+	collapses := t.visual && media == 1 && !t.chapters
 	limit := begins
 	if collapses {
 		limit = front.latest(c)
@@ -207,7 +219,7 @@ func (t *track) keepEdits(c clock, edits []edit) *kept {
 	if k.end <= k.first {
 		return nil
 	}
-	if media == 1 && s.sample == k.first && containsType(textHandlers, t.handler) {
+	if media == 1 && s.sample == k.first && (t.chapters || containsType(textHandlers, t.handler)) {
 		k.lead = t.shorten(front, s)
 	}
 	if k.lead != nil {
@@ -322,37 +334,13 @@ func (k *kept) locate(fileSize int64) error {
 	k.bytes.from = k.chunk(k.firstChunk) + k.sizeOf(k.first-k.skipped, k.first)
 	k.bytes.to = k.chunk(k.lastChunk) + k.sizeOf(lastFirst, k.end)
 	if !k.ordered || k.firstChunk < k.lastChunk && k.chunk(k.firstChunk+1) < k.bytes.from { // the next chunk is in this one
-		k.bytes = k.extent()
+		k.bytes = k.extent(k.track, k.chunks, k.chunkLen, k.end, false)
 	}
 	if k.bytes.from < 0 || k.bytes.to < k.bytes.from || fileSize >= 0 && k.bytes.to > fileSize {
 		return fmt.Errorf("%w: trak %d: mdia/minf/stbl: chunks %d to %d lie at bytes %d to %d of a file of %d", errFormat, k.id,
 			k.firstChunk+1, k.lastChunk+1, k.bytes.from, k.bytes.to, fileSize)
 	}
 	return k.locateAuxiliary(fileSize)
-}
-
-// extent is the smallest range that holds all kept samples of a track whose chunks lie in any order, entry by entry.
-func (k *kept) extent() byteRange {
-	r := byteRange{from: maxSum}
-	sample, run := k.first-k.skipped, k.firstRun
-	for chunk := k.firstChunk; chunk <= k.lastChunk; chunk++ {
-		if chunk >= run.end {
-			run = k.chunkRuns.run(run.number + 1)
-		}
-		next := minInt64(sample+run.perChunk, k.end)
-		low, high := k.chunk(chunk), int64(0)
-		if low < 0 {
-			return byteRange{from: -1}
-		}
-		high = low + k.sizeOf(sample, next)
-		if sample < k.first {
-			low += k.sizeOf(sample, k.first)
-		}
-		r.from = minInt64(r.from, low)
-		r.to = maxInt64(r.to, high)
-		sample = next
-	}
-	return r
 }
 
 // window is what a cut shows of the movie timeline.

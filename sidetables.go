@@ -2,7 +2,9 @@ package mp4
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
+	"strconv"
 )
 
 // The tables of a stbl that say more of samples than when and where they are. Few files have one, so some are walked
@@ -107,61 +109,72 @@ func (w *moovWriter) compactGroups(k *kept, b *box) {
 		w.fail(b.fail("too short"))
 		return
 	}
+	// Numbers of 4 to 32 bits: each is one to eight hexadecimal digits, and compiled code reads them.
+	digits := hex.EncodeToString(p[lead:])
+	width := int(1) << (flags & 3)
+	counts := int(1) << (flags >> csgpCountShift & 3)
+	turns := int(1) << (flags >> csgpPatternShift & 3)
 	patterns := int64(binary.BigEndian.Uint32(p[lead-4:]))
-	r := bitReader{data: p, at: 8 * int64(lead)}
-	lengths, counts := []int64{}, []int64{}
-	for i := int64(0); i < patterns && r.at < r.end(); i++ {
-		lengths = append(lengths, r.next(4<<(flags>>csgpPatternShift&3)))
-		counts = append(counts, r.next(4<<(flags>>csgpCountShift&3)))
-	}
-	width := int64(4 << (flags & 3))
-	groups := []int64{}
-	sample := int64(0)
-	for i, length := range lengths {
-		begin := r.at
-		low, high := maxInt64(k.first-sample, 0), minInt64(k.end-sample, counts[i])
-		for j := low; j < high && length > 0; j++ {
-			r.at = begin + j%length*width
-			groups = append(groups, r.next(width))
-		}
-		r.at = begin + length*width
-		sample += counts[i]
-	}
-	if r.at > r.end() {
-		w.fail(b.fail("patterns do not fit into it"))
+	if patterns*int64(turns+counts) > int64(len(digits)) {
+		w.fail(b.fail(fmt.Sprintf("%d patterns do not fit into it", patterns)))
 		return
 	}
-	at, size := w.open("sbgp")
+	var pairs []uint64
+	listed, sample := patterns, int64(0)
+	at, groups := 0, int(patterns)*(turns+counts) // the groups follow all patterns
+	for ; patterns > 0; patterns-- {
+		turn, _ := strconv.ParseInt(digits[at:at+turns], 16, 64)
+		at += turns
+		n, _ := strconv.ParseInt(digits[at:at+counts], 16, 64)
+		at += counts
+		if turn*int64(width) > int64(len(digits)-groups) {
+			w.fail(b.fail(fmt.Sprintf("%d groups in turn do not fit into it", turn)))
+			return
+		}
+		low, high := maxInt64(k.first-sample, 0), minInt64(k.end-sample, n)
+		sample += n
+		if turn > 1 {
+			listed += maxInt64(high-low, 0)
+		}
+		if listed > maxListed {
+			w.fail(b.fail(fmt.Sprintf("more than %d patterns and samples whose groups take turns", maxListed)))
+			return
+		}
+		end := groups + int(turn)*width
+		if turn > 0 && low < high {
+			pairs = inTurn(pairs, digits[groups:end], width, low, high)
+		}
+		groups = end
+	}
+	begins, size := w.open("sbgp")
 	if flags&csgpParameter != 0 {
 		w.u32(1 << 24)
 	} else {
 		w.u32(0)
 	}
 	w.raw(p[fullBoxLen : lead-4])
-	count := mark{len(w.pieces), len(w.small)}
-	w.u32(0)
-	w.patch(count, w.pairs(runLengths(groups)))
-	w.close(at, size)
+	w.u32(int64(len(pairs)))
+	w.raw(encode(pairs, pairLen*len(pairs)))
+	w.close(begins, size)
 }
 
-// bitReader reads numbers of 4, 8, 16 or 32 bits. Behind the end it reads zeros.
-type bitReader struct {
-	data []byte
-	at   int64 // in bits
-}
-
-func (r *bitReader) end() int64 { return 8 * int64(len(r.data)) }
-
-func (r *bitReader) next(width int64) int64 {
-	v := int64(0)
-	for ; width > 0; width -= 4 {
-		v <<= 4
-		if r.at < r.end() {
-			v |= int64(r.data[r.at/8]>>(4-uint(r.at)%8)) & 15
-		}
-		r.at += 4
+// inTurn appends the runs of the samples [low, high) of a pattern, whose groups, of so many digits each, take turns.
+func inTurn(pairs []uint64, groups string, width int, low, high int64) []uint64 {
+	turn, count := int64(len(groups)/width), int64(1)
+	if turn == 1 {
+		count = high - low
 	}
-	return v
+	for i := low; i < high; i += count {
+		at := int(i%turn) * width
+		group, _ := strconv.ParseUint(groups[at:at+width], 16, 64)
+		last := len(pairs) - 1
+		if last >= 0 && pairs[last]&lowHalf == group {
+			pairs[last] += uint64(count) << 32
+		} else {
+			pairs = append(pairs, uint64(count)<<32|group)
+		}
+	}
+	return pairs
 }
 
 // subSamples writes a subs (8.7.7): entries of a distance to the sample before that has sub-samples, how many this one
@@ -176,8 +189,8 @@ func (w *moovWriter) subSamples(k *kept, b *box) {
 	if p[0] == 1 {
 		width = 10 // subsample_size(4)
 	}
-	at, size := w.counted(b.typ, b)
-	rest, sample, last, n := p[countedLen:], int64(0), k.first, int64(0)
+	rest, sample := p[countedLen:], int64(0)
+	first, kept, n := int64(0), []byte(nil), int64(0) // distances of all but the first entry stay as they are
 	for i := int64(binary.BigEndian.Uint32(p[fullBoxLen:])); i > 0; i-- {
 		length := 0
 		if len(rest) >= 6 {
@@ -192,12 +205,18 @@ func (w *moovWriter) subSamples(k *kept, b *box) {
 			break
 		}
 		if sample > k.first {
-			w.u32(sample - last)
-			w.raw(rest[4:length])
-			last = sample
+			if n == 0 {
+				kept = rest
+				first = sample - k.first
+			}
 			n++
 		}
 		rest = rest[length:]
+	}
+	at, size := w.counted(b.typ, b)
+	if n > 0 {
+		w.u32(first)
+		w.raw(kept[4 : len(kept)-len(rest)])
 	}
 	w.closeCounted(at, size, n)
 }

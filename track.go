@@ -13,9 +13,11 @@ type track struct {
 	enabled   bool
 	handler   string // of its media: soun, text, hint …
 	visual    bool   // its samples are pictures
+	chapters  bool   // another track names it as its chapters
 	timescale int64  // media ticks per second
 	edits     []edit
-	samples   int64 // that all tables know
+	samples   int64 // that all tables know, and the file has
+	missing   int64 // samples that all tables know, but a file that was cut short has not
 	end       int64 // of the media: where the sample shown last ends, in media ticks
 	claimed   int64 // the same as the mdhd has it
 	stbl      *box
@@ -37,6 +39,7 @@ type track struct {
 	ordered    bool   // the chunks lie in the file in their order
 	preroll    preroll
 	auxiliary  *auxiliary // nil: none
+	fileSize   int64      // bytes; -1: not known
 	left       *int64     // samples whose times may still be listed, of all tracks; nil: as many as there are
 	listed     sampleTimes
 	listedFrom int64 // the first of listed
@@ -67,9 +70,9 @@ func (t *track) memory() int64 {
 	return int64(n)
 }
 
-// newTrack reads a trak. A track without samples is one that never has anything in an interval.
-func newTrack(trak *box) (*track, error) {
-	t := &track{box: trak}
+// newTrack reads a trak of a file of so many bytes. A track without samples is one that never has anything in an interval.
+func newTrack(trak *box, fileSize int64) (*track, error) {
+	t := &track{box: trak, fileSize: fileSize}
 	err := trak.open(onceInTrak)
 	if err != nil {
 		return nil, err
@@ -209,6 +212,11 @@ func (t *track) readTables(stbl *box) error {
 		return fmt.Errorf("stsc at %d: %w", stsc.at, err)
 	}
 	t.samples = minInt64(count, minInt64(t.durations.total(), t.chunkRuns.total()))
+	t.missing = t.samples - t.inFile()
+	t.samples -= t.missing
+	if t.samples == 0 {
+		return nil
+	}
 	err = t.readOffsets(stbl)
 	if err != nil {
 		return err
@@ -219,6 +227,48 @@ func (t *track) readTables(stbl *box) error {
 	}
 	t.auxiliary, err = readAuxiliary(stbl)
 	return err
+}
+
+// inFile is the number of samples that the file has. One that was cut short plays up to its end, and so must its cuts:
+// they are made as if the track ended before the first sample that does not lie in the file. Where chunks lie in another
+// order than they are played, none is left out.
+func (t *track) inFile() int64 {
+	if t.fileSize < 0 || !t.ordered || t.samples == 0 {
+		return t.samples
+	}
+	_, last, before := t.chunkRuns.find(t.samples - 1)
+	end := t.chunk(last)
+	if end >= 0 && end <= t.fileSize && end+t.sizeOf(t.samples-1-before, t.samples) <= t.fileSize {
+		return t.samples
+	}
+	low, high := int64(0), t.samples
+	for low < high { // the samples of chunks that begin in the file
+		middle := (low + high) / 2
+		_, chunk, _ := t.chunkRuns.find(middle)
+		if begins := t.chunk(chunk); begins >= 0 && begins <= t.fileSize {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	if low == 0 {
+		return 0
+	}
+	_, last, before = t.chunkRuns.find(low - 1)
+	high = low
+	end = t.chunk(last)
+	low -= before + 1
+	for low < high { // those of the last of them that end in it
+		middle := (low + high + 1) / 2
+		size := t.sizeOf(low, middle)
+		if end+size > t.fileSize {
+			high = middle - 1
+			continue
+		}
+		low = middle
+		end += size
+	}
+	return low
 }
 
 // readSizes reads stsz (8.7.3.2) or stz2 (8.7.3.3) and returns the number of samples.

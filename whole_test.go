@@ -32,6 +32,7 @@ func TestWholeTolerated(t *testing.T) {
 		"a stts of fewer":        with("stts", table("stts", 1, 8, 10)),
 		"a stsz of fewer":        with("stsz", table("stsz", 0, 4, 7, 5, 4, 6)),
 		"a stsc of more":         with("stsc", table("stsc", 1, 1, 300, 1)),
+		"a chunk beyond the end": with("stco", table("stco", 4, smallMedia, smallMedia+16, smallMedia+33, 1<<20)),
 	} {
 		data := smallMovie(changed)
 		m, err := findMovie(&memorySource{data: data}, testMoov)
@@ -97,6 +98,12 @@ func (k *checker) checkWhole() error {
 			}
 		}
 	}
+	for i, a := range answer.tracks {
+		err = (&checked{source: k.plain.tracks[i], answer: a}).checkSides(k.data, data)
+		if err != nil {
+			return fmt.Errorf("track %d: %w", a.id, err)
+		}
+	}
 	longest := int64(0)
 	for _, t := range k.plain.tracks {
 		longest = maxInt64(longest, t.mediaEnd()*1000/t.timescale)
@@ -108,8 +115,11 @@ func (k *checker) checkWhole() error {
 }
 
 // sameButOffsets compares two boxes byte by byte, but for the headers of containers, which are made anew with 32-bit
-// sizes, and for stsc, stco and co64, which may have lost chunks of no samples.
+// sizes, for stsc, stco and co64, which may have lost chunks of no samples, and for saio, which has offsets too.
 func sameButOffsets(source, answer plainBox) error {
+	if source.typ == "saio" && answer.typ == "saio" {
+		return nil
+	}
 	if containsType("stscstcoco64", source.typ) {
 		if len(source.body()) < len(answer.body()) || source.typ != answer.typ {
 			return fmt.Errorf("%s of %d bytes, want %s of %d", answer.typ, len(answer.body()), source.typ, len(source.body()))

@@ -378,7 +378,7 @@ func TestRefused(t *testing.T) {
 		"dref.mp4": {tables("dref", func([]byte) []byte { return append(u32(0, 1), elsewhere...) }), "the media are in another file"},
 		"stsz.mp4": {tables("stsz", func(p []byte) []byte { return p[:len(p)-4] }), "entries do not fit into it"},
 		"stss.mp4": {tables("stss", func(p []byte) []byte { copy(p[8:], u32(9, 3)); return p }), "sync samples are out of order"},
-		"stco.mp4": {tables("stco", func(p []byte) []byte { copy(p[len(p)-4:], u32(1<<31)); return p }), "lie at bytes"},
+		"stco.mp4": {tables("stco", func(p []byte) []byte { copy(p[4+len(p)/8*4:], u32(1<<31)); return p }), "lie at bytes"},
 		"stsc.mp4": {tables("stsc", func(p []byte) []byte { copy(p[20:], u32(1)); return p }), "stsc"},
 	} {
 		write(t, dir, name, c.content)
@@ -387,6 +387,38 @@ func TestRefused(t *testing.T) {
 		if lines := told.String(); status != http.StatusInternalServerError || !strings.Contains(lines, name) || !strings.Contains(lines, c.line) || strings.Count(lines, "\n") != 1 {
 			t.Errorf("%s: %d, and the log says %q", name, status, lines)
 		}
+	}
+}
+
+// TestCutShort: a film whose end is missing, as of a download that broke off, plays up to there, and so does its cut. What
+// a decoder makes of it is what it makes of the whole film's cut, as far as it goes.
+func TestCutShort(t *testing.T) {
+	dir := t.TempDir()
+	content := read(t, "bframes.mp4")
+	write(t, dir, "whole.mp4", content)
+	write(t, dir, "short.mp4", content[:len(content)*6/10])
+	ask := compiled(t, dir, "exact")
+	for _, query := range []string{"start=0.2", "start=3.4", "start=4.44&end=5", "start=2&end=9"} {
+		decoded := func(film string) []string {
+			body, _ := ask.cut(t, "/"+film+".mp4?"+query)
+			md5 := output(t, "ffmpeg", "-v", "error", "-xerror", "-copyts", "-i", write(t, dir, "cut.mp4", body), "-map", "0", "-fps_mode", "passthrough", "-f", "framemd5", "-")
+			return strings.Split(strings.TrimSpace(md5), "\n")
+		}
+		is, due := decoded("short"), decoded("whole")
+		for _, line := range is {
+			if !slices.Contains(due, line) {
+				t.Errorf("%s: %q is not in the whole film's cut", query, line)
+			}
+		}
+		if len(is) < 50 || len(is) > len(due) || !strings.Contains(query, "=5") && len(is) == len(due) {
+			t.Errorf("%s: %d frames, the whole film's cut has %d", query, len(is), len(due))
+		}
+	}
+	var told bytes.Buffer
+	log.SetOutput(&told)
+	t.Cleanup(func() { log.SetOutput(os.Stderr) })
+	if status, _ := ask("/short.mp4?start=9"); status != http.StatusInternalServerError || !strings.Contains(told.String(), "ends before") {
+		t.Errorf("from where nothing is left: %d, and the log says %q", status, told.String())
 	}
 }
 
