@@ -14,7 +14,8 @@ type fragmentMap struct {
 	inMoov   *fragment           // the samples that the moov has; nil: none
 	seen     map[int64]*fragment // read before, by where the boxes before it begin
 	bytes    int64               // that they take
-	places   []place             // by offset: where a fragment begins, and when
+	usual    usual
+	places   []place // by offset: where a fragment begins, and when
 	measured bool
 	whole    bool    // there is no fragment: the moov has all samples
 	indexed  bool    // the places come from an index of the whole file
@@ -28,6 +29,33 @@ type place struct {
 	seconds float64
 	nested  bool // a sidx lies there, for what comes until the next place
 }
+
+// usual is how the fragments are that were read, for guesses at others.
+type usual struct {
+	count   int64
+	bytes   int64   // of all of them, media included
+	head    int64   // of one of them before its media: of the last, or not much less than of one before
+	seconds float64 // of all of them
+}
+
+// length is how many bytes a fragment has; 0 where none was read.
+func (u usual) length() int64 {
+	if u.count == 0 {
+		return 0
+	}
+	return u.bytes / u.count
+}
+
+// lasts is for how many seconds a fragment lasts.
+func (u usual) lasts() float64 {
+	if u.count == 0 || u.seconds <= 0 {
+		return unknownLasts
+	}
+	return u.seconds / float64(u.count)
+}
+
+// unknownLasts are the seconds that a fragment is thought to last as long as none was read.
+const unknownLasts = 2.0
 
 const (
 	maxSeen   = 1 << 20 // bytes of fragments that are remembered for a file
@@ -46,6 +74,13 @@ func (f *fragmentMap) known(off int64) *fragment {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.seen[off]
+}
+
+// habits are how the fragments are that were read.
+func (f *fragmentMap) habits() usual {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.usual
 }
 
 // holding returns a fragment that was read before and has the byte at an offset, in the boxes before it or in its media;
@@ -78,6 +113,12 @@ func (f *fragmentMap) remember(found *fragment, t *track) {
 		f.bytes += size
 	}
 	part := found.part(t.id)
+	f.usual.count++
+	f.usual.bytes += found.end - found.off
+	f.usual.head = maxInt64(found.media-found.off, f.usual.head-f.usual.head/8)
+	if part != nil {
+		f.usual.seconds += float64(part.duration) / float64(t.timescale)
+	}
 	if part != nil && part.timed {
 		f.insert(place{off: found.off, seconds: float64(part.begins) / float64(t.timescale)})
 	}
@@ -148,27 +189,25 @@ func (f *fragmentMap) index(places []place) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.indexed = true
-	if len(f.places) == 0 {
-		f.places = append(f.places, places...) // in their order
-		return
-	}
-	for _, p := range places {
-		f.insert(p)
-	}
+	f.places = append([]place(nil), places...) // in their order
 }
 
-// lastBefore is the last place before an offset that is no sidx, or the front of the file.
-func (f *fragmentMap) lastBefore(off int64) int64 {
+// hasIndex reports whether the places come from an index of the whole file.
+func (f *fragmentMap) hasIndex() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.indexed
+}
+
+// lastBefore is the last place before an offset, or the front of the file.
+func (f *fragmentMap) lastBefore(off int64) place {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	i := sort.Search(len(f.places), func(i int) bool { return f.places[i].off >= off })
-	for i > 0 && f.places[i-1].nested {
-		i--
-	}
 	if i == 0 {
-		return f.first
+		return place{off: f.first}
 	}
-	return f.places[i-1].off
+	return f.places[i-1]
 }
 
 // measurement is what the last fragments tell.

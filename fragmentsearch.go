@@ -3,6 +3,7 @@ package mp4
 import (
 	"bytes"
 	"errors"
+	"math"
 )
 
 // search finds fragments for one request. What it learns goes into the map.
@@ -17,23 +18,29 @@ type search struct {
 }
 
 const (
-	peekLen       = 8 << 10   // asked for at once in a walk from fragment to fragment
-	scanLen       = 128 << 10 // in a search for one at a guess
-	maxScan       = 8 << 20   // bytes between two fragments in which such a search goes on
-	maxBetween    = 100       // boxes between two fragments
-	maxPeeks      = 20000     // in one request, at some 10 µs each
-	maxSamples    = 1 << 19   // read in one request, at 1 µs each
-	maxChain      = 2000      // fragments whose samples go into a moov
-	maxClip       = 200       // requests for those of a clip; beyond, it ends with a fragment
-	walkInstead   = 4 << 20   // bytes that are walked from the front without a guess
+	peekLen       = 8 << 10 // asked for at once in a walk along fragments that are not known, or small
+	minPeek       = 512     // in one along others
+	maxPeek       = 64 << 10
+	minScan       = 16 << 10 // asked for at once in a search for a fragment at a guess
+	maxScan       = 256 << 10
+	maxBarren     = 8 << 20 // bytes without a fragment in which such a search goes on
+	maxBetween    = 100     // boxes between two fragments
+	maxPeeks      = 20000   // in one request, at some 10 µs each
+	maxSamples    = 1 << 19 // read in one request, at 1 µs each
+	maxChain      = 2000    // fragments whose samples go into a moov
+	maxClip       = 200     // requests for those of a clip; beyond, it ends with a fragment
 	guesses       = 12
-	maxMatches    = 64   // of what may be a moof, in a search for one
-	closeEnough   = 12.0 // seconds before the start from where a walk is as quick as another guess
-	heardBefore   = 0.4  // seconds of sound that decoders hear before it plays right
-	mostApart     = 15.0 // seconds by which the media of one moment lie apart in the file
-	mostBefore    = 60.0 // seconds before the start in which pictures on show then are looked for
-	mostBack      = 1e6  // seconds after which the search for a key frame goes to the front
-	sampleInTable = 64   // bytes that a sample takes while tables are made of a chain
+	maxMatches    = 64 // of what may be a moof, in a search for one
+	fewHops       = 6  // from fragment to fragment are as quick as another guess; more, where that reads more
+	maxHops       = 24
+	bytesOfHop    = 64 << 10 // that a guess reads more, for one hop more
+	unsteady      = 0.05     // part of the distance to the guess before by which the next one may be wrong
+	heardBefore   = 0.4      // seconds of sound that decoders hear before it plays right
+	mostApart     = 15.0     // seconds by which the media of one moment lie apart in the file
+	further       = 12.0     // seconds that a search for a key frame goes back
+	mostBefore    = 60.0     // seconds before the start in which pictures on show then are looked for
+	mostBack      = 1e6      // seconds after which the search for a key frame goes to the front
+	sampleInTable = 64       // bytes that a sample takes while tables are made of a chain
 )
 
 // newSearch begins a search. It goes by the first track with pictures, or else the first.
@@ -64,7 +71,7 @@ func (s *search) peekBox(off int64) (topBox, error) {
 	if size >= 0 && off+headerLen > size {
 		return topBox{}, nil
 	}
-	b, err := s.src.peek(off, largeHeaderLen)
+	b, err := s.src.peek(off, largeHeaderLen, s.near())
 	if err != nil || len(b) < headerLen {
 		return topBox{}, err
 	}
@@ -76,6 +83,25 @@ func (s *search) peekBox(off int64) (topBox, error) {
 		length = maxInt64(s.src.size()-off, header)
 	}
 	return topBox{typ: typ, header: header, end: off + length}, nil
+}
+
+// near is how much is fetched at once where a fragment begins: as much as the others have before their media, and
+// of small ones several.
+func (s *search) near() int64 {
+	u := s.habits()
+	if u.length() <= peekLen {
+		return peekLen
+	}
+	return minInt64(maxInt64(u.head+u.head/8, minPeek), maxPeek)
+}
+
+// piece is how much is fetched at once where a fragment is looked for: as much as one has, or a quarter of large ones.
+func (s *search) piece() int64 {
+	n := s.habits().length()
+	if n > maxPeek {
+		n = maxInt64(n/4, maxPeek)
+	}
+	return minInt64(maxInt64(n, minScan), maxScan)
 }
 
 // next returns the first whole fragment at or behind an offset where a box begins; nil where there is none any more. A
@@ -139,7 +165,7 @@ func (s *search) readMoof(off int64, b topBox) (*fragment, error) {
 	if size > maxMoof {
 		return nil, (&box{typ: b.typ, at: off}).fail("too large")
 	}
-	data, err := s.src.peek(off, size)
+	data, err := s.src.peek(off, size, size+largeHeaderLen)
 	if err != nil || int64(len(data)) < size {
 		return nil, err
 	}
@@ -157,8 +183,9 @@ func (s *search) readMoof(off int64, b topBox) (*fragment, error) {
 // scan looks for a fragment in the bytes from an offset on, before another; nil where there is none.
 func (s *search) scan(from, to int64) (*fragment, error) {
 	tries := 0
-	for off := from; off < to && off < from+maxScan; off += scanLen - moofFrontLen {
-		b, err := s.src.peek(off, scanLen)
+	piece := s.piece()
+	for off := from; off < to && off < from+maxBarren; off += piece - moofFrontLen {
+		b, err := s.src.peek(off, piece, piece)
 		if err != nil {
 			return nil, err
 		}
@@ -175,8 +202,32 @@ func (s *search) scan(from, to int64) (*fragment, error) {
 			}
 			at = nextFront(b, at+1)
 		}
-		if int64(len(b)) < scanLen {
+		if int64(len(b)) < piece {
 			return nil, nil
+		}
+	}
+	return nil, nil
+}
+
+// scanBack looks for the last fragment that begins between two offsets; nil where there is none near the second.
+func (s *search) scanBack(from, to int64) (*fragment, error) {
+	piece, tries := s.piece(), 0
+	for end := to; end > from && end > to-maxBarren; end -= piece {
+		off := maxInt64(end-piece, from)
+		n := end - off + moofFrontLen
+		b, err := s.src.peek(off, n, n)
+		if err != nil {
+			return nil, err
+		}
+		for at := lastFront(b, len(b)); at >= 0 && tries < maxMatches; tries++ {
+			found, err := s.next(off + int64(at))
+			if found != nil && found.moof == off+int64(at) {
+				return found, nil
+			}
+			if err != nil && !errors.Is(err, errFormat) {
+				return nil, err
+			}
+			at = lastFront(b, at)
 		}
 	}
 	return nil, nil
@@ -199,6 +250,12 @@ func nextFront(b []byte, from int) int {
 	return from + i
 }
 
+// lastFront is nextFront for the last one that begins before an index.
+func lastFront(b []byte, before int) int {
+	end := minInt(before+moofFrontLen-1, len(b))
+	return bytes.LastIndex(b[:end], moofFront) - 4
+}
+
 // before returns the offset of a fragment that begins at or before a moment.
 func (s *search) before(seconds float64) (int64, error) {
 	best, after := s.around(seconds)
@@ -213,15 +270,21 @@ func (s *search) before(seconds float64) (int64, error) {
 	if best.nested {
 		return 0, (&box{typ: "sidx", at: best.off}).fail("it is nested too deep")
 	}
-	if s.indexed {
+	if s.hasIndex() {
 		return best.off, nil
 	}
-	for i := 0; i < guesses && after.off-best.off > walkInstead && seconds-best.seconds > closeEnough; i++ {
-		ratio := (seconds - closeEnough/2 - best.seconds) / (after.seconds - best.seconds)
-		if !(ratio > 0 && ratio < 1) {
-			ratio = 0.5
+	third := place{}
+	for i := 0; i < guesses; i++ {
+		u := s.habits()
+		near := u.lasts() * float64(minInt64(fewHops+u.length()/bytesOfHop, maxHops)) // enough to walk
+		if after.off-best.off <= s.piece() || seconds-best.seconds <= near {
+			break
 		}
-		guess := best.off + int64(ratio*float64(after.off-best.off))
+		early := near / 2
+		if i > 0 {
+			early += unsteady * math.Min(seconds-best.seconds, after.seconds-seconds)
+		}
+		guess := guessBetween(best, after, third, seconds-early)
 		p, err := s.placeBehind(guess, after.off)
 		if err != nil {
 			return 0, err
@@ -230,12 +293,32 @@ func (s *search) before(seconds float64) (int64, error) {
 		case p.off == 0:
 			after.off = guess // none that tells its time
 		case p.seconds <= seconds && p.off > best.off:
+			third = best
 			best = p
 		default:
+			third = after
 			after = place{off: guess, seconds: p.seconds}
 		}
 	}
 	return best.off, nil
+}
+
+// guessBetween is an offset between those of two places where a fragment of a moment between theirs may be: on the parabola
+// through them and a third, for the rate of a film may change, or in the middle.
+func guessBetween(before, after, third place, seconds float64) int64 {
+	length := after.seconds - before.seconds
+	rate := float64(after.off-before.off) / length
+	curved := (seconds - before.seconds) * (seconds - after.seconds)
+	bend := float64(third.off-before.off) - rate*(third.seconds-before.seconds)
+	bend /= (third.seconds - before.seconds) * (third.seconds - after.seconds)
+	ratio := (rate*(seconds-before.seconds) + bend*curved) / float64(after.off-before.off)
+	if !(ratio > 0 && ratio < 1) { // or it is none: without a third place the bend is infinite
+		ratio = (seconds - before.seconds) / length
+	}
+	if !(ratio > 0 && ratio < 1) {
+		ratio = 0.5
+	}
+	return before.off + int64(ratio*float64(after.off-before.off))
 }
 
 // placeBehind is where the first fragment between two offsets begins that has samples of the track and tells their time;
@@ -360,7 +443,7 @@ func (s *search) find(moments map[uint32]int64, seconds float64, heard bool) (*c
 		if begin == s.first {
 			return ch, nil
 		}
-		back = 2*back + closeEnough
+		back = 2*back + further
 	}
 }
 

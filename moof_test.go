@@ -20,8 +20,8 @@ func (p piled) read(off, n int64) ([]byte, error) {
 	return p[off:minInt64(off+n, int64(len(p)))], nil
 }
 
-func (p piled) peek(off, n int64) ([]byte, error) { return p.read(off, n) }
-func (p piled) reserve(n int64) error             { return nil }
+func (p piled) peek(off, n, atOnce int64) ([]byte, error) { return p.read(off, n) }
+func (p piled) reserve(n int64) error                     { return nil }
 
 // words are 32-bit numbers.
 func words(values ...uint32) []byte {

@@ -60,9 +60,9 @@ func (o *origin) read(off, n int64) ([]byte, error) {
 }
 
 // peek is read that fetches less, for a moment: its memory is given back with the next.
-func (o *origin) peek(off, n int64) ([]byte, error) {
+func (o *origin) peek(off, n, atOnce int64) ([]byte, error) {
 	used := o.t.lease.used
-	b, err := o.get(off, n, maxInt64(n, peekLen))
+	b, err := o.get(off, n, maxInt64(n, atOnce))
 	if taken := o.t.lease.used - used; taken > 0 && err == nil {
 		o.t.lease.used -= o.peeked
 		o.peeked = taken
@@ -546,7 +546,7 @@ func (s *stream) read(off, n int64) ([]byte, error) {
 }
 
 // peek is read: what comes, comes in order.
-func (s *stream) peek(off, n int64) ([]byte, error) { return s.read(off, n) }
+func (s *stream) peek(off, n, atOnce int64) ([]byte, error) { return s.read(off, n) }
 
 func (s *stream) reserve(n int64) error { return s.t.lease.take(n) }
 
