@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 )
@@ -114,6 +115,67 @@ func TestCutFragments(t *testing.T) {
 	for _, start := range []int64{10000, 1 << 40} {
 		if _, err := answerOf(film, interval{start, -1}, seekExact); !errors.Is(err, errPastEnd) {
 			t.Errorf("from %d ms: %v", start, err)
+		}
+	}
+}
+
+// A clip of more fragments than are read for its moov ends in one that has what is shown, and no more.
+func TestLongClip(t *testing.T) {
+	film := fragmentsOf(300, nil)
+	offsets := func(i int, moof []byte) []byte { // of a key frame, and of each picture that is shown after the next two
+		trun := bytes.Index(moof, []byte("trun")) - 4
+		fields := words(0x805, fragmentPictures, binary.BigEndian.Uint32(moof[trun+16:])+4*fragmentPictures, 0)
+		for k := 0; k < fragmentPictures; k++ {
+			offset := []uint32{0, 3, 0}[k%3]
+			if k == 0 || k == fragmentPictures-1 {
+				offset = 1
+			}
+			fields = append(fields, words(offset)...)
+		}
+		traf := aBox("traf", moof[bytes.Index(moof, []byte("tfhd"))-4:trun], aBox("trun", fields))
+		return aBox("moof", aBox("mfhd", words(0, uint32(i+1))), traf)
+	}
+	for _, test := range []struct {
+		name     string
+		film     []byte
+		iv       interval
+		seek     string
+		pictures []uint32 // of the last fragments
+		last     uint32   // bytes of the last mdat
+	}{
+		{"in a fragment", film, interval{2500, 590480}, seekExact, []uint32{50, 12}, 1208},
+		{"after the first picture of one", film, interval{2500, 590001}, seekExact, []uint32{50, 1}, 108},
+		{"at the end of one", film, interval{2500, 590000}, seekExact, []uint32{50, 50}, 5008},
+		{"keyframe", film, interval{2500, 5000}, seekKeyframe, []uint32{50, 25}, 2508},
+		{"keyframe, in one fragment", film, interval{2500, 2600}, seekKeyframe, []uint32{15}, 1508},
+		{"B-frames", fragmentsOf(300, offsets), interval{2500, 590480}, seekExact, []uint32{50, 12}, 1208},
+	} {
+		got, err := answerOf(test.film, test.iv, test.seek)
+		if err != nil {
+			t.Fatalf("%s: %v", test.name, err)
+		}
+		var pictures []uint32
+		last := uint32(0)
+		for rest := got; len(rest) >= headerLen; rest = rest[binary.BigEndian.Uint32(rest):] {
+			switch string(rest[4:8]) {
+			case "moof":
+				trun := rest[bytes.Index(rest, []byte("trun")):]
+				pictures = append(pictures, binary.BigEndian.Uint32(trun[8:]))
+			case "mdat":
+				last = binary.BigEndian.Uint32(rest)
+			}
+		}
+		if n := len(pictures) - len(test.pictures); n > 0 {
+			pictures = pictures[n:]
+		}
+		if fmt.Sprint(pictures) != fmt.Sprint(test.pictures) || last != test.last {
+			t.Errorf("%s: fragments of %d pictures, the last mdat is of %d bytes", test.name, pictures, last)
+		}
+		if test.name == "B-frames" { // the last but one picture is of 0.04 s after the end, and follows what is shown until then
+			entry := got[bytes.LastIndex(got, []byte("trun"))+16+16*10:]
+			if offset := binary.BigEndian.Uint32(entry[12:]); offset != 2 {
+				t.Errorf("it is shown %d ticks after it is decoded", offset)
+			}
 		}
 	}
 }

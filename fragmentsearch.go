@@ -28,7 +28,7 @@ const (
 	maxPeeks      = 20000   // in one request, at some 10 µs each
 	maxSamples    = 1 << 19 // read in one request, at 1 µs each
 	maxChain      = 2000    // fragments whose samples go into a moov
-	maxClip       = 200     // requests for those of a clip; beyond, it ends with a fragment
+	maxClip       = 200     // requests for those of a clip; beyond, it stays in fragments
 	guesses       = 12
 	maxMatches    = 64 // of what may be a moof, in a search for one
 	fewHops       = 6  // from fragment to fragment are as quick as another guess; more, where that reads more

@@ -16,6 +16,7 @@ type fragment struct {
 	moof    int64 // and where the moof does
 	media   int64 // what follows the header of the mdat behind it
 	end     int64 // of that mdat: there the next fragment's boxes begin
+	number  uint32
 	samples int64 // of all tracks
 	tracks  []*trackFragment
 }
@@ -98,6 +99,9 @@ func (m *movie) readFragment(moof *box) (*fragment, error) {
 		return nil, err
 	}
 	f := &fragment{off: moof.at, moof: moof.at, end: moof.at + int64(len(moof.data))}
+	if mfhd := moof.child("mfhd"); mfhd != nil && len(mfhd.payload()) >= fullBoxLen+4 {
+		f.number = binary.BigEndian.Uint32(mfhd.payload()[fullBoxLen:])
+	}
 	end := moof.at // where the data of the traf before ended
 	for _, traf := range moof.children {
 		if traf.typ != "traf" {
