@@ -21,7 +21,7 @@ func (s *search) measure() error {
 		s.settle(s.movie, measurement{progressive: true})
 		return nil
 	}
-	if samples > maxSamples {
+	if samples > maxInTables {
 		return s.movie.moov.fail("too many samples before fragments")
 	}
 	if samples > 0 {
@@ -46,6 +46,9 @@ func (s *search) measure() error {
 	s.settle(s.movie, found)
 	return nil
 }
+
+// maxInTables are the samples of a moov before fragments: each is looked up, at some 5 µs.
+const maxInTables = 1 << 19
 
 // front is where the boxes of the first fragment begin: behind the mdat of the samples that the moov has. It reports
 // false where there is no moof, and returns the sidx between the two that is to be used, if any.
@@ -119,10 +122,14 @@ const maxLast = 4
 func (s *search) walkToEnd(off int64) (measurement, bool, error) {
 	m := measurement{ends: make(map[uint32]int64), end: off}
 	r := newReached()
+	fromFront := off == s.first
 	for {
 		found, err := s.next(off)
 		if err != nil || found == nil {
 			return m, r.timed, err
+		}
+		if fromFront {
+			found = s.count(found, r.times, s.track)
 		}
 		for _, part := range found.tracks {
 			begins := part.after(r.times[part.id])
@@ -147,7 +154,7 @@ func (m *movie) asFragment(end int64) *fragment {
 }
 
 func (t *track) asFragment() *trackFragment {
-	part := &trackFragment{id: t.id, timed: true, protected: t.auxiliary != nil}
+	part := &trackFragment{id: t.id, told: true, timed: true, protected: t.auxiliary != nil}
 	part.durations = t.durations.expand(0, t.samples, false)
 	part.offsets = make([]int64, t.samples)
 	if t.offsets != nil {

@@ -15,7 +15,8 @@ type fragmentMap struct {
 	seen     map[int64]*fragment // read before, by where the boxes before it begin
 	bytes    int64               // that they take
 	usual    usual
-	places   []place // by offset: where a fragment begins, and when
+	counted  map[int64][]int64 // decode times of fragments that do not tell theirs, by where they begin: of each traf
+	places   []place           // by offset: where a fragment begins, and when
 	measured bool
 	whole    bool    // there is no fragment: the moov has all samples
 	indexed  bool    // the places come from an index of the whole file
@@ -58,16 +59,17 @@ func (u usual) lasts() float64 {
 const unknownLasts = 2.0
 
 const (
-	maxSeen   = 1 << 20 // bytes of fragments that are remembered for a file
-	maxPlaces = 1 << 16
+	maxSeen    = 1 << 20 // bytes of fragments that are remembered for a file
+	maxPlaces  = 1 << 16
+	maxCounted = 1 << 13
 )
 
 func newFragmentMap(first int64) *fragmentMap {
-	return &fragmentMap{first: first, seen: make(map[int64]*fragment)}
+	return &fragmentMap{first: first, seen: make(map[int64]*fragment), counted: make(map[int64][]int64)}
 }
 
 // memory is what the map may come to hold.
-func (f *fragmentMap) memory() int64 { return maxSeen + maxPlaces*24 }
+func (f *fragmentMap) memory() int64 { return maxSeen + maxPlaces*24 + maxCounted*64 }
 
 // known returns a fragment that was read before, or nil.
 func (f *fragmentMap) known(off int64) *fragment {
@@ -122,6 +124,58 @@ func (f *fragmentMap) remember(found *fragment, t *track) {
 	if part != nil && part.timed {
 		f.insert(place{off: found.off, seconds: float64(part.begins) / float64(t.timescale)})
 	}
+}
+
+// recall sets the decode times of a fragment that does not tell them, where they were counted before.
+func (f *fragmentMap) recall(found *fragment) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, begins := range f.counted[found.off] {
+		found.tracks[i].begins = begins
+		found.tracks[i].timed = true
+	}
+}
+
+// count notes the decode times of a fragment, all of those before it being known, and returns it with them.
+func (f *fragmentMap) count(found *fragment, before map[uint32]int64, t *track) *fragment {
+	if found.timed() {
+		return found
+	}
+	timed := *found
+	timed.tracks = nil
+	after := make(map[uint32]int64)
+	var begins []int64
+	for _, part := range found.tracks {
+		at, again := after[part.id]
+		if !again {
+			at = before[part.id]
+		}
+		at = part.after(at)
+		after[part.id] = at + part.duration
+		begins = append(begins, at)
+		timed.tracks = append(timed.tracks, part.timedAt(at))
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.counted) >= maxCounted {
+		return found
+	}
+	f.counted[found.off] = begins
+	if f.seen[found.off] != nil {
+		f.seen[found.off] = &timed
+	}
+	if part := timed.part(t.id); part != nil {
+		f.insert(place{off: found.off, seconds: float64(part.begins) / float64(t.timescale)})
+	}
+	return &timed
+}
+
+// timedAt is the same, with a decode time.
+func (t *trackFragment) timedAt(begins int64) *trackFragment {
+	timed := *t
+	timed.begins = begins
+	timed.timed = true
+	return &timed
 }
 
 // insert puts a place into its order. An index that says something else of that offset is believed no more.

@@ -26,7 +26,7 @@ const (
 	maxBarren     = 8 << 20 // bytes without a fragment in which such a search goes on
 	maxBetween    = 100     // boxes between two fragments
 	maxPeeks      = 20000   // in one request, at some 10 µs each
-	maxSamples    = 1 << 19 // read in one request, at 1 µs each
+	maxSamples    = 1 << 20 // read in one request, at 1 µs each
 	maxChain      = 2000    // fragments whose samples go into a moov
 	maxClip       = 200     // requests for those of a clip; beyond, it stays in fragments
 	guesses       = 12
@@ -143,6 +143,7 @@ func (s *search) next(off int64) (*fragment, error) {
 	if found == nil || ended && !found.empty() {
 		return nil, nil
 	}
+	s.recall(found)
 	s.remember(found, s.track)
 	return found, nil
 }
@@ -177,7 +178,7 @@ func (s *search) readMoof(off int64, b topBox) (*fragment, error) {
 	if s.samples > maxSamples {
 		return nil, (&box{typ: b.typ, at: off}).fail("too many samples before it")
 	}
-	return found, s.src.reserve(found.samples * (sampleMemory + sampleInTable))
+	return found, nil
 }
 
 // scan looks for a fragment in the bytes from an offset on, before another; nil where there is none.
@@ -393,6 +394,10 @@ func (s *search) extend(ch *chain, moments map[uint32]int64, most int) (bool, er
 		}
 		if found == nil {
 			break
+		}
+		err = s.src.reserve(found.samples * (sampleMemory + sampleInTable))
+		if err != nil {
+			return false, err
 		}
 		r.add(found)
 		ch.add(found)

@@ -140,7 +140,7 @@ func (f *madeFragment) traf(part *trackFragment, n int, moment, begins, moved in
 	b = binary.BigEndian.AppendUint32(b, tfhdBaseIsMoof|tfhdDescription)
 	b = binary.BigEndian.AppendUint32(b, part.id)
 	b = binary.BigEndian.AppendUint32(b, part.runs[0].description)
-	if part.timed {
+	if part.told {
 		b = binary.BigEndian.AppendUint32(b, tfdtLen)
 		b = append(b, "tfdt\x01\x00\x00\x00"...)
 		b = binary.BigEndian.AppendUint64(b, uint64(maxInt64(begins, 0)))

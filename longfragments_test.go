@@ -312,6 +312,33 @@ func TestSearchBytes(t *testing.T) {
 	}
 }
 
+// TestUntimed: files without decode times are walked once from the front to the end. What was counted serves the next seeks.
+func TestUntimed(t *testing.T) {
+	count := rounds(3600, 600)
+	o := &longOrigin{film: newLongFilm("untimed", count, 60000)}
+	h := atLength(t, o, "512K")
+	length := float64(longSeconds * count)
+	for _, ask := range []struct {
+		at       float64
+		requests int
+		bytes    int64
+	}{{0.1, count + 10, 512<<10 + int64(1500*count)}, {0.999, 5, 10000}, {0.5, 5, 10000}} {
+		got := o.ask(h, "HEAD", fmt.Sprintf("start=%.3f", ask.at*length), "")
+		if got.code != 200 || o.requests > ask.requests || o.bytes > ask.bytes {
+			t.Errorf("from %v of it: %d, %d requests for %d bytes", ask.at, got.code, o.requests, o.bytes)
+		}
+	}
+	if got := o.ask(h, "HEAD", fmt.Sprintf("start=%v", length), ""); got.code != 404 {
+		t.Errorf("from its end: %d", got.code)
+	}
+	timed := &longOrigin{film: newLongFilm("none", count, 60000)}
+	with := timed.ask(atLength(t, timed, "512K"), "GET", fmt.Sprintf("start=%v", length-100), "")
+	without := o.ask(h, "GET", fmt.Sprintf("start=%v", length-100), "")
+	if tfdts := int64(longSeconds * 16 * 49); with.bytes-without.bytes != tfdts { // of the fragments behind the first
+		t.Errorf("%d bytes, and %d less without 49 fragments' tfdt", with.bytes, with.bytes-without.bytes)
+	}
+}
+
 // ask makes one request, and counts anew.
 func (o *longOrigin) ask(h http.Handler, method, query, span string) *weighed {
 	o.requests = 0
