@@ -143,6 +143,12 @@ func (s *search) next(off int64) (*fragment, error) {
 	if found == nil || ended && !found.empty() {
 		return nil, nil
 	}
+	if s.src.size() < 0 { // whether all of it is there yet, only its last byte tells
+		b, err := s.src.peek(found.end-1, 1, 1+s.near())
+		if err != nil || len(b) == 0 {
+			return nil, err
+		}
+	}
 	s.recall(found)
 	s.remember(found, s.track)
 	return found, nil

@@ -18,6 +18,7 @@ var (
 	errRelayed     = errors.New("mp4: refused by the origin") // the client has the refusal
 	errChanged     = errors.New("mp4: the file changed")      // between two requests, or replicas differ
 	errGone        = errors.New("mp4: the client is gone")
+	errEnd         = errors.New("mp4: the file ends before") // where nobody had said how long it is
 	errMisbehaving = errors.New("mp4: the origin misbehaves")
 	errNoRanges    = errors.New("mp4: the origin ignores Range and the moov is not at the front: " +
 		"let it answer 206, put the moov first, or increase maxBufferSize")
@@ -113,7 +114,7 @@ func (o *origin) fetch(off, n int64) error {
 	into := &buffer{data: data[k:]}
 	x := o.ask(off+int64(k), n-int64(k), into)
 	x.hidden = true
-	if err := x.run(); err != nil {
+	if err := x.run(); err != nil && !errors.Is(err, errEnd) {
 		return err
 	}
 	o.window = data[:k+into.n]
@@ -343,6 +344,8 @@ func (x *exchange) begin(header http.Header) (io.Writer, error) {
 		return x.partial(header)
 	case x.status == http.StatusOK && x.opening != nil:
 		return x.opening.whole(x, header)
+	case x.status == http.StatusRequestedRangeNotSatisfiable && x.hidden && x.opening == nil && x.origin.version.size < 0:
+		return nil, errEnd
 	case x.status == http.StatusOK || x.status == http.StatusRequestedRangeNotSatisfiable && x.opening == nil:
 		return nil, fmt.Errorf("%w: the origin answers %d to a range", errChanged, x.status)
 	case x.status == http.StatusRequestedRangeNotSatisfiable:
