@@ -73,7 +73,8 @@ func TestLive(t *testing.T) {
 					config := CreateConfig()
 					config.Seek = seek
 					config.BufferSize = "2K"
-					h, err := New(context.Background(), o, config, t.Name())
+					ctx, cancel := context.WithCancel(context.Background())
+					h, err := New(ctx, o, config, t.Name())
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -83,6 +84,7 @@ func TestLive(t *testing.T) {
 					}
 					got := httptest.NewRecorder()
 					h.ServeHTTP(got, httptest.NewRequest("GET", "/live.mp4?"+query, nil))
+					cancel()
 					if got.Code != 200 || !bytes.Equal(got.Body.Bytes(), want) || got.Header().Get("Content-Length") != strconv.Itoa(len(want)) {
 						t.Errorf("%s, %s %s of %d bytes: %d, %d bytes instead of %d, %s", way, seek, query, len(now), got.Code, got.Body.Len(), len(want), got.Header().Get("Content-Length"))
 					}
