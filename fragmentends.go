@@ -1,5 +1,7 @@
 package mp4
 
+import "errors"
+
 // measure learns where each track ends, from the last fragments, and where fragments lie, from the file's indexes.
 func (s *search) measure() error {
 	s.mu.Lock()
@@ -31,13 +33,10 @@ func (s *search) measure() error {
 	if err != nil {
 		return err
 	}
-	from, err := s.tail(begin)
-	if err != nil {
-		return err
-	}
-	found, timed, err := s.walkToEnd(from)
-	if err == nil && !timed && from != s.first {
-		found, _, err = s.walkToEnd(s.first)
+	found, err := s.measureFrom(begin)
+	if s.hasIndex() && (errors.Is(err, errFormat) || err == nil && len(found.ends) == 0) {
+		s.forget()
+		found, err = s.measureFrom(begin)
 	}
 	if err != nil {
 		return err
@@ -45,6 +44,19 @@ func (s *search) measure() error {
 	found.inMoov = s.moov
 	s.settle(s.movie, found)
 	return nil
+}
+
+// measureFrom walks along the last fragments, where they begin at an offset, or along all where they do not tell their times.
+func (s *search) measureFrom(begin int64) (measurement, error) {
+	from, err := s.tail(begin)
+	if err != nil {
+		return measurement{}, err
+	}
+	found, timed, err := s.walkToEnd(from)
+	if err == nil && !timed && from != s.first {
+		found, _, err = s.walkToEnd(s.first)
+	}
+	return found, err
 }
 
 // maxInTables are the samples of a moov before fragments: each is looked up, at some 5 µs.

@@ -212,20 +212,30 @@ func (f *fragmentMap) around(seconds float64) (before, after place) {
 	return before, after
 }
 
-// expand puts the places of the sidx at a place there.
+// expand puts the places of the sidx at a place there, if that is still in the map.
 func (f *fragmentMap) expand(at place, places []place) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var others []place
-	for _, p := range f.places {
-		if p != at {
-			others = append(others, p)
-		}
+	i := sort.Search(len(f.places), func(i int) bool { return f.places[i].off >= at.off })
+	for i < len(f.places) && f.places[i].off == at.off && f.places[i] != at {
+		i++
 	}
-	f.places = others
-	for _, p := range places {
-		f.insert(p)
+	if i == len(f.places) || f.places[i] != at || len(f.places)+len(places) > maxPlaces {
+		return
 	}
+	behind := f.places[i+1:]
+	for len(places) > 0 && len(behind) > 0 && behind[0].off <= places[len(places)-1].off {
+		behind = behind[1:] // what was learned of the same fragments
+	}
+	f.places = append(append(append(make([]place, 0, len(f.places)+len(places)), f.places[:i]...), places...), behind...)
+}
+
+// forget drops an index that leads astray.
+func (f *fragmentMap) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.indexed = false
+	f.places = nil
 }
 
 // last is the last place. It reports false where there is none.

@@ -15,6 +15,7 @@ type search struct {
 	moov    *fragment // the samples that the moov has; nil: none
 	peeks   int       // at boxes
 	samples int64     // read
+	scanned int64     // bytes, in search for fragments
 }
 
 const (
@@ -23,7 +24,8 @@ const (
 	maxPeek       = 64 << 10
 	minScan       = 16 << 10 // asked for at once in a search for a fragment at a guess
 	maxScan       = 256 << 10
-	maxBarren     = 8 << 20 // bytes without a fragment in which such a search goes on
+	maxBarren     = 4 << 20 // bytes without a fragment in which such a search goes on
+	maxScanned    = 6 << 20 // bytes of all searches of a request: then it goes from fragment to fragment
 	maxBetween    = 100     // boxes between two fragments
 	maxPeeks      = 20000   // in one request, at some 10 µs each
 	maxSamples    = 1 << 20 // read in one request, at 1 µs each
@@ -132,6 +134,9 @@ func (s *search) next(off int64) (*fragment, error) {
 				return nil, err
 			}
 			found.off = begin
+			if found.samples == 0 { // it is as good as free space
+				found = nil
+			}
 		}
 		if b.typ == "mdat" && found != nil {
 			found.media = off + b.header
@@ -191,7 +196,8 @@ func (s *search) readMoof(off int64, b topBox) (*fragment, error) {
 func (s *search) scan(from, to int64) (*fragment, error) {
 	tries := 0
 	piece := s.piece()
-	for off := from; off < to && off < from+maxBarren; off += piece - moofFrontLen {
+	for off := from; off < to && off < from+maxBarren && s.scanned < maxScanned; off += piece - moofFrontLen {
+		s.scanned += piece
 		b, err := s.src.peek(off, piece, piece)
 		if err != nil {
 			return nil, err
@@ -219,7 +225,8 @@ func (s *search) scan(from, to int64) (*fragment, error) {
 // scanBack looks for the last fragment that begins between two offsets; nil where there is none near the second.
 func (s *search) scanBack(from, to int64) (*fragment, error) {
 	piece, tries := s.piece(), 0
-	for end := to; end > from && end > to-maxBarren; end -= piece {
+	for end := to; end > from && end > to-maxBarren && s.scanned < maxScanned; end -= piece {
+		s.scanned += piece
 		off := maxInt64(end-piece, from)
 		n := end - off + moofFrontLen
 		b, err := s.src.peek(off, n, n)
@@ -281,7 +288,7 @@ func (s *search) before(seconds float64) (int64, error) {
 		return best.off, nil
 	}
 	third := place{}
-	for i := 0; i < guesses; i++ {
+	for i := 0; i < guesses && s.scanned < maxScanned; i++ {
 		u := s.habits()
 		near := u.lasts() * float64(minInt64(fewHops+u.length()/bytesOfHop, maxHops)) // enough to walk
 		if after.off-best.off <= s.piece() || seconds-best.seconds <= near {
@@ -423,6 +430,10 @@ func (s *search) find(moments map[uint32]int64, seconds float64, heard bool) (*c
 	}
 	for {
 		begin, err := s.before(seconds - back)
+		if s.hasIndex() && errors.Is(err, errFormat) {
+			s.forget()
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -431,6 +442,10 @@ func (s *search) find(moments map[uint32]int64, seconds float64, heard bool) (*c
 		}
 		ch := &chain{end: begin}
 		timed, err := s.extend(ch, moments, maxChain)
+		if s.hasIndex() && (errors.Is(err, errFormat) || err == nil && len(ch.fragments) == 0) {
+			s.forget()
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
