@@ -64,13 +64,18 @@ func parseSegmentIndex(sidx *box) *segmentIndex {
 		return nil
 	}
 	x := &segmentIndex{id: binary.BigEndian.Uint32(p[4:])}
-	x.end = sidx.at + int64(len(sidx.data)) + int64(off)
-	for rest := p[lead:]; len(rest) >= 12 && len(x.places) < maxPlaces; rest = rest[12:] {
-		reference := binary.BigEndian.Uint32(rest)
-		x.places = append(x.places, place{off: x.end, seconds: float64(begins) / timescale, nested: reference>>31 != 0})
-		x.end += int64(reference &^ (1 << 31))
-		begins += uint64(binary.BigEndian.Uint32(rest[4:]))
+	u := make([]uint32, 3*minInt((len(p)-lead)/12, maxPlaces))
+	decode(p[lead:lead+4*len(u)], u)
+	at := sidx.at + int64(len(sidx.data)) + int64(off)
+	places := make([]place, 0, len(u)/3)
+	for i := 0; i < len(u); i += 3 {
+		reference := u[i]
+		places = append(places, place{off: at, seconds: float64(begins) / timescale, nested: reference>>31 != 0})
+		at += int64(reference & 0x7FFFFFFF)
+		begins += uint64(u[i+1])
 	}
+	x.places = places
+	x.end = at
 	return x
 }
 
