@@ -314,7 +314,29 @@ func (s *search) before(seconds float64) (int64, error) {
 			after = place{off: guess, seconds: p.seconds}
 		}
 	}
-	return best.off, nil
+	return s.walk(best.off, seconds)
+}
+
+// walk goes from one fragment to the last one that begins at or before a moment, as far as they tell their times.
+func (s *search) walk(off int64, seconds float64) (int64, error) {
+	last, moment := off, int64(seconds*float64(s.track.timescale))
+	for {
+		found, err := s.next(off)
+		if err != nil || found == nil {
+			return last, err
+		}
+		part := found.part(s.track.id)
+		if part != nil && (!part.timed || part.begins > moment) {
+			return last, nil
+		}
+		if part != nil {
+			last = found.off
+		}
+		if part != nil && part.begins+part.duration > moment {
+			return last, nil
+		}
+		off = found.end
+	}
 }
 
 // guessBetween is an offset between those of two places where a fragment of a moment between theirs may be: on the parabola

@@ -312,6 +312,20 @@ func TestSearchBytes(t *testing.T) {
 	}
 }
 
+// TestHugeFragments: a search that would read too much goes from fragment to fragment.
+func TestHugeFragments(t *testing.T) {
+	for _, average := range []int{4000000, 12000000} {
+		for _, share := range []float64{0.1, 0.6, 0.95} {
+			count := rounds(3600, 400)
+			o := &longOrigin{film: newLongFilm("none", count, average)}
+			got := o.ask(atLength(t, o, "512K"), "HEAD", fmt.Sprintf("start=%.3f", share*float64(longSeconds*count)), "")
+			if got.code != 200 || o.requests > count+50 {
+				t.Errorf("fragments of %d bytes, from %v of the film: %d, %d requests for %d bytes", average, share, got.code, o.requests, o.bytes)
+			}
+		}
+	}
+}
+
 // TestUntimed: files without decode times are walked once from the front to the end. What was counted serves the next seeks.
 func TestUntimed(t *testing.T) {
 	count := rounds(3600, 600)
