@@ -39,8 +39,8 @@ type source interface {
 	// read returns the n bytes at off, fewer only where the file ends before. The slice stays as it is for as long
 	// as an index made of it is used.
 	read(off, n int64) ([]byte, error)
-	// peek is read that fetches no more than it is asked for, or little: for hops along the file.
-	peek(off, n int64) ([]byte, error)
+	// peek is read, for a moment and for hops along the file: where the n bytes have to be fetched, so many at once.
+	peek(off, n, atOnce int64) ([]byte, error)
 	// reserve counts memory that is taken for what was read.
 	reserve(n int64) error
 }

@@ -128,7 +128,7 @@ func (s *gappedSource) read(off, n int64) ([]byte, error) {
 
 func (s *gappedSource) reserve(int64) error { return nil }
 
-func (s *gappedSource) peek(off, n int64) ([]byte, error) { return s.read(off, n) }
+func (s *gappedSource) peek(off, n, atOnce int64) ([]byte, error) { return s.read(off, n) }
 
 // TestLocateRefused has files without a moov that could be found.
 func TestLocateRefused(t *testing.T) {

@@ -1,5 +1,7 @@
 package mp4
 
+import "errors"
+
 // measure learns where each track ends, from the last fragments, and where fragments lie, from the file's indexes.
 func (s *search) measure() error {
 	s.mu.Lock()
@@ -9,7 +11,7 @@ func (s *search) measure() error {
 	if measured {
 		return nil
 	}
-	begin, some, err := s.firstMoof()
+	begin, some, best, err := s.front()
 	if err != nil {
 		return err
 	}
@@ -21,23 +23,20 @@ func (s *search) measure() error {
 		s.settle(s.movie, measurement{progressive: true})
 		return nil
 	}
-	if samples > maxSamples {
+	if samples > maxInTables {
 		return s.movie.moov.fail("too many samples before fragments")
 	}
 	if samples > 0 {
 		s.moov = s.movie.asFragment(begin)
 	}
-	err = s.readIndexes(begin)
+	err = s.readIndexes(begin, best)
 	if err != nil {
 		return err
 	}
-	from, err := s.tail(begin)
-	if err != nil {
-		return err
-	}
-	found, timed, err := s.walkToEnd(from)
-	if err == nil && !timed && from != s.first {
-		found, _, err = s.walkToEnd(s.first)
+	found, err := s.measureFrom(begin)
+	if s.hasIndex() && (errors.Is(err, errFormat) || err == nil && len(found.ends) == 0) {
+		s.forget()
+		found, err = s.measureFrom(begin)
 	}
 	if err != nil {
 		return err
@@ -47,31 +46,55 @@ func (s *search) measure() error {
 	return nil
 }
 
-// firstMoof is where the boxes of the first fragment begin: behind the mdat of the samples that the moov has. It reports
-// false where there is no moof.
-func (s *search) firstMoof() (int64, bool, error) {
+// measureFrom walks along the last fragments, where they begin at an offset, or along all where they do not tell their times.
+func (s *search) measureFrom(begin int64) (measurement, error) {
+	from, err := s.tail(begin)
+	if err != nil {
+		return measurement{}, err
+	}
+	found, timed, err := s.walkToEnd(from)
+	if err == nil && !timed && from != s.first {
+		found, _, err = s.walkToEnd(s.first)
+	}
+	return found, err
+}
+
+// maxInTables are the samples of a moov before fragments: each is looked up, at some 5 µs.
+const maxInTables = 1 << 19
+
+// front is where the boxes of the first fragment begin: behind the mdat of the samples that the moov has. It reports
+// false where there is no moof, and returns the sidx between the two that is to be used, if any.
+func (s *search) front() (begin int64, some bool, best *segmentIndex, err error) {
 	off := s.movie.moov.at + int64(len(s.movie.moov.data))
-	begin := off
+	begin = off
 	for i := 0; i < maxTopBoxes; i++ {
 		b, err := s.peekBox(off)
-		if err != nil || b.typ == "" {
-			return begin, false, err
+		if err != nil || b.typ == "" || b.typ == "moof" {
+			return begin, b.typ == "moof", best, err
 		}
-		if b.typ == "moof" {
-			return begin, true, nil
+		if b.typ == "sidx" {
+			found, err := s.readSegmentIndex(off, b)
+			if err != nil {
+				return begin, false, nil, err
+			}
+			if found != nil && (best == nil || found.id == s.track.id && best.id != found.id) {
+				best = found
+			}
 		}
 		off = b.end
 		if b.typ == "mdat" {
 			begin = off
+			best = nil
 		}
 	}
-	return begin, false, nil
+	return begin, false, nil, nil
 }
 
 // tail returns the offset of a fragment among the last, where the fragments begin at another: from an index, or else by
 // a search from the end.
 func (s *search) tail(begin int64) (int64, error) {
 	last, found := s.last()
+	found = found && s.hasIndex()
 	for i := 0; found && last.nested && i < maxNested; i++ {
 		places, err := s.readNested(last)
 		if err != nil {
@@ -83,29 +106,42 @@ func (s *search) tail(begin int64) (int64, error) {
 	if found && !last.nested {
 		return last.off, nil
 	}
-	if s.src.size()-begin <= walkInstead {
+	if s.src.size()-begin <= s.piece() {
 		return s.first, nil
 	}
-	for back := int64(scanLen); back < s.src.size()-begin; back *= 4 {
-		f, err := s.scan(s.src.size()-back, s.src.size())
+	from := s.first
+	for i, to := 0, s.src.size(); i < maxLast; i++ {
+		f, err := s.scanBack(begin, to)
 		if err != nil {
 			return 0, err
 		}
-		if f != nil {
-			return f.off, nil
+		if f == nil {
+			break
 		}
+		from = f.off
+		if f.part(s.track.id) != nil {
+			break
+		}
+		to = f.off
 	}
-	return s.first, nil
+	return from, nil
 }
+
+// maxLast is how many fragments from the end on one of the reference track is looked for: each track may have its own.
+const maxLast = 4
 
 // walkToEnd reads fragments to the end of the file. It reports false where one did not tell its times.
 func (s *search) walkToEnd(off int64) (measurement, bool, error) {
 	m := measurement{ends: make(map[uint32]int64), end: off}
 	r := newReached()
+	fromFront := off == s.first
 	for {
 		found, err := s.next(off)
 		if err != nil || found == nil {
 			return m, r.timed, err
+		}
+		if fromFront {
+			found = s.count(found, r.times, s.track)
 		}
 		for _, part := range found.tracks {
 			begins := part.after(r.times[part.id])
@@ -130,7 +166,7 @@ func (m *movie) asFragment(end int64) *fragment {
 }
 
 func (t *track) asFragment() *trackFragment {
-	part := &trackFragment{id: t.id, timed: true, protected: t.auxiliary != nil}
+	part := &trackFragment{id: t.id, told: true, timed: true, protected: t.auxiliary != nil}
 	part.durations = t.durations.expand(0, t.samples, false)
 	part.offsets = make([]int64, t.samples)
 	if t.offsets != nil {

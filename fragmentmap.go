@@ -14,7 +14,9 @@ type fragmentMap struct {
 	inMoov   *fragment           // the samples that the moov has; nil: none
 	seen     map[int64]*fragment // read before, by where the boxes before it begin
 	bytes    int64               // that they take
-	places   []place             // by offset: where a fragment begins, and when
+	usual    usual
+	counted  map[int64][]int64 // decode times of fragments that do not tell theirs, by where they begin: of each traf
+	places   []place           // by offset: where a fragment begins, and when
 	measured bool
 	whole    bool    // there is no fragment: the moov has all samples
 	indexed  bool    // the places come from an index of the whole file
@@ -29,23 +31,58 @@ type place struct {
 	nested  bool // a sidx lies there, for what comes until the next place
 }
 
+// usual is how the fragments are that were read, for guesses at others.
+type usual struct {
+	count   int64
+	bytes   int64   // of all of them, media included
+	head    int64   // of one of them before its media: of the last, or not much less than of one before
+	seconds float64 // of all of them
+}
+
+// length is how many bytes a fragment has; 0 where none was read.
+func (u usual) length() int64 {
+	if u.count == 0 {
+		return 0
+	}
+	return u.bytes / u.count
+}
+
+// lasts is for how many seconds a fragment lasts.
+func (u usual) lasts() float64 {
+	if u.count == 0 || u.seconds <= 0 {
+		return unknownLasts
+	}
+	return u.seconds / float64(u.count)
+}
+
+// unknownLasts are the seconds that a fragment is thought to last as long as none was read.
+const unknownLasts = 2.0
+
 const (
-	maxSeen   = 1 << 20 // bytes of fragments that are remembered for a file
-	maxPlaces = 1 << 16
+	maxSeen    = 1 << 20 // bytes of fragments that are remembered for a file
+	maxPlaces  = 1 << 16
+	maxCounted = 1 << 13
 )
 
 func newFragmentMap(first int64) *fragmentMap {
-	return &fragmentMap{first: first, seen: make(map[int64]*fragment)}
+	return &fragmentMap{first: first, seen: make(map[int64]*fragment), counted: make(map[int64][]int64)}
 }
 
 // memory is what the map may come to hold.
-func (f *fragmentMap) memory() int64 { return maxSeen + maxPlaces*24 }
+func (f *fragmentMap) memory() int64 { return maxSeen + maxPlaces*24 + maxCounted*64 }
 
 // known returns a fragment that was read before, or nil.
 func (f *fragmentMap) known(off int64) *fragment {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.seen[off]
+}
+
+// habits are how the fragments are that were read.
+func (f *fragmentMap) habits() usual {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.usual
 }
 
 // holding returns a fragment that was read before and has the byte at an offset, in the boxes before it or in its media;
@@ -78,9 +115,67 @@ func (f *fragmentMap) remember(found *fragment, t *track) {
 		f.bytes += size
 	}
 	part := found.part(t.id)
+	f.usual.count++
+	f.usual.bytes += found.end - found.off
+	f.usual.head = maxInt64(found.media-found.off, f.usual.head-f.usual.head/8)
+	if part != nil {
+		f.usual.seconds += float64(part.duration) / float64(t.timescale)
+	}
 	if part != nil && part.timed {
 		f.insert(place{off: found.off, seconds: float64(part.begins) / float64(t.timescale)})
 	}
+}
+
+// recall sets the decode times of a fragment that does not tell them, where they were counted before.
+func (f *fragmentMap) recall(found *fragment) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, begins := range f.counted[found.off] {
+		found.tracks[i].begins = begins
+		found.tracks[i].timed = true
+	}
+}
+
+// count notes the decode times of a fragment, all of those before it being known, and returns it with them.
+func (f *fragmentMap) count(found *fragment, before map[uint32]int64, t *track) *fragment {
+	if found.timed() {
+		return found
+	}
+	timed := *found
+	timed.tracks = nil
+	after := make(map[uint32]int64)
+	var begins []int64
+	for _, part := range found.tracks {
+		at, again := after[part.id]
+		if !again {
+			at = before[part.id]
+		}
+		at = part.after(at)
+		after[part.id] = at + part.duration
+		begins = append(begins, at)
+		timed.tracks = append(timed.tracks, part.timedAt(at))
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.counted) >= maxCounted {
+		return found
+	}
+	f.counted[found.off] = begins
+	if f.seen[found.off] != nil {
+		f.seen[found.off] = &timed
+	}
+	if part := timed.part(t.id); part != nil {
+		f.insert(place{off: found.off, seconds: float64(part.begins) / float64(t.timescale)})
+	}
+	return &timed
+}
+
+// timedAt is the same, with a decode time.
+func (t *trackFragment) timedAt(begins int64) *trackFragment {
+	timed := *t
+	timed.begins = begins
+	timed.timed = true
+	return &timed
 }
 
 // insert puts a place into its order. An index that says something else of that offset is believed no more.
@@ -117,20 +212,30 @@ func (f *fragmentMap) around(seconds float64) (before, after place) {
 	return before, after
 }
 
-// expand puts the places of the sidx at a place there.
+// expand puts the places of the sidx at a place there, if that is still in the map.
 func (f *fragmentMap) expand(at place, places []place) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var others []place
-	for _, p := range f.places {
-		if p != at {
-			others = append(others, p)
-		}
+	i := sort.Search(len(f.places), func(i int) bool { return f.places[i].off >= at.off })
+	for i < len(f.places) && f.places[i].off == at.off && f.places[i] != at {
+		i++
 	}
-	f.places = others
-	for _, p := range places {
-		f.insert(p)
+	if i == len(f.places) || f.places[i] != at || len(f.places)+len(places) > maxPlaces {
+		return
 	}
+	behind := f.places[i+1:]
+	for len(places) > 0 && len(behind) > 0 && behind[0].off <= places[len(places)-1].off {
+		behind = behind[1:] // what was learned of the same fragments
+	}
+	f.places = append(append(append(make([]place, 0, len(f.places)+len(places)), f.places[:i]...), places...), behind...)
+}
+
+// forget drops an index that leads astray.
+func (f *fragmentMap) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.indexed = false
+	f.places = nil
 }
 
 // last is the last place. It reports false where there is none.
@@ -148,27 +253,25 @@ func (f *fragmentMap) index(places []place) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.indexed = true
-	if len(f.places) == 0 {
-		f.places = append(f.places, places...) // in their order
-		return
-	}
-	for _, p := range places {
-		f.insert(p)
-	}
+	f.places = append([]place(nil), places...) // in their order
 }
 
-// lastBefore is the last place before an offset that is no sidx, or the front of the file.
-func (f *fragmentMap) lastBefore(off int64) int64 {
+// hasIndex reports whether the places come from an index of the whole file.
+func (f *fragmentMap) hasIndex() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.indexed
+}
+
+// lastBefore is the last place before an offset, or the front of the file.
+func (f *fragmentMap) lastBefore(off int64) place {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	i := sort.Search(len(f.places), func(i int) bool { return f.places[i].off >= off })
-	for i > 0 && f.places[i-1].nested {
-		i--
-	}
 	if i == 0 {
-		return f.first
+		return place{off: f.first}
 	}
-	return f.places[i-1].off
+	return f.places[i-1]
 }
 
 // measurement is what the last fragments tell.

@@ -65,10 +65,9 @@ func (m *movie) lastMoments(shown window) map[uint32]int64 {
 }
 
 // cutHybrid plans an answer that shows exactly the window: the chain's samples are in the moov, and what comes behind
-// the chain follows in fragments. Of a clip all is in the moov, unless that would be too many fragments to read: then
-// it ends with the one that has the end.
+// the chain follows in fragments. Of a clip all is in the moov, unless that would be too many fragments to read.
 func (s *search) cutHybrid(ch *chain, shown window) (*cut, error) {
-	m, end := s.movie, s.end
+	m, end := s.movie, &ending{end: s.end}
 	shown.fragmented = shown.to < 0
 	if shown.to >= 0 {
 		clip, err := s.clip(ch, shown)
@@ -79,7 +78,7 @@ func (s *search) cutHybrid(ch *chain, shown window) (*cut, error) {
 		if clip != nil {
 			ch = clip
 		} else {
-			end, err = s.endOf(shown)
+			end, err = s.endOf(shown, ch.end)
 			if err != nil {
 				return nil, err
 			}
@@ -105,7 +104,7 @@ func (s *search) cutHybrid(ch *chain, shown window) (*cut, error) {
 	if err != nil || !shown.fragmented {
 		return c, err
 	}
-	c.follow(tracks, ch.end, end)
+	c.finish(tracks, ch.end, end)
 	return c, nil
 }
 
@@ -125,15 +124,6 @@ func (s *search) clip(ch *chain, shown window) (*chain, error) {
 		return nil, err
 	}
 	return clip, nil
-}
-
-// endOf is where the fragments end that a window needs.
-func (s *search) endOf(shown window) (int64, error) {
-	ch, err := s.find(s.movie.lastMoments(shown), float64(shown.to)/float64(shown.ticks), false)
-	if err != nil {
-		return 0, err
-	}
-	return ch.end, nil
 }
 
 // keepFragments is keep for a track of a fragmented file: the edit list is cut on the timeline of the whole, and the
@@ -222,9 +212,9 @@ func (s *search) cutAtKeyFrame(ch *chain, shown window) (*cut, error) {
 	if len(tracks) == 0 {
 		return nil, errPastEnd
 	}
-	end := s.end
+	end := &ending{end: maxInt64(s.end, ch.end)}
 	if shown.to >= 0 {
-		end, err = s.endOf(shown)
+		end, err = s.endOf(shown, ch.fragments[0].off)
 		if err != nil {
 			return nil, err
 		}
@@ -234,7 +224,7 @@ func (s *search) cutAtKeyFrame(ch *chain, shown window) (*cut, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer.follow(tracks, ch.fragments[0].off, maxInt64(end, ch.end))
+	answer.finish(tracks, ch.fragments[0].off, end)
 	return answer, nil
 }
 
@@ -271,14 +261,11 @@ func (t *track) shownAt(c clock, mediaTime int64) int64 {
 
 // follow appends the bytes [from, to) of the source to a cut: fragments whose tracks begin earlier by what was cut off.
 // They are one stretch with what lies before them.
-func (c *cut) follow(tracks []*kept, from, to int64) {
+func (c *cut) follow(earlier map[uint32]int64, from, to int64) {
 	if to <= from {
 		return
 	}
-	r := &retiming{earlier: make(map[uint32]int64), moved: c.length - from}
-	for _, k := range tracks {
-		r.earlier[k.id] = k.earlier
-	}
+	r := &retiming{earlier: earlier, moved: c.length - from}
 	c.length += to - from
 	last := c.segments[len(c.segments)-1]
 	if last.fromSource && last.off+last.length == from {

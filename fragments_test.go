@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 )
@@ -114,6 +115,67 @@ func TestCutFragments(t *testing.T) {
 	for _, start := range []int64{10000, 1 << 40} {
 		if _, err := answerOf(film, interval{start, -1}, seekExact); !errors.Is(err, errPastEnd) {
 			t.Errorf("from %d ms: %v", start, err)
+		}
+	}
+}
+
+// A clip of more fragments than are read for its moov ends in one that has what is shown, and no more.
+func TestLongClip(t *testing.T) {
+	film := fragmentsOf(300, nil)
+	offsets := func(i int, moof []byte) []byte { // of a key frame, and of each picture that is shown after the next two
+		trun := bytes.Index(moof, []byte("trun")) - 4
+		fields := words(0x805, fragmentPictures, binary.BigEndian.Uint32(moof[trun+16:])+4*fragmentPictures, 0)
+		for k := 0; k < fragmentPictures; k++ {
+			offset := []uint32{0, 3, 0}[k%3]
+			if k == 0 || k == fragmentPictures-1 {
+				offset = 1
+			}
+			fields = append(fields, words(offset)...)
+		}
+		traf := aBox("traf", moof[bytes.Index(moof, []byte("tfhd"))-4:trun], aBox("trun", fields))
+		return aBox("moof", aBox("mfhd", words(0, uint32(i+1))), traf)
+	}
+	for _, test := range []struct {
+		name     string
+		film     []byte
+		iv       interval
+		seek     string
+		pictures []uint32 // of the last fragments
+		last     uint32   // bytes of the last mdat
+	}{
+		{"in a fragment", film, interval{2500, 590480}, seekExact, []uint32{50, 12}, 1208},
+		{"after the first picture of one", film, interval{2500, 590001}, seekExact, []uint32{50, 1}, 108},
+		{"at the end of one", film, interval{2500, 590000}, seekExact, []uint32{50, 50}, 5008},
+		{"keyframe", film, interval{2500, 5000}, seekKeyframe, []uint32{50, 25}, 2508},
+		{"keyframe, in one fragment", film, interval{2500, 2600}, seekKeyframe, []uint32{15}, 1508},
+		{"B-frames", fragmentsOf(300, offsets), interval{2500, 590480}, seekExact, []uint32{50, 12}, 1208},
+	} {
+		got, err := answerOf(test.film, test.iv, test.seek)
+		if err != nil {
+			t.Fatalf("%s: %v", test.name, err)
+		}
+		var pictures []uint32
+		last := uint32(0)
+		for rest := got; len(rest) >= headerLen; rest = rest[binary.BigEndian.Uint32(rest):] {
+			switch string(rest[4:8]) {
+			case "moof":
+				trun := rest[bytes.Index(rest, []byte("trun")):]
+				pictures = append(pictures, binary.BigEndian.Uint32(trun[8:]))
+			case "mdat":
+				last = binary.BigEndian.Uint32(rest)
+			}
+		}
+		if n := len(pictures) - len(test.pictures); n > 0 {
+			pictures = pictures[n:]
+		}
+		if fmt.Sprint(pictures) != fmt.Sprint(test.pictures) || last != test.last {
+			t.Errorf("%s: fragments of %d pictures, the last mdat is of %d bytes", test.name, pictures, last)
+		}
+		if test.name == "B-frames" { // the last but one picture is of 0.04 s after the end, and follows what is shown until then
+			entry := got[bytes.LastIndex(got, []byte("trun"))+16+16*10:]
+			if offset := binary.BigEndian.Uint32(entry[12:]); offset != 2 {
+				t.Errorf("it is shown %d ticks after it is decoded", offset)
+			}
 		}
 	}
 }
@@ -264,6 +326,13 @@ func TestHostileFragments(t *testing.T) {
 		{"of a track that is not there", set("tfhd", 8, 77)},
 		{"an index of itself", front(aBox("sidx", words(1<<24, 1, 1000, 0, 0, 0, 0, 1, 1<<31, 2000, 0))...)},
 		{"an index that begins with itself", front(aBox("sidx", append(words(1<<24, 1, 1000, 0, 0), words(0xFFFFFFFF, 0xFFFFFFD0, 1, 1<<31|10, 2000, 0)...))...)},
+		{"an index of 65535 references to one offset", front(aBox("sidx", append(words(0, 1, 25, 0, 0, 65535), bytes.Repeat(words(0, 1, 0), 65535)...))...)},
+		{"an index of 65535 indexes at one offset", front(aBox("sidx", append(words(0, 1, 25, 0, 0, 65535), bytes.Repeat(words(1<<31, 1, 0), 65535)...))...)},
+		{"an index of indexes before itself", front(aBox("sidx", append(words(1<<24, 1, 25, 0, 0), words(0, 0, 2, 1<<31, 50, 0, 1<<31|0x7FFFFFFF, 50, 0)...))...)},
+		{"times that descend", func(i int, moof []byte) []byte {
+			binary.BigEndian.PutUint32(moof[bytes.Index(moof, []byte("tfdt"))+8:], uint32((30-i)*fragmentPictures))
+			return moof
+		}},
 		{"an index of nothing", front(aBox("sidx", words(0, 1, 1000, 0, 0, 0))...)},
 		{"an index of what is no box", front(aBox("sidx", append(words(0, 1, 25, 0, 0, 200), bytes.Repeat(words(13, 50, 0), 200)...))...)},
 		{"an index out of order", front(aBox("sidx", words(0, 1, 1, 0xFFFFFFF0, 0, 3, 0x7FFFFFFF, 0xFFFFFFFF, 0, 0, 0xFFFFFFFF, 0, 5, 0, 0))...)},
@@ -282,6 +351,106 @@ func TestHostileFragments(t *testing.T) {
 				}
 				if took := time.Since(begin); took > 15*time.Second || len(got) > 2*len(film)+1<<20 {
 					t.Errorf("%s, %s from %d: %v, %d bytes", test.name, seek, iv.start, took, len(got))
+				}
+			}
+		}
+	}
+}
+
+// An index that leads elsewhere, as one of before an edit of the file may, is worth nothing, but does no harm.
+func TestStaleIndex(t *testing.T) {
+	plain := fragmentsOf(30, nil)
+	want, err := answerOf(plain, interval{30500, -1}, seekExact)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := len(plain) / 30 // about that of a fragment
+	for _, offset := range []int{0, 100, 700, size / 2, -size / 2, len(plain), 1 << 40} {
+		var points []byte
+		for i := 0; i < 30; i++ {
+			points = append(points, words(0, uint32(i*fragmentPictures), uint32((i*size+offset)>>32), uint32(i*size+offset), 1, 1, 1)...)
+		}
+		tfra := aBox("tfra", words(1<<24, 1, 0x3F, 30), points)
+		film := append(append([]byte(nil), plain...), aBox("mfra", tfra, aBox("mfro", words(0, uint32(len(tfra)+24))))...)
+		got, err := answerOf(film, interval{30500, -1}, seekExact)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("mfra, offsets from %d on: %v, %d bytes instead of %d", offset, err, len(got), len(want))
+		}
+	}
+	for _, offset := range []uint32{100, 700, 1 << 30} {
+		film := fragmentsOf(30, func(i int, moof []byte) []byte {
+			if i > 0 {
+				return moof
+			}
+			fields := words(0, 1, 25, 0, offset, 30)
+			for k := 0; k < 30; k++ {
+				fields = append(fields, words(uint32(size), fragmentPictures, 0)...)
+			}
+			return append(aBox("sidx", fields), moof...)
+		})
+		got, err := answerOf(film, interval{30500, -1}, seekExact)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("sidx, offsets from %d on: %v, %d bytes instead of %d", offset, err, len(got), len(want))
+		}
+	}
+}
+
+// endless is a gigabyte: what it begins with, and then the same again and again.
+type endless struct {
+	front, unit []byte
+	asked       int64
+}
+
+func (e *endless) size() int64           { return 1 << 30 }
+func (e *endless) reserve(n int64) error { return nil }
+
+func (e *endless) read(off, n int64) ([]byte, error) {
+	n = maxInt64(0, minInt64(n, e.size()-off))
+	e.asked += n
+	if off+n <= int64(len(e.front)) {
+		return e.front[off : off+n], nil
+	}
+	skip := (off - int64(len(e.front))) % int64(len(e.unit))
+	var b []byte
+	if off < int64(len(e.front)) {
+		b = append(b, e.front[off:]...)
+		skip = 0
+	}
+	b = append(b, bytes.Repeat(e.unit, int(n)/len(e.unit)+2)[skip:]...)
+	return b[:n], nil
+}
+
+func (e *endless) peek(off, n, atOnce int64) ([]byte, error) { return e.read(off, n) }
+
+// A file that is a gigabyte of small boxes is given up soon.
+func TestEndlessFragments(t *testing.T) {
+	film := fragmentsOf(3, nil)
+	moof := film[bytes.Index(film, []byte("moof"))-4:][:len(fragmentsOf(2, nil))-len(fragmentsOf(1, nil))]
+	for _, test := range []struct {
+		name string
+		unit []byte
+	}{
+		{"moofs of 8 bytes", aBox("moof")},
+		{"moofs that look like one", aBox("moof", aBox("mfhd", words(0, 1)))},
+		{"what looks like a moof", append(words(100), moofFront...)},
+		{"fragments of one time", moof},
+		{"empty mdats", aBox("mdat")},
+		{"zeros", make([]byte, 8)},
+		{"a moof, and media without end", append(append([]byte(nil), moof...), append(words(1<<29), "mdat"...)...)},
+	} {
+		for _, seek := range []string{seekExact, seekKeyframe} {
+			for _, iv := range []interval{{30500, -1}, {100, -1}, {3000, 4000}, {1 << 40, -1}} {
+				src := &endless{front: film, unit: test.unit}
+				begin := time.Now()
+				m, err := findMovie(src, 1<<20)
+				if err == nil {
+					_, err = m.cutFragments(src, iv, seek)
+				}
+				if err != nil && !errors.Is(err, errFormat) && !errors.Is(err, errPastEnd) {
+					t.Errorf("%s, %s from %d: %v", test.name, seek, iv.start, err)
+				}
+				if took := time.Since(begin); took > 15*time.Second || src.asked > 100<<20 {
+					t.Errorf("%s, %s from %d: %v, %d bytes", test.name, seek, iv.start, took, src.asked)
 				}
 			}
 		}

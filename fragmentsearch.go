@@ -3,6 +3,7 @@ package mp4
 import (
 	"bytes"
 	"errors"
+	"math"
 )
 
 // search finds fragments for one request. What it learns goes into the map.
@@ -14,26 +15,34 @@ type search struct {
 	moov    *fragment // the samples that the moov has; nil: none
 	peeks   int       // at boxes
 	samples int64     // read
+	scanned int64     // bytes, in search for fragments
 }
 
 const (
-	peekLen       = 8 << 10   // asked for at once in a walk from fragment to fragment
-	scanLen       = 128 << 10 // in a search for one at a guess
-	maxScan       = 8 << 20   // bytes between two fragments in which such a search goes on
-	maxBetween    = 100       // boxes between two fragments
-	maxPeeks      = 20000     // in one request, at some 10 µs each
-	maxSamples    = 1 << 19   // read in one request, at 1 µs each
-	maxChain      = 2000      // fragments whose samples go into a moov
-	maxClip       = 200       // requests for those of a clip; beyond, it ends with a fragment
-	walkInstead   = 4 << 20   // bytes that are walked from the front without a guess
+	peekLen       = 8 << 10 // asked for at once in a walk along fragments that are not known, or small
+	minPeek       = 512     // in one along others
+	maxPeek       = 64 << 10
+	minScan       = 16 << 10 // asked for at once in a search for a fragment at a guess
+	maxScan       = 256 << 10
+	maxBarren     = 4 << 20 // bytes without a fragment in which such a search goes on
+	maxScanned    = 6 << 20 // bytes of all searches of a request: then it goes from fragment to fragment
+	maxBetween    = 100     // boxes between two fragments
+	maxPeeks      = 20000   // in one request, at some 10 µs each
+	maxSamples    = 1 << 20 // read in one request, at 1 µs each
+	maxChain      = 2000    // fragments whose samples go into a moov
+	maxClip       = 200     // requests for those of a clip; beyond, it stays in fragments
 	guesses       = 12
-	maxMatches    = 64   // of what may be a moof, in a search for one
-	closeEnough   = 12.0 // seconds before the start from where a walk is as quick as another guess
-	heardBefore   = 0.4  // seconds of sound that decoders hear before it plays right
-	mostApart     = 15.0 // seconds by which the media of one moment lie apart in the file
-	mostBefore    = 60.0 // seconds before the start in which pictures on show then are looked for
-	mostBack      = 1e6  // seconds after which the search for a key frame goes to the front
-	sampleInTable = 64   // bytes that a sample takes while tables are made of a chain
+	maxMatches    = 64 // of what may be a moof, in a search for one
+	fewHops       = 6  // from fragment to fragment are as quick as another guess; more, where that reads more
+	maxHops       = 24
+	bytesOfHop    = 64 << 10 // that a guess reads more, for one hop more
+	unsteady      = 0.05     // part of the distance to the guess before by which the next one may be wrong
+	heardBefore   = 0.4      // seconds of sound that decoders hear before it plays right
+	mostApart     = 15.0     // seconds by which the media of one moment lie apart in the file
+	further       = 12.0     // seconds that a search for a key frame goes back
+	mostBefore    = 60.0     // seconds before the start in which pictures on show then are looked for
+	mostBack      = 1e6      // seconds after which the search for a key frame goes to the front
+	sampleInTable = 64       // bytes that a sample takes while tables are made of a chain
 )
 
 // newSearch begins a search. It goes by the first track with pictures, or else the first.
@@ -64,7 +73,7 @@ func (s *search) peekBox(off int64) (topBox, error) {
 	if size >= 0 && off+headerLen > size {
 		return topBox{}, nil
 	}
-	b, err := s.src.peek(off, largeHeaderLen)
+	b, err := s.src.peek(off, largeHeaderLen, s.near())
 	if err != nil || len(b) < headerLen {
 		return topBox{}, err
 	}
@@ -76,6 +85,25 @@ func (s *search) peekBox(off int64) (topBox, error) {
 		length = maxInt64(s.src.size()-off, header)
 	}
 	return topBox{typ: typ, header: header, end: off + length}, nil
+}
+
+// near is how much is fetched at once where a fragment begins: as much as the others have before their media, and
+// of small ones several.
+func (s *search) near() int64 {
+	u := s.habits()
+	if u.length() <= peekLen {
+		return peekLen
+	}
+	return minInt64(maxInt64(u.head+u.head/8, minPeek), maxPeek)
+}
+
+// piece is how much is fetched at once where a fragment is looked for: as much as one has, or a quarter of large ones.
+func (s *search) piece() int64 {
+	n := s.habits().length()
+	if n > maxPeek {
+		n = maxInt64(n/4, maxPeek)
+	}
+	return minInt64(maxInt64(n, minScan), maxScan)
 }
 
 // next returns the first whole fragment at or behind an offset where a box begins; nil where there is none any more. A
@@ -106,6 +134,9 @@ func (s *search) next(off int64) (*fragment, error) {
 				return nil, err
 			}
 			found.off = begin
+			if found.samples == 0 { // it is as good as free space
+				found = nil
+			}
 		}
 		if b.typ == "mdat" && found != nil {
 			found.media = off + b.header
@@ -117,6 +148,13 @@ func (s *search) next(off int64) (*fragment, error) {
 	if found == nil || ended && !found.empty() {
 		return nil, nil
 	}
+	if s.src.size() < 0 { // whether all of it is there yet, only its last byte tells
+		b, err := s.src.peek(found.end-1, 1, 1+s.near())
+		if err != nil || len(b) == 0 {
+			return nil, err
+		}
+	}
+	s.recall(found)
 	s.remember(found, s.track)
 	return found, nil
 }
@@ -139,7 +177,7 @@ func (s *search) readMoof(off int64, b topBox) (*fragment, error) {
 	if size > maxMoof {
 		return nil, (&box{typ: b.typ, at: off}).fail("too large")
 	}
-	data, err := s.src.peek(off, size)
+	data, err := s.src.peek(off, size, size+largeHeaderLen)
 	if err != nil || int64(len(data)) < size {
 		return nil, err
 	}
@@ -151,14 +189,16 @@ func (s *search) readMoof(off int64, b topBox) (*fragment, error) {
 	if s.samples > maxSamples {
 		return nil, (&box{typ: b.typ, at: off}).fail("too many samples before it")
 	}
-	return found, s.src.reserve(found.samples * (sampleMemory + sampleInTable))
+	return found, nil
 }
 
 // scan looks for a fragment in the bytes from an offset on, before another; nil where there is none.
 func (s *search) scan(from, to int64) (*fragment, error) {
 	tries := 0
-	for off := from; off < to && off < from+maxScan; off += scanLen - moofFrontLen {
-		b, err := s.src.peek(off, scanLen)
+	piece := s.piece()
+	for off := from; off < to && off < from+maxBarren && s.scanned < maxScanned; off += piece - moofFrontLen {
+		s.scanned += piece
+		b, err := s.src.peek(off, piece, piece)
 		if err != nil {
 			return nil, err
 		}
@@ -175,8 +215,33 @@ func (s *search) scan(from, to int64) (*fragment, error) {
 			}
 			at = nextFront(b, at+1)
 		}
-		if int64(len(b)) < scanLen {
+		if int64(len(b)) < piece {
 			return nil, nil
+		}
+	}
+	return nil, nil
+}
+
+// scanBack looks for the last fragment that begins between two offsets; nil where there is none near the second.
+func (s *search) scanBack(from, to int64) (*fragment, error) {
+	piece, tries := s.piece(), 0
+	for end := to; end > from && end > to-maxBarren && s.scanned < maxScanned; end -= piece {
+		s.scanned += piece
+		off := maxInt64(end-piece, from)
+		n := end - off + moofFrontLen
+		b, err := s.src.peek(off, n, n)
+		if err != nil {
+			return nil, err
+		}
+		for at := lastFront(b, len(b)); at >= 0 && tries < maxMatches; tries++ {
+			found, err := s.next(off + int64(at))
+			if found != nil && found.moof == off+int64(at) {
+				return found, nil
+			}
+			if err != nil && !errors.Is(err, errFormat) {
+				return nil, err
+			}
+			at = lastFront(b, at)
 		}
 	}
 	return nil, nil
@@ -199,6 +264,12 @@ func nextFront(b []byte, from int) int {
 	return from + i
 }
 
+// lastFront is nextFront for the last one that begins before an index.
+func lastFront(b []byte, before int) int {
+	end := minInt(before+moofFrontLen-1, len(b))
+	return bytes.LastIndex(b[:end], moofFront) - 4
+}
+
 // before returns the offset of a fragment that begins at or before a moment.
 func (s *search) before(seconds float64) (int64, error) {
 	best, after := s.around(seconds)
@@ -213,15 +284,21 @@ func (s *search) before(seconds float64) (int64, error) {
 	if best.nested {
 		return 0, (&box{typ: "sidx", at: best.off}).fail("it is nested too deep")
 	}
-	if s.indexed {
+	if s.hasIndex() {
 		return best.off, nil
 	}
-	for i := 0; i < guesses && after.off-best.off > walkInstead && seconds-best.seconds > closeEnough; i++ {
-		ratio := (seconds - closeEnough/2 - best.seconds) / (after.seconds - best.seconds)
-		if !(ratio > 0 && ratio < 1) {
-			ratio = 0.5
+	third := place{}
+	for i := 0; i < guesses && s.scanned < maxScanned; i++ {
+		u := s.habits()
+		near := u.lasts() * float64(minInt64(fewHops+u.length()/bytesOfHop, maxHops)) // enough to walk
+		if after.off-best.off <= s.piece() || seconds-best.seconds <= near {
+			break
 		}
-		guess := best.off + int64(ratio*float64(after.off-best.off))
+		early := near / 2
+		if i > 0 {
+			early += unsteady * math.Min(seconds-best.seconds, after.seconds-seconds)
+		}
+		guess := guessBetween(best, after, third, seconds-early)
 		p, err := s.placeBehind(guess, after.off)
 		if err != nil {
 			return 0, err
@@ -230,12 +307,54 @@ func (s *search) before(seconds float64) (int64, error) {
 		case p.off == 0:
 			after.off = guess // none that tells its time
 		case p.seconds <= seconds && p.off > best.off:
+			third = best
 			best = p
 		default:
+			third = after
 			after = place{off: guess, seconds: p.seconds}
 		}
 	}
-	return best.off, nil
+	return s.walk(best.off, seconds)
+}
+
+// walk goes from one fragment to the last one that begins at or before a moment, as far as they tell their times.
+func (s *search) walk(off int64, seconds float64) (int64, error) {
+	last, moment := off, int64(seconds*float64(s.track.timescale))
+	for {
+		found, err := s.next(off)
+		if err != nil || found == nil {
+			return last, err
+		}
+		part := found.part(s.track.id)
+		if part != nil && (!part.timed || part.begins > moment) {
+			return last, nil
+		}
+		if part != nil {
+			last = found.off
+		}
+		if part != nil && part.begins+part.duration > moment {
+			return last, nil
+		}
+		off = found.end
+	}
+}
+
+// guessBetween is an offset between those of two places where a fragment of a moment between theirs may be: on the parabola
+// through them and a third, for the rate of a film may change, or in the middle.
+func guessBetween(before, after, third place, seconds float64) int64 {
+	length := after.seconds - before.seconds
+	rate := float64(after.off-before.off) / length
+	curved := (seconds - before.seconds) * (seconds - after.seconds)
+	bend := float64(third.off-before.off) - rate*(third.seconds-before.seconds)
+	bend /= (third.seconds - before.seconds) * (third.seconds - after.seconds)
+	ratio := (rate*(seconds-before.seconds) + bend*curved) / float64(after.off-before.off)
+	if !(ratio > 0 && ratio < 1) { // or it is none: without a third place the bend is infinite
+		ratio = (seconds - before.seconds) / length
+	}
+	if !(ratio > 0 && ratio < 1) {
+		ratio = 0.5
+	}
+	return before.off + int64(ratio*float64(after.off-before.off))
 }
 
 // placeBehind is where the first fragment between two offsets begins that has samples of the track and tells their time;
@@ -311,6 +430,10 @@ func (s *search) extend(ch *chain, moments map[uint32]int64, most int) (bool, er
 		if found == nil {
 			break
 		}
+		err = s.src.reserve(found.samples * (sampleMemory + sampleInTable))
+		if err != nil {
+			return false, err
+		}
 		r.add(found)
 		ch.add(found)
 		if !r.timed && ch.fragments[0].off > s.first {
@@ -329,6 +452,10 @@ func (s *search) find(moments map[uint32]int64, seconds float64, heard bool) (*c
 	}
 	for {
 		begin, err := s.before(seconds - back)
+		if s.hasIndex() && errors.Is(err, errFormat) {
+			s.forget()
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -337,6 +464,10 @@ func (s *search) find(moments map[uint32]int64, seconds float64, heard bool) (*c
 		}
 		ch := &chain{end: begin}
 		timed, err := s.extend(ch, moments, maxChain)
+		if s.hasIndex() && (errors.Is(err, errFormat) || err == nil && len(ch.fragments) == 0) {
+			s.forget()
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -360,7 +491,7 @@ func (s *search) find(moments map[uint32]int64, seconds float64, heard bool) (*c
 		if begin == s.first {
 			return ch, nil
 		}
-		back = 2*back + closeEnough
+		back = 2*back + further
 	}
 }
 

@@ -146,7 +146,7 @@ func (l *local) read(off, n int64) ([]byte, error) {
 }
 
 // peek is read, for a moment.
-func (l *local) peek(off, n int64) ([]byte, error) {
+func (l *local) peek(off, n, atOnce int64) ([]byte, error) {
 	used := l.lease.used
 	b, err := l.read(off, n)
 	if err == nil {

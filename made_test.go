@@ -73,7 +73,7 @@ func (s *memorySource) read(off, n int64) ([]byte, error) {
 
 func (s *memorySource) reserve(int64) error { return nil }
 
-func (s *memorySource) peek(off, n int64) ([]byte, error) { return s.read(off, n) }
+func (s *memorySource) peek(off, n, atOnce int64) ([]byte, error) { return s.read(off, n) }
 
 // failingSource is a file that cannot be read from an offset on.
 type failingSource struct {
@@ -94,7 +94,7 @@ func (s *failingSource) read(off, n int64) ([]byte, error) {
 
 func (s *failingSource) reserve(int64) error { return nil }
 
-func (s *failingSource) peek(off, n int64) ([]byte, error) { return s.read(off, n) }
+func (s *failingSource) peek(off, n, atOnce int64) ([]byte, error) { return s.read(off, n) }
 
 // number returns v in so many bytes.
 func number(v int64, width int) []byte {

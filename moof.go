@@ -16,6 +16,7 @@ type fragment struct {
 	moof    int64 // and where the moof does
 	media   int64 // what follows the header of the mdat behind it
 	end     int64 // of that mdat: there the next fragment's boxes begin
+	number  uint32
 	samples int64 // of all tracks
 	tracks  []*trackFragment
 }
@@ -23,7 +24,8 @@ type fragment struct {
 // trackFragment is a traf (8.8.6): successive samples of a track.
 type trackFragment struct {
 	id        uint32
-	timed     bool  // it has a tfdt
+	told      bool  // it has a tfdt
+	timed     bool  // and so its decode time is known, or else by those before it
 	protected bool  // it has auxiliary information, which is not taken along into the moov
 	begins    int64 // decode time of its first sample
 	duration  int64 // of all its samples
@@ -98,6 +100,9 @@ func (m *movie) readFragment(moof *box) (*fragment, error) {
 		return nil, err
 	}
 	f := &fragment{off: moof.at, moof: moof.at, end: moof.at + int64(len(moof.data))}
+	if mfhd := moof.child("mfhd"); mfhd != nil && len(mfhd.payload()) >= fullBoxLen+4 {
+		f.number = binary.BigEndian.Uint32(mfhd.payload()[fullBoxLen:])
+	}
 	end := moof.at // where the data of the traf before ended
 	for _, traf := range moof.children {
 		if traf.typ != "traf" {
@@ -214,6 +219,7 @@ func (t *trackFragment) readTime(tfdt *box) error {
 	if len(p) < 8 || p[0] != 0 && len(p) < 12 {
 		return tfdt.fail("too short")
 	}
+	t.told = true
 	t.timed = true
 	t.begins = int64(binary.BigEndian.Uint32(p[4:]))
 	if p[0] != 0 {

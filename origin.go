@@ -18,6 +18,7 @@ var (
 	errRelayed     = errors.New("mp4: refused by the origin") // the client has the refusal
 	errChanged     = errors.New("mp4: the file changed")      // between two requests, or replicas differ
 	errGone        = errors.New("mp4: the client is gone")
+	errEnd         = errors.New("mp4: the file ends before") // where nobody had said how long it is
 	errMisbehaving = errors.New("mp4: the origin misbehaves")
 	errNoRanges    = errors.New("mp4: the origin ignores Range and the moov is not at the front: " +
 		"let it answer 206, put the moov first, or increase maxBufferSize")
@@ -60,9 +61,9 @@ func (o *origin) read(off, n int64) ([]byte, error) {
 }
 
 // peek is read that fetches less, for a moment: its memory is given back with the next.
-func (o *origin) peek(off, n int64) ([]byte, error) {
+func (o *origin) peek(off, n, atOnce int64) ([]byte, error) {
 	used := o.t.lease.used
-	b, err := o.get(off, n, maxInt64(n, peekLen))
+	b, err := o.get(off, n, maxInt64(n, atOnce))
 	if taken := o.t.lease.used - used; taken > 0 && err == nil {
 		o.t.lease.used -= o.peeked
 		o.peeked = taken
@@ -114,7 +115,7 @@ func (o *origin) fetch(off, n int64) error {
 	_, _ = into.data.Write(held) // to memory: never fails
 	x := o.ask(off+k, n-k, into)
 	x.hidden = true
-	if err := x.run(); err != nil {
+	if err := x.run(); err != nil && !errors.Is(err, errEnd) {
 		return err
 	}
 	o.window = into.data.Bytes()
@@ -334,6 +335,8 @@ func (x *exchange) begin(header http.Header) (io.Writer, error) {
 		return x.partial(header)
 	case x.status == http.StatusOK && x.opening != nil:
 		return x.opening.whole(x, header)
+	case x.status == http.StatusRequestedRangeNotSatisfiable && x.hidden && x.opening == nil && x.origin.version.size < 0:
+		return nil, errEnd
 	case x.status == http.StatusOK || x.status == http.StatusRequestedRangeNotSatisfiable && x.opening == nil:
 		return nil, fmt.Errorf("%w: the origin answers %d to a range", errChanged, x.status)
 	case x.status == http.StatusRequestedRangeNotSatisfiable:
@@ -537,7 +540,7 @@ func (s *stream) read(off, n int64) ([]byte, error) {
 }
 
 // peek is read: what comes, comes in order.
-func (s *stream) peek(off, n int64) ([]byte, error) { return s.read(off, n) }
+func (s *stream) peek(off, n, atOnce int64) ([]byte, error) { return s.read(off, n) }
 
 func (s *stream) reserve(n int64) error { return s.t.lease.take(n) }
 

@@ -161,10 +161,10 @@ func (m *movie) spotIn(src source, s *segment, at int64) (spot, error) {
 // spot is spotIn for an offset in fragments, [least, end) of the source.
 func (s *search) spot(off, least, end int64) (spot, error) {
 	found := s.holding(off)
-	begin := maxInt64(s.lastBefore(off), least)
+	begin := least
 	if found == nil {
 		var err error
-		begin, err = s.fragmentBefore(off, begin)
+		begin, err = s.fragmentBefore(off, least)
 		if err != nil {
 			return spot{}, err
 		}
@@ -193,17 +193,22 @@ const slack = 1 << 20
 
 // fragmentBefore is where a fragment before an offset begins, near it, but not before another where one does.
 func (s *search) fragmentBefore(off, least int64) (int64, error) {
-	if s.indexed {
-		return least, nil
-	}
-	for back := int64(scanLen); back < off-least; back *= 2 {
-		found, err := s.scan(off-back, off)
+	last := s.lastBefore(off)
+	for i := 0; last.nested && i < maxNested; i++ {
+		places, err := s.readNested(last)
 		if err != nil {
 			return 0, err
 		}
-		if found != nil {
-			return found.off, nil
-		}
+		s.expand(last, places)
+		last = s.lastBefore(off)
 	}
-	return least, nil
+	least = maxInt64(last.off, least)
+	if s.hasIndex() {
+		return least, nil
+	}
+	found, err := s.scanBack(least, off)
+	if found == nil || err != nil {
+		return least, err
+	}
+	return found.off, nil
 }

@@ -5,32 +5,19 @@ import "encoding/binary"
 // maxNested is how deep sidx boxes may be nested.
 const maxNested = 8
 
-// readIndexes reads the sidx boxes before the first fragment, which begins at an offset, or the mfra at the end of the
-// file. A sidx that is not of the whole file is of the fragment behind it, and of no use.
-func (s *search) readIndexes(off int64) error {
-	var best *segmentIndex
-	for i := 0; i < maxTopBoxes; i++ {
-		b, err := s.peekBox(off)
-		if err != nil || b.typ == "" {
-			return err
-		}
-		if b.typ == "moof" || b.typ == "mdat" {
-			break
-		}
-		if b.typ == "sidx" {
-			found, err := s.readSegmentIndex(off, b)
-			if err != nil {
-				return err
-			}
-			if found != nil && (best == nil || found.id == s.track.id && best.id != found.id) {
-				best = found
-			}
-		}
-		off = b.end
-	}
-	if best != nil && (best.nested() || best.end > s.src.size()-walkInstead) {
+// unindexed are the bytes at the end of a file that grows of which its sidx may not know.
+const unindexed = 4 << 20
+
+// readIndexes takes the sidx that lies before the first fragment, or reads the mfra at the end of the file. A sidx that is
+// not of the whole file is of the fragment behind it, and of no use.
+func (s *search) readIndexes(begin int64, best *segmentIndex) error {
+	if best != nil && (best.nested() || best.end > s.src.size()-unindexed) {
 		s.index(best.places)
 		return nil
+	}
+	_, err := s.next(begin) // how large fragments are says how much to fetch in the search for others
+	if err != nil {
+		return err
 	}
 	return s.readRandomAccess()
 }
@@ -51,7 +38,7 @@ func (s *search) readSegmentIndex(off int64, b topBox) (*segmentIndex, error) {
 	if size > maxMoof {
 		return nil, nil
 	}
-	data, err := s.src.peek(off, size)
+	data, err := s.src.peek(off, size, size+s.near())
 	if err != nil || int64(len(data)) < size {
 		return nil, err
 	}
@@ -77,13 +64,18 @@ func parseSegmentIndex(sidx *box) *segmentIndex {
 		return nil
 	}
 	x := &segmentIndex{id: binary.BigEndian.Uint32(p[4:])}
-	x.end = sidx.at + int64(len(sidx.data)) + int64(off)
-	for rest := p[lead:]; len(rest) >= 12 && len(x.places) < maxPlaces; rest = rest[12:] {
-		reference := binary.BigEndian.Uint32(rest)
-		x.places = append(x.places, place{off: x.end, seconds: float64(begins) / timescale, nested: reference>>31 != 0})
-		x.end += int64(reference &^ (1 << 31))
-		begins += uint64(binary.BigEndian.Uint32(rest[4:]))
+	u := make([]uint32, 3*minInt((len(p)-lead)/12, maxPlaces))
+	decode(p[lead:lead+4*len(u)], u)
+	at := sidx.at + int64(len(sidx.data)) + int64(off)
+	places := make([]place, 0, len(u)/3)
+	for i := 0; i < len(u); i += 3 {
+		reference := u[i]
+		places = append(places, place{off: at, seconds: float64(begins) / timescale, nested: reference>>31 != 0})
+		at += int64(reference & 0x7FFFFFFF)
+		begins += uint64(u[i+1])
 	}
+	x.places = places
+	x.end = at
 	return x
 }
 
@@ -109,8 +101,8 @@ func (s *search) readRandomAccess() error {
 	if size < s.first+mfroLen {
 		return nil
 	}
-	from := maxInt64(size-scanLen, s.first)
-	b, err := s.src.peek(from, size-from)
+	from := maxInt64(size-s.piece(), s.first)
+	b, err := s.src.peek(from, size-from, size-from)
 	if err != nil || int64(len(b)) < size-from || string(b[len(b)-12:len(b)-8]) != "mfro" {
 		return err
 	}
@@ -118,11 +110,12 @@ func (s *search) readRandomAccess() error {
 	if length < mfroLen || length > maxMoof || length > size {
 		return nil
 	}
-	if length > int64(len(b)) {
-		b, err = s.src.peek(size-length, length)
-		if err != nil || int64(len(b)) < length {
+	if more := length - int64(len(b)); more > 0 {
+		front, err := s.src.peek(size-length, more, more)
+		if err != nil || int64(len(front)) < more {
 			return err
 		}
+		b = append(append(make([]byte, 0, length), front...), b...)
 	}
 	b = b[int64(len(b))-length:]
 	mfra := &box{typ: "mfra", at: size - length, header: headerLen, data: b}

@@ -67,6 +67,8 @@ var everywhere = []showing{
 	{film: "half.frag.mp4", start: 3.4},
 	{film: "fragments.mp4", start: 3.4, key: true, begin: 2.08}, // all its pictures are late by the reorder delay
 	{film: "globalsidx.mp4", start: 5.9, key: true, begin: 4.08},
+	{film: "fragments.mp4", start: 5.717, end: 9.25, key: true, begin: 4.08}, // its last fragment is made
+	{film: "tfhd.frag.mp4", start: 3.4, end: 5.1, key: true, begin: 2},
 	{film: "fragmentsneg.mp4", start: 9.2, key: true, begin: 8},
 	{film: "tfhd.frag.mp4", start: 4, key: true, begin: 4},
 	{film: "each.frag.mp4", start: 9.2, key: true, begin: 8},
