@@ -358,6 +358,9 @@ func (x *exchange) partial(header http.Header) (io.Writer, error) {
 		return nil, err
 	}
 	x.length = last - first + 1
+	if x.hidden {
+		x.origin.agreed = header
+	}
 	return x.to.begin(header)
 }
 
