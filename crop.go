@@ -54,9 +54,10 @@ func (w *moovWriter) table(k *kept, b *box) {
 		w.encryption(k, b)
 		return
 	case "saiz":
-		if k.auxiliary == nil || b != k.auxiliary.saiz {
-			return // of a kind that has no saio in the answer
+		if k.auxiliary != nil && b == k.auxiliary.saiz { // others are of a kind that has no saio in the answer
+			w.auxiliarySizes(k, b)
 		}
+		return
 	}
 	// Where all is kept, only chunks without samples at either end are not.
 	if w.ticks == 0 && (b.typ != "stsc" || k.firstChunk == 0 && k.lastChunk+1 == int64(len(k.chunks))/k.chunkLen) {
@@ -88,8 +89,6 @@ func (w *moovWriter) table(k *kept, b *box) {
 		w.compactGroups(k, b)
 	case "subs":
 		w.subSamples(k, b)
-	case "saiz":
-		w.auxiliarySizes(k, b)
 	case "cslg":
 		// Bounds of the composition times (8.6.1.4), which have moved.
 	default:

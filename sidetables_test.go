@@ -486,3 +486,16 @@ func TestInformationKinds(t *testing.T) {
 		}
 	}
 }
+
+// TestInformationForMore has auxiliary information in the moov for more samples than there are.
+func TestInformationForMore(t *testing.T) {
+	inMoov := bytes.Join([][]byte{
+		rawBox("saiz", u32(0), []byte{2, 0, 0, 0, 13}), // of 2 bytes for each of 13
+		rawBox("saio", u32(0, 1, 0)),
+		fullBox("senc", 0, u32(13), make([]byte, 26)),
+	}, nil)
+	err := survive(t, "information on 13 samples of 10", smallMovie(with("+stbl", inMoov)))
+	if err != nil {
+		t.Error(err)
+	}
+}
