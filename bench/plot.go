@@ -22,6 +22,7 @@ var routes = []struct {
 }{
 	{"plugin, first seek", func(s seeks) *series { return s.First }, color.RGBA{0xd5, 0x5e, 0x00, 0xff}, nil},
 	{"plugin, repeated seek", func(s seeks) *series { return s.Repeated }, color.RGBA{0x00, 0x72, 0xb2, 0xff}, nil},
+	{"plugin, the same cut again", func(s seeks) *series { return s.Again }, color.RGBA{0x56, 0xb4, 0xe9, 0xff}, nil},
 	{"nginx mp4 behind Traefik", func(s seeks) *series { return s.Nginx }, color.RGBA{0x00, 0x9e, 0x73, 0xff}, nil},
 	{"nginx mp4 directly", func(s seeks) *series { return s.Direct }, color.RGBA{0x00, 0x9e, 0x73, 0xff}, []vg.Length{4, 3}},
 	{"plain file through Traefik", func(s seeks) *series { return s.Plain }, color.RGBA{0x66, 0x66, 0x66, 0xff}, []vg.Length{1, 2}},

@@ -169,6 +169,7 @@ type seeks struct {
 	Film     film    `json:"film"`
 	First    *series `json:"pluginFirst"`    // plugin behind Traefik, nothing cached
 	Repeated *series `json:"pluginRepeated"` // another start, in a film that was sought in before
+	Again    *series `json:"pluginAgain"`    // the same start again, as for each Range of a player
 	Nginx    *series `json:"nginxBehindTraefik"`
 	Direct   *series `json:"nginxDirectly"`
 	Plain    *series `json:"plainFile"` // as many bytes of the plain file through Traefik
@@ -176,13 +177,16 @@ type seeks struct {
 
 // measureSeeks times all routes in turn, in another order every round.
 func measureSeeks(f film, rounds int, traefik string, n *nginx, fresh *hosts) (seeks, error) {
-	s := seeks{Film: f, First: &series{}, Repeated: &series{}, Nginx: &series{}, Direct: &series{}, Plain: &series{}}
-	known := fresh.next(viaPlugin)
+	s := seeks{Film: f, First: &series{}, Repeated: &series{}, Again: &series{}, Nginx: &series{}, Direct: &series{}, Plain: &series{}}
+	known, again := fresh.next(viaPlugin), fresh.next(viaPlugin)
+	if _, err := get(request{address: traefik, host: known, path: startPath(f, 1)}); err != nil {
+		return s, err
+	}
 	random := rand.New(rand.NewPCG(1, 2))
 	for round := range rounds {
 		path := startPath(f, start(round, f))
 		// Not timed: how much the plain file has to send, and the pages of the film come into memory.
-		ahead, err := get(request{address: traefik, host: known, path: path})
+		ahead, err := get(request{address: traefik, host: again, path: path})
 		if err != nil {
 			return s, err
 		}
@@ -192,6 +196,7 @@ func measureSeeks(f film, rounds int, traefik string, n *nginx, fresh *hosts) (s
 		}{
 			{s.First, request{address: traefik, host: fresh.next(viaPlugin), path: path}},
 			{s.Repeated, request{address: traefik, host: known, path: path}},
+			{s.Again, request{address: traefik, host: again, path: path}},
 			{s.Nginx, request{address: traefik, host: "any." + viaNginx, path: path}},
 			{s.Direct, request{address: n.mp4, host: "any", path: path}},
 			{s.Plain, request{address: traefik, host: "any." + viaNothing, path: "/" + f.Name, bytes: ahead.bytes}},
@@ -206,7 +211,7 @@ func measureSeeks(f film, rounds int, traefik string, n *nginx, fresh *hosts) (s
 			route.to.add(t)
 		}
 	}
-	for _, one := range []*series{s.First, s.Repeated, s.Nginx, s.Direct, s.Plain} {
+	for _, one := range []*series{s.First, s.Repeated, s.Again, s.Nginx, s.Direct, s.Plain} {
 		one.FirstByte, one.Moov = quartilesOf(one.firstByte), quartilesOf(one.moov)
 	}
 	return s, nil
