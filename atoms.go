@@ -41,6 +41,9 @@ type source interface {
 	read(off, n int64) ([]byte, error)
 	// peek is read, for a moment and for hops along the file: where the n bytes have to be fetched, so many at once.
 	peek(off, n, atOnce int64) ([]byte, error)
+	// settled reports whether size is the last word on how long the file is. Then one that ends before its tables do is
+	// cut as far as it reaches. What an origin says may be of half a file, and must not come out as a whole film.
+	settled() bool
 	// reserve counts memory that is taken for what was read.
 	reserve(n int64) error
 }
@@ -53,6 +56,7 @@ type movie struct {
 	moov      *box
 	bytes     int64 // of the moov and the file type box
 	fileSize  int64
+	settled   bool  // fileSize is
 	timescale int64 // ticks per second of the movie timeline
 	tracks    []*track
 	defaults  map[uint32]trackDefaults // by track_ID
@@ -137,6 +141,7 @@ func (m *movie) read(src source, off, header, size, maxMoov int64) error {
 	}
 	m.moov = &box{typ: "moov", at: off, header: header, data: data}
 	m.fileSize = src.size()
+	m.settled = src.settled()
 	m.bytes = int64(len(m.ftyp) + len(data))
 	return m.index()
 }
@@ -374,6 +379,10 @@ func (m *movie) index() error {
 	if m.timescale == 0 {
 		return mvhd.fail("the timescale is 0")
 	}
+	size := int64(-1)
+	if m.settled {
+		size = m.fileSize
+	}
 	var reads []*trackRead
 	for _, b := range m.moov.children {
 		switch b.typ {
@@ -381,7 +390,7 @@ func (m *movie) index() error {
 			if len(reads) == maxTracks {
 				return b.fail("too many tracks")
 			}
-			reads = append(reads, &trackRead{box: b, fileSize: m.fileSize})
+			reads = append(reads, &trackRead{box: b, fileSize: size})
 		case "mvex":
 			m.defaults, err = readDefaults(b)
 			if err != nil {

@@ -109,7 +109,8 @@ type gappedSource struct {
 	asked      int64
 }
 
-func (s *gappedSource) size() int64 { return s.tailAt + int64(len(s.tail)) }
+func (s *gappedSource) settled() bool { return true }
+func (s *gappedSource) size() int64   { return s.tailAt + int64(len(s.tail)) }
 
 func (s *gappedSource) read(off, n int64) ([]byte, error) {
 	n = maxInt64(0, minInt64(n, s.size()-off))

@@ -114,3 +114,23 @@ func TestCutShortEverywhere(t *testing.T) {
 		t.Errorf("a file of unknown length: %v", err)
 	}
 }
+
+// TestHalfACopy has a file whose length is an origin's word: half of it is not a shorter film, but what lies wholly in
+// it can be cut.
+func TestHalfACopy(t *testing.T) {
+	data := newMadeMovie(newMadeTrack("vide", 1000, 12, 100)).file()
+	m, err := findMovie(&memorySource{data: data[:len(data)-1], unsettled: true}, testMoov)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, seek := range modes {
+		_, err = m.cut(interval{100, -1}, seek)
+		if !errors.Is(err, errFormat) {
+			t.Errorf("%s: %v", seek, err)
+		}
+		_, err = m.cut(interval{100, 1000}, seek)
+		if err != nil {
+			t.Errorf("%s, of what is there: %v", seek, err)
+		}
+	}
+}

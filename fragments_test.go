@@ -401,6 +401,7 @@ type endless struct {
 	asked       int64
 }
 
+func (e *endless) settled() bool         { return false }
 func (e *endless) size() int64           { return 1 << 30 }
 func (e *endless) reserve(n int64) error { return nil }
 

@@ -131,6 +131,7 @@ func localVersion(info fs.FileInfo) version {
 
 func (l *local) size() int64    { return l.version.size }
 func (l *local) state() version { return l.version }
+func (l *local) settled() bool  { return true }
 func (l *local) close()         { _ = l.file.Close() }
 
 func (l *local) read(off, n int64) ([]byte, error) {

@@ -28,12 +28,15 @@ func rounds(compiled, slow int) int {
 
 // memorySource is a file in memory, from at on; what lies before and behind reads as zeros, up to length.
 type memorySource struct {
-	data   []byte
-	at     int64
-	length int64 // of the file; 0: of data
-	hidden bool  // the length is not known
-	asked  int64 // bytes that were read
+	data      []byte
+	at        int64
+	length    int64 // of the file; 0: of data
+	hidden    bool  // the length is not known
+	unsettled bool  // the length is not the last word
+	asked     int64 // bytes that were read
 }
+
+func (s *memorySource) settled() bool { return !s.unsettled }
 
 func (s *memorySource) size() int64 {
 	if s.hidden {
@@ -82,7 +85,8 @@ type failingSource struct {
 	err  error
 }
 
-func (s *failingSource) size() int64 { return int64(len(s.data)) }
+func (s *failingSource) settled() bool { return true }
+func (s *failingSource) size() int64   { return int64(len(s.data)) }
 
 func (s *failingSource) read(off, n int64) ([]byte, error) {
 	end := minInt64(off+n, s.size())

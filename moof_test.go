@@ -11,7 +11,8 @@ import (
 // piled is a source whose bytes are given.
 type piled []byte
 
-func (p piled) size() int64 { return int64(len(p)) }
+func (p piled) settled() bool { return true }
+func (p piled) size() int64   { return int64(len(p)) }
 
 func (p piled) read(off, n int64) ([]byte, error) {
 	if off >= int64(len(p)) {

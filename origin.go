@@ -49,6 +49,7 @@ type origin struct {
 
 func (o *origin) size() int64    { return o.version.size }
 func (o *origin) state() version { return o.version }
+func (o *origin) settled() bool  { return false }
 func (o *origin) close()         {}
 
 // ahead is fetched beyond a moov: the header of the box behind it is wanted next.
@@ -515,6 +516,7 @@ type stream struct {
 
 func (s *stream) size() int64    { return s.version.size }
 func (s *stream) state() version { return s.version }
+func (s *stream) settled() bool  { return false }
 
 func (s *stream) consent(out receiver) error {
 	_, err := out.begin(s.header)

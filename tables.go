@@ -159,10 +159,10 @@ func sumPacked(b []byte, width uint) int64 {
 func ascending(b []byte, width int) bool {
 	const stride = 4 * pieceLen // entries at once: few steps are needed on each
 	lowest := pattern(entry64(width, 1), minInt(stride, len(b)/width))
-	x, y := new(big.Int), new(big.Int)
+	x, y, difference := new(big.Int), new(big.Int), new(big.Int)
 	for len(b) > width {
 		n := minInt(len(b)-width, stride*width)
-		if !notLess(y.SetBytes(b[width:width+n]), x.SetBytes(b[:n]), lowest) {
+		if !notLess(y.SetBytes(b[width:width+n]), x.SetBytes(b[:n]), lowest, difference) {
 			return false
 		}
 		b = b[n:]
@@ -171,10 +171,10 @@ func ascending(b []byte, width int) bool {
 }
 
 // notLess reports whether every lane of y is at least that of x, given a 1 in every lane. Where a lane of x is greater,
-// the subtraction borrows from the lane above, and its lowest bit is not what the lowest bits of x and y make. x is
-// spent.
-func notLess(y, x, lowest *big.Int) bool {
-	difference := new(big.Int).Sub(y, x)
+// the subtraction borrows from the lane above, and its lowest bit is not what the lowest bits of x and y make. x and
+// difference are spent.
+func notLess(y, x, lowest, difference *big.Int) bool {
+	difference.Sub(y, x)
 	if difference.Sign() < 0 {
 		return false
 	}
@@ -472,15 +472,16 @@ func (t *chunkRuns) multiply(x *big.Int, first, n int) error {
 	begins, ends, perChunk := new(big.Int), new(big.Int), new(big.Int)
 	begins.Rsh(x, 64)
 	begins.And(begins, low)
-	perChunk.Rsh(x, 32)
-	perChunk.And(perChunk, low)
 	ends.Lsh(begins, width)
 	ends.Add(ends, x.SetInt64(following))
 	ends.And(ends, low)
-	if !notLess(ends, x.Add(begins, ones), ones) {
+	if !notLess(ends, x.Add(begins, ones), ones, perChunk) {
 		return fmt.Errorf("%w: runs of chunks are out of order or reach beyond the last chunk", errFormat)
 	}
 	ends.Sub(ends, begins) // chunks in each run
+	x.SetBytes(t.entries[first*stscLen : (first+n)*stscLen])
+	perChunk.Rsh(x, 32)
+	perChunk.And(perChunk, low)
 	planes := bits.Len64(orLanes(x.Set(perChunk), width, n))
 	if planes+bits.Len64(orLanes(x.Set(ends), width, n))+bits.Len(uint(n)) > 63 {
 		return errOverflow

@@ -343,7 +343,7 @@ func TestNotLess(t *testing.T) {
 		}
 		_, x := pack(a, 8)
 		_, y := pack(b, 8)
-		if got := notLess(y, x, pattern(entry64(8, 1), n)); got != want {
+		if got := notLess(y, x, pattern(entry64(8, 1), n), new(big.Int)); got != want {
 			t.Fatalf("%v at least %v: %v", b, a, got)
 		}
 	}
