@@ -103,22 +103,22 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 }
 
 // ServeHTTP hands on what is not ours as it came, with the writer that it came with, and answers the rest. It is short
-// because an interpreted function costs by its size, whichever way is taken through it.
+// because an interpreted function costs by its size, whichever way is taken through it; what costs least comes first.
 //
 // There is no recover here: the panic that breaks off a response has to reach the server.
 func (p *plugin) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	if req.URL.RawQuery == "" && !p.plain {
+	if !p.plain && (req.URL.RawQuery == "" || !p.args.either.MatchString(req.URL.RawQuery)) {
 		p.next.ServeHTTP(rw, req)
 		return
 	}
 	p.route(rw, req)
 }
 
-// route sorts out whose a request is, by what costs least first.
+// route sorts out whose a request is.
 func (p *plugin) route(rw http.ResponseWriter, req *http.Request) {
 	handled := (req.Method == http.MethodGet || req.Method == http.MethodHead) &&
 		(p.everyPath || p.extensions[strings.ToLower(path.Ext(req.URL.Path))])
-	if !handled || !p.plain && !p.args.either.MatchString(req.URL.RawQuery) {
+	if !handled {
 		p.next.ServeHTTP(rw, req)
 		return
 	}
