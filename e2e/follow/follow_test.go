@@ -22,8 +22,15 @@ type asker func(target string) (status int, body []byte)
 func compiled(t *testing.T, dir, seek string) asker {
 	t.Helper()
 	config := mp4.CreateConfig()
-	config.Seek, config.Extensions = seek, []string{"*"}
-	plugin, err := mp4.New(t.Context(), rig.Files(dir), config, seek)
+	config.Seek = seek
+	return configured(t, config, rig.Files(dir))
+}
+
+// configured is the plugin before an origin, for all paths.
+func configured(t *testing.T, config *mp4.Config, origin http.Handler) asker {
+	t.Helper()
+	config.Extensions = []string{"*"}
+	plugin, err := mp4.New(t.Context(), origin, config, config.Seek)
 	if err != nil {
 		t.Fatal(err)
 	}

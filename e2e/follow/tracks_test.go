@@ -390,14 +390,17 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestCutShort: a film whose end is missing, as of a download that broke off, plays up to there, and so does its cut. What
-// a decoder makes of it is what it makes of the whole film's cut, as far as it goes.
+// TestCutShort: a film below root whose end is missing, as of a download that broke off, plays up to there, and so does
+// its cut. What a decoder makes of it is what it makes of the whole film's cut, as far as it goes. An origin's may be half
+// a copy, of which nothing is made.
 func TestCutShort(t *testing.T) {
 	dir := t.TempDir()
 	content := read(t, "bframes.mp4")
 	write(t, dir, "whole.mp4", content)
 	write(t, dir, "short.mp4", content[:len(content)*6/10])
-	ask := compiled(t, dir, "exact")
+	config := mp4.CreateConfig()
+	config.Root = dir
+	ask := configured(t, config, http.NotFoundHandler())
 	for _, query := range []string{"start=0.2", "start=3.4", "start=4.44&end=5", "start=2&end=9"} {
 		decoded := func(film string) []string {
 			body, _ := ask.cut(t, "/"+film+".mp4?"+query)
@@ -417,6 +420,10 @@ func TestCutShort(t *testing.T) {
 	var told bytes.Buffer
 	log.SetOutput(&told)
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })
+	if status, _ := compiled(t, dir, "exact")("/short.mp4?start=3.4"); status != http.StatusInternalServerError || !strings.Contains(told.String(), "lie at bytes") {
+		t.Errorf("an origin's half copy: %d, and the log says %q", status, told.String())
+	}
+	told.Reset()
 	if status, _ := ask("/short.mp4?start=9"); status != http.StatusInternalServerError || !strings.Contains(told.String(), "ends before") {
 		t.Errorf("from where nothing is left: %d, and the log says %q", status, told.String())
 	}
