@@ -3,7 +3,6 @@ package faults
 import (
 	"io"
 	"net/http"
-	"os"
 	"testing"
 
 	"github.com/traefik-mp4/mp4/e2e/media"
@@ -12,15 +11,7 @@ import (
 // Load reads a film of the tests.
 func Load(tb testing.TB, name string) Film {
 	tb.Helper()
-	film, err := media.Find(name)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	path, err := film.Make()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	content, err := os.ReadFile(path)
+	content, err := media.Read(name)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -58,15 +58,7 @@ func (ask asker) cut(t *testing.T, target string) ([]byte, *film) {
 // read returns the content of a film of the tests.
 func read(t *testing.T, name string) []byte {
 	t.Helper()
-	film, err := media.Find(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	path, err := film.Make()
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := os.ReadFile(path)
+	content, err := media.Read(name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,6 +41,24 @@ func Find(name string) (Film, error) {
 	return Film{}, fmt.Errorf("media: no film is called %q", name)
 }
 
+// Read returns the content of the film of that name.
+func Read(name string) ([]byte, error) {
+	f, err := Find(name)
+	if err != nil {
+		return nil, err
+	}
+	return f.Read()
+}
+
+// Read makes the film, if need be, and returns its content.
+func (f Film) Read() ([]byte, error) {
+	path, err := f.Make()
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+}
+
 // Judge is the film by which cuts of this one are judged: the one that shows the same, or itself.
 func (f Film) Judge() (Film, error) {
 	if f.Same == "" {

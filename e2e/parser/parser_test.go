@@ -3,7 +3,6 @@ package parser
 import (
 	"bytes"
 	"encoding/binary"
-	"os"
 	"testing"
 
 	"github.com/traefik-mp4/mp4/e2e/media"
@@ -11,15 +10,7 @@ import (
 
 // TestCheck proves that the check can fail: a whole film passes, and each damage is found.
 func TestCheck(t *testing.T) {
-	film, err := media.Find("plain.mp4")
-	if err != nil {
-		t.Fatal(err)
-	}
-	name, err := film.Make()
-	if err != nil {
-		t.Fatal(err)
-	}
-	whole, err := os.ReadFile(name)
+	whole, err := media.Read("plain.mp4")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,29 +66,14 @@ func shift(t *testing.T, file []byte, by int64) {
 
 // TestCheckFragmented proves that this check can fail as well.
 func TestCheckFragmented(t *testing.T) {
-	film, err := media.Find("half.frag.mp4")
-	if err != nil {
-		t.Fatal(err)
-	}
-	name, err := film.Make()
-	if err != nil {
-		t.Fatal(err)
-	}
-	whole, err := os.ReadFile(name)
+	whole, err := media.Read("half.frag.mp4")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := CheckFragmented(whole); err == nil {
 		t.Error("accepted, although the durations in its moov are those of the whole film")
 	}
-	film, err = media.Find("mfra.frag.mp4")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if name, err = film.Make(); err != nil {
-		t.Fatal(err)
-	}
-	if whole, err = os.ReadFile(name); err != nil {
+	if whole, err = media.Read("mfra.frag.mp4"); err != nil {
 		t.Fatal(err)
 	}
 	if err := CheckFragmented(whole); err != nil {

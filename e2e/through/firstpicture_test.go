@@ -27,11 +27,7 @@ var minute = media.Film{
 // copyRecipe is copyFilm for a film that is not among those of package media.
 func copyRecipe(t *testing.T, dir string, film media.Film) []byte {
 	t.Helper()
-	path, err := film.Make()
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := os.ReadFile(path)
+	content, err := film.Read()
 	if err != nil {
 		t.Fatal(err)
 	}
