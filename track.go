@@ -492,22 +492,7 @@ func (t *track) times(first, n int64) sampleTimes {
 			n = 1
 		}
 	}
-	s := sampleTimes{dts: make([]int64, n)}
-	r := t.durations.find(first)
-	at := r.at(first)
-	if first+n > r.first+r.count {
-		for i, duration := range t.durations.expand(first, n, false) {
-			s.dts[i] = at
-			at += duration
-		}
-	} else if r.value == 0 || n < fewTimes {
-		for i := range s.dts {
-			s.dts[i] = at
-			at += r.value
-		}
-	} else {
-		s.dts = listTotals(pattern(entry64(pairLen, uint64(r.value)), int(n)), at, int(n))[:n]
-	}
+	s := sampleTimes{dts: t.decodeTimes(first, n)}
 	s.cts = s.dts
 	if t.offsets == nil {
 		return s
@@ -517,6 +502,30 @@ func (t *track) times(first, n int64) sampleTimes {
 		s.cts[i] += begins
 	}
 	return s
+}
+
+// decodeTimes lists the decode times of n samples from first on. Of samples that last equally long they are running
+// totals.
+func (t *track) decodeTimes(first, n int64) []int64 {
+	r := t.durations.find(first)
+	at := r.at(first)
+	one := first+n <= r.first+r.count
+	if one && r.value != 0 && n >= fewTimes {
+		return listTotals(pattern(entry64(pairLen, uint64(r.value)), int(n)), at, int(n))[:n]
+	}
+	dts := make([]int64, n)
+	if one {
+		for i := range dts {
+			dts[i] = at
+			at += r.value
+		}
+		return dts
+	}
+	for i, duration := range t.durations.expand(first, n, false) {
+		dts[i] = at
+		at += duration
+	}
+	return dts
 }
 
 // fewTimes are sooner added up one by one.
