@@ -11,13 +11,16 @@ import (
 // What all instances of one plugin alias share, and what survives Traefik's
 // reloads: each makes new instances, but the interpreter and so these stay.
 var (
-	shared   = &limits{}
 	indexes  = newCache()
 	metadata = &budget{}
+	shared   = &limits{cache: indexes, budget: metadata}
 )
 
 // limits knows the sizes that the live instances ask for.
 type limits struct {
+	cache  *cache
+	budget *budget
+
 	mu   sync.Mutex
 	live []*limit
 }
@@ -69,8 +72,8 @@ func (s *limits) apply() {
 	if len(s.live) == 0 {
 		return // between two configurations; what is cached will be wanted again
 	}
-	indexes.resize(most.cacheSize)
-	metadata.resize(most.maxMemory)
+	s.cache.resize(most.cacheSize)
+	s.budget.resize(most.maxMemory)
 }
 
 // entry is a file's index at one version, or why there is none.
@@ -355,6 +358,7 @@ func (b *budget) serve() {
 
 // lease is one request's part of the budget.
 type lease struct {
+	budget   *budget
 	held     int64 // of the budget
 	used     int64 // of held
 	deadline time.Time
@@ -365,7 +369,7 @@ type lease struct {
 func (l *lease) take(n int64) error {
 	more := l.used + n - l.held
 	if more > 0 {
-		if !metadata.try(more) {
+		if !l.budget.try(more) {
 			l.used += n // what to wait for
 			return errNoMemory
 		}
@@ -382,7 +386,7 @@ func (l *lease) renew(ctx context.Context) bool {
 	if l.deadline.IsZero() {
 		l.deadline = time.Now().Add(maxWait)
 	}
-	if !metadata.wait(ctx, need, l.deadline) {
+	if !l.budget.wait(ctx, need, l.deadline) {
 		return false
 	}
 	l.held = need
@@ -391,7 +395,7 @@ func (l *lease) renew(ctx context.Context) bool {
 
 func (l *lease) release() {
 	if l.held > 0 {
-		metadata.release(l.held)
+		l.budget.release(l.held)
 	}
 	l.held, l.used = 0, 0
 }

@@ -80,26 +80,26 @@ func TestCacheLimit(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	all := &limits{}
-	cacheLimit, memoryLimit := indexes.limit, metadata.limit
+	all := &limits{cache: newCache(), budget: &budget{}}
 	a, leaveA := context.WithCancel(context.Background())
 	b, leaveB := context.WithCancel(context.Background())
 	all.join(a, 100, 2000)
 	all.join(b, 200, 1000)
-	if indexes.limit != 200 || metadata.limit != 2000 {
-		t.Errorf("limits %d and %d", indexes.limit, metadata.limit)
+	if all.cache.limit != 200 || all.budget.limit != 2000 {
+		t.Errorf("limits %d and %d", all.cache.limit, all.budget.limit)
 	}
 	leaveB()
 	waitUntil(t, func() bool { return lengthOf(all) == 1 })
 	waitUntil(t, func() bool {
-		indexes.mu.Lock()
-		defer indexes.mu.Unlock()
-		return indexes.limit == 100
+		all.cache.mu.Lock()
+		defer all.cache.mu.Unlock()
+		return all.cache.limit == 100
 	})
 	leaveA()
 	waitUntil(t, func() bool { return lengthOf(all) == 0 })
-	indexes.resize(cacheLimit)
-	metadata.resize(memoryLimit)
+	if all.cache.limit != 100 || all.budget.limit != 2000 {
+		t.Errorf("between two configurations, limits %d and %d", all.cache.limit, all.budget.limit)
+	}
 }
 
 func lengthOf(l *limits) int {
@@ -179,10 +179,9 @@ func TestBudgetWaitEnds(t *testing.T) {
 }
 
 func TestLease(t *testing.T) {
-	old := metadata
-	metadata = &budget{}
-	metadata.resize(100)
-	var a, b lease
+	all := &budget{}
+	all.resize(100)
+	a, b := lease{budget: all}, lease{budget: all}
 	if a.take(40) != nil || b.take(40) != nil || a.take(20) != nil {
 		t.Fatal("there was room")
 	}
@@ -192,19 +191,18 @@ func TestLease(t *testing.T) {
 	done := make(chan bool)
 	go renewLease(&b, done)
 	waitUntil(t, func() bool {
-		metadata.mu.Lock()
-		defer metadata.mu.Unlock()
-		return len(metadata.queue) == 1 && metadata.used == 60 // b gave back its 40
+		all.mu.Lock()
+		defer all.mu.Unlock()
+		return len(all.queue) == 1 && all.used == 60 // b gave back its 40
 	})
 	a.release()
 	if !<-done || b.held != 70 || b.used != 0 || b.take(70) != nil {
 		t.Errorf("after waiting: held %d, used %d", b.held, b.used)
 	}
 	b.release()
-	if metadata.used != 0 {
-		t.Errorf("%d bytes are lost", metadata.used)
+	if all.used != 0 {
+		t.Errorf("%d bytes are lost", all.used)
 	}
-	metadata = old
 }
 
 func renewLease(l *lease, done chan bool) { done <- l.renew(context.Background()) }

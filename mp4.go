@@ -194,7 +194,7 @@ func (p *plugin) newTransfer(rw http.ResponseWriter, req *http.Request, iv inter
 		interval: iv,
 		query:    p.args.cut(req.URL.RawQuery),
 		key:      strings.Join([]string{p.name, p.effective, req.Host, prefix, req.URL.EscapedPath()}, "\x00"),
-		lease:    &lease{},
+		lease:    &lease{budget: metadata},
 	}
 }
 

@@ -85,6 +85,17 @@ skipped=$(count SKIP)
 [[ $skipped -eq 0 ]] || failed=1
 if [[ $failed -ne 0 ]]; then
 	echo "# what failed"
+	# What each failed test said, without its parts that passed; of much, the first and the last.
+	awk -v most=120 '
+		/^=== RUN +[^\/]+$/ { n = 0 }
+		!/^ *(=== |--- PASS)/ { said[n++] = $0 }
+		/^--- FAIL/ {
+			for (i = 0; i < n; i++) {
+				if (i < most / 2 || i >= n - most / 2) print said[i]
+				else if (i == most / 2) print "        [" n - most " lines left out]"
+			}
+			n = 0
+		}' "$log"
 	grep -E '^( *--- (FAIL|SKIP)|FAIL|panic)' "$log"
 fi
 echo "tests: $(count PASS) passed, $(count FAIL) failed, $skipped skipped"

@@ -202,7 +202,9 @@ func soak(t *testing.T, fastProxy bool, duration time.Duration) {
 	<-done
 	client.CloseIdleConnections()
 	lost := results.count[noAnswer]
-	after, settled := faults.Settle(t, traefik, faults.Vitals{Goroutines: before.Goroutines + 4*lost, Descriptors: before.Descriptors + 2*lost})
+	after, settled := faults.Settle(t, traefik, faults.Vitals{
+		Goroutines: before.Goroutines + 4*lost, Descriptors: before.Descriptors + 2*lost, Heap: before.Heap,
+	})
 
 	var lines []string
 	requests := 0
@@ -228,10 +230,10 @@ func soak(t *testing.T, fastProxy bool, duration time.Duration) {
 		t.Errorf("%d requests were not answered", lost)
 	}
 	if !settled {
-		t.Error("goroutines or descriptors stay")
+		t.Error("goroutines, descriptors or memory stay")
 	}
-	if results.count["the cut"] == 0 || results.count["broken off"] == 0 || after.Heap > before.Heap+8<<20 {
-		t.Error("that is no soak, or memory stays")
+	if results.count["the cut"] == 0 || results.count["broken off"] == 0 {
+		t.Error("that is no soak")
 	}
 	explained := 0 // answers of 500: a file whose tables do not hold together, as half a film's do not
 	for _, line := range strings.Split(traefik.Log(), "\n") {
