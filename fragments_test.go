@@ -56,7 +56,7 @@ func answerOf(film []byte, iv interval, seek string) ([]byte, error) {
 		} else if s.retiming == nil {
 			out.Write(film[s.off : s.off+s.length])
 		} else {
-			w := s.retiming.writer(s.off, s.length, spot{begin: s.off, pass: s.retiming.plain})
+			w := s.retiming.writer(s.off, s.length, spot{begin: s.off, pass: s.retiming.plain}, s.off+s.length)
 			w.w = &out
 			_, err = w.Write(film[s.off : s.off+s.length])
 		}
@@ -214,7 +214,7 @@ func TestGrowingFile(t *testing.T) {
 func inPieces(t *testing.T, r *retiming, data []byte, at spot, off int64, limit int64, size int) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	w := r.writer(off, limit, at)
+	w := r.writer(off, limit, at, int64(len(data)))
 	w.w = &out
 	for data = data[at.begin:]; len(data) > 0; {
 		k := minInt(size, len(data))
@@ -225,6 +225,20 @@ func inPieces(t *testing.T, r *retiming, data []byte, at spot, off int64, limit 
 		data = data[k:]
 	}
 	return out.Bytes()
+}
+
+// A segment that ends within a box is as long as it was promised to be.
+func TestRetimerBrokenEnd(t *testing.T) {
+	film := fragmentsOf(2, nil)
+	begin := bytes.LastIndex(film, []byte("moof")) - 4
+	r := &retiming{earlier: map[uint32]int64{1: 0}}
+	for end := begin + 1; end < begin+100; end++ {
+		for _, size := range []int{3, 1 << 20} {
+			if got := inPieces(t, r, film[:end], spot{}, 0, int64(end), size); !bytes.Equal(got, film[:end]) {
+				t.Errorf("%d bytes in the last box: %d instead of %d", end-begin, len(got), end)
+			}
+		}
+	}
 }
 
 func TestRetimerInPieces(t *testing.T) {

@@ -286,7 +286,7 @@ func (r *response) sendMedia(f file, p *part) error {
 	if s.retiming == nil {
 		return f.send(r, s.off+p.from, p.to-p.from)
 	}
-	w := s.retiming.writer(s.off+p.from, p.to-p.from, p.first)
+	w := s.retiming.writer(s.off+p.from, p.to-p.from, p.first, s.off+s.length)
 	err := f.send(&retimed{response: r, writer: w}, p.first.begin, p.until-p.first.begin)
 	if err == nil && w.limit > 0 {
 		return fmt.Errorf("%w: the fragments end %d bytes early", errMisbehaving, w.limit)

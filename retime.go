@@ -26,18 +26,22 @@ type retimer struct {
 	*retiming
 	w           io.Writer
 	skip, limit int64
+	ahead       int64  // bytes up to the end of the segment
 	pending     []byte // of a header, or of a moof
 	pass        int64  // bytes of the box under way that need no look
 }
 
-// writer returns a retimer for the bytes of the source from an offset on, to be read from a spot.
-func (r *retiming) writer(off, limit int64, at spot) *retimer {
-	return &retimer{retiming: r, skip: off - at.begin, limit: limit, pass: at.pass}
+// writer returns a retimer for the bytes of the source from an offset on, to be read from a spot. The segment that they
+// are of ends at end.
+func (r *retiming) writer(off, limit int64, at spot, end int64) *retimer {
+	return &retimer{retiming: r, skip: off - at.begin, limit: limit, ahead: end - at.begin, pass: at.pass}
 }
 
-// Write takes the next bytes. Boxes other than moof pass in the pieces that they come in.
+// Write takes the next bytes. Boxes other than moof pass in the pieces that they come in. Of a box that does not end
+// before its segment does, which only a broken file has, what there is passes as it is.
 func (r *retimer) Write(p []byte) (int, error) {
 	n := len(p)
+	r.ahead -= int64(n)
 	for len(p) > 0 {
 		if r.pass > 0 {
 			k := minInt64(r.pass, int64(len(p)))
@@ -59,6 +63,11 @@ func (r *retimer) Write(p []byte) (int, error) {
 				return 0, err
 			}
 		}
+	}
+	if r.ahead <= 0 && len(r.pending) > 0 {
+		err := r.emit(r.pending)
+		r.pending = r.pending[:0]
+		return n, err
 	}
 	return n, nil
 }
