@@ -168,6 +168,8 @@ type file interface {
 // headers that describe the file, and returns where the bytes go.
 type receiver interface {
 	begin(header http.Header) (io.Writer, error)
+	// native reports whether where the bytes go is no code of ours, which would have to be guarded.
+	native() bool
 }
 
 // transfer is one client's request on its way through.

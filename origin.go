@@ -1,6 +1,8 @@
 package mp4
 
 import (
+	"archive/tar"
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -151,6 +153,8 @@ func (o *origin) consent(out receiver) error {
 // formality is a receiver of headers only.
 type formality struct{ to receiver }
 
+func (f *formality) native() bool { return false }
+
 func (f *formality) begin(header http.Header) (io.Writer, error) {
 	_, err := f.to.begin(header)
 	return io.Discard, err
@@ -160,6 +164,8 @@ func (f *formality) begin(header http.Header) (io.Writer, error) {
 type buffer struct{ data *bytes.Buffer }
 
 func newBuffer(n int64) *buffer { return &buffer{bytes.NewBuffer(make([]byte, 0, n))} }
+
+func (b *buffer) native() bool { return true }
 
 func (b *buffer) begin(header http.Header) (io.Writer, error) { return b.data, nil }
 
@@ -180,7 +186,10 @@ func (o *origin) ask(off, n int64, to receiver) *exchange {
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(off, 10)+"-"+strconv.FormatInt(off+n-1, 10))
 	}
 	o.t.replayCookies(req)
-	return &exchange{origin: o, to: to, off: off, n: n, req: req, cancel: cancel, header: http.Header{}, length: -1}
+	x := &exchange{origin: o, to: to, off: off, n: n, req: req, cancel: cancel, header: http.Header{}, length: -1}
+	x.way = bufio.NewWriterSize(&gate{x}, 1)
+	x.Writer = x.way
+	return x
 }
 
 // conditional are the request headers that would make the answer another than the plain range, and those of a protocol
@@ -217,6 +226,13 @@ func (t *transfer) replayCookies(req *http.Request) {
 // The fast proxy calls it from a goroutine of its own, where a panic would end Traefik: hence the guards. What it
 // returns when it wants no more is context.Canceled, which Traefik counts as the client's doing.
 type exchange struct {
+	// Write is that of way, which keeps back one byte at most and can be led elsewhere: to the gate at first, and past it,
+	// in compiled code only, once the body is known to flow. Yaegi hands an embedded Write over as it is.
+	io.Writer
+	way     *bufio.Writer
+	beyond  *bufio.Writer // behind the gate,
+	exactly *tar.Writer   // and what counts before it; nil: not past the gate
+
 	origin  *origin
 	to      receiver
 	opening *opening // for a first read, which may turn into a stream
@@ -228,7 +244,8 @@ type exchange struct {
 	status  int
 	body    io.Writer // once begun
 	length  int64     // of the body as the headers say, or -1
-	left    int64     // of it; very much where it is not known
+	left    int64     // of it, at the gate; very much where it is not known
+	passed  int64     // the gate
 	relayed bool
 	err     error
 }
@@ -240,13 +257,34 @@ func (x *exchange) run() error {
 	if x.err == nil && x.status == 0 {
 		x.WriteHeader(http.StatusOK)
 	}
-	if x.err == nil && x.length >= 0 && x.left > 0 {
-		x.err = fmt.Errorf("%w: the body ends %d bytes early", errMisbehaving, x.left)
+	if x.err == nil {
+		x.err = x.ended()
 	}
 	if x.err == nil && x.relayed {
 		x.err = errRelayed
 	}
 	return x.err
+}
+
+// ended is what is wrong with how a body ended.
+func (x *exchange) ended() error {
+	_ = x.way.Flush() // at most one byte; what fails, the gate has noted
+	if x.err != nil {
+		return x.err
+	}
+	if x.exactly != nil {
+		if err := x.beyond.Flush(); err != nil {
+			return fmt.Errorf("%w: %v", errGone, err)
+		}
+		x.beyond.Reset(io.Discard) // for the padding of the tar file that this is not
+		if x.exactly.Flush() == nil {
+			x.left = 0
+		}
+	}
+	if x.length >= 0 && x.left > 0 {
+		return fmt.Errorf("%w: the body ends early", errMisbehaving)
+	}
+	return nil
 }
 
 func (x *exchange) call() {
@@ -286,8 +324,15 @@ func (x *exchange) WriteHeader(status int) {
 // serverBuffer is how much net/http's server keeps back: a write of less does not fail when the client is gone.
 const serverBuffer = 4 << 10
 
-// Write passes the body on. It is what a cut's rate depends on: called for each 32 KiB, interpreted.
-func (x *exchange) Write(p []byte) (int, error) {
+// flow is how much of a body goes through the gate. An origin that drips does not get past it while its client leaves.
+const flow = 128 << 10
+
+// gate is where the body is watched, interpreted: some 8 µs for each of the 32 KiB that a proxy writes at once, which
+// take 20 by themselves.
+type gate struct{ x *exchange }
+
+func (g *gate) Write(p []byte) (int, error) {
+	x := g.x
 	defer x.guard()
 	if x.body == nil || x.err != nil || int64(len(p)) > x.left || (x.hidden || len(p) < serverBuffer) && x.req.Context().Err() != nil {
 		return x.writeRest(p)
@@ -297,7 +342,24 @@ func (x *exchange) Write(p []byte) (int, error) {
 	if err != nil {
 		return n, x.lose(err)
 	}
+	x.passed += int64(n)
+	if x.passed >= flow && x.to.native() {
+		x.pass()
+	}
 	return n, nil
+}
+
+// pass leads the rest of the body past the gate. What counts it there is a tar.Writer, of the standard library's writers
+// the one that takes exactly so many bytes, and says how many are missing. Its header goes nowhere.
+func (x *exchange) pass() {
+	x.beyond = bufio.NewWriterSize(io.Discard, 1)
+	x.exactly = tar.NewWriter(x.beyond)
+	if x.exactly.WriteHeader(&tar.Header{Size: x.left, Format: tar.FormatGNU}) != nil {
+		x.exactly = nil
+		return
+	}
+	x.beyond.Reset(x.body)
+	x.way.Reset(x.exactly)
 }
 
 // writeRest is the way of what is out of the ordinary: a body before its status, after its end or beyond its length.
@@ -311,13 +373,17 @@ func (x *exchange) writeRest(p []byte) (int, error) {
 	if x.req.Context().Err() != nil {
 		return 0, x.lose(x.req.Context().Err()) // the fast proxy does not look
 	}
-	if int64(len(p)) > x.left {
-		p = p[:x.left] // the next handler sees a short write
+	more := int64(len(p)) > x.left
+	if more {
+		p = p[:x.left]
 	}
 	n, err := x.body.Write(p)
 	x.left -= int64(n)
 	if err != nil {
 		return n, x.lose(err)
+	}
+	if more {
+		return n, context.Canceled
 	}
 	return n, nil
 }
@@ -474,6 +540,8 @@ func runOpening(x *exchange, head *opening) {
 	_ = head.stream.in.CloseWithError(err) // io.EOF where err is nil
 	close(head.stream.done)
 }
+
+func (h *opening) native() bool { return true }
 
 func (h *opening) begin(header http.Header) (io.Writer, error) {
 	return h.buffer.begin(header)

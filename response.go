@@ -300,6 +300,8 @@ type retimed struct {
 	writer   *retimer
 }
 
+func (x *retimed) native() bool { return false }
+
 func (x *retimed) begin(header http.Header) (io.Writer, error) {
 	w, err := x.response.begin(header)
 	x.writer.w = w
@@ -315,6 +317,9 @@ func (r *response) media() *part {
 	}
 	return nil
 }
+
+// native is false for a pacer.
+func (r *response) native() bool { return r.t.limitRate == 0 }
 
 // begin writes what comes before the file's bytes.
 func (r *response) begin(header http.Header) (io.Writer, error) {
