@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"math/big"
 	"strconv"
 )
 
@@ -177,6 +178,19 @@ func inTurn(pairs []uint64, groups string, width int, low, high int64) []uint64 
 	return pairs
 }
 
+// alikeLen is how many entries of a subs are looked at together.
+const alikeLen = 4 << 10
+
+// alike reports whether the first n entries, of so many bytes each, name one sample after another and have as many
+// sub-samples as the first. Most files' do: it takes 10 ns of each, where reading it takes 1 µs.
+func alike(entries []byte, length, n int) bool {
+	front, mask := make([]byte, length), make([]byte, length)
+	copy(front, entries[:6])
+	copy(mask, "\xff\xff\xff\xff\xff\xff")
+	x := new(big.Int).SetBytes(entries[:n*length])
+	return binary.BigEndian.Uint32(front) == 1 && x.And(x, pattern(mask, n)).Cmp(pattern(front, n)) == 0
+}
+
 // subSamples writes a subs (8.7.7): entries of a distance to the sample before that has sub-samples, how many this one
 // has, and what is to be said of each.
 func (w *moovWriter) subSamples(k *kept, b *box) {
@@ -191,7 +205,8 @@ func (w *moovWriter) subSamples(k *kept, b *box) {
 	}
 	rest, sample := p[countedLen:], int64(0)
 	first, kept, n := int64(0), []byte(nil), int64(0) // distances of all but the first entry stay as they are
-	for i := int64(binary.BigEndian.Uint32(p[fullBoxLen:])); i > 0; i-- {
+	wary := 0                                         // entries to be read before others are hoped to be alike
+	for left := int64(binary.BigEndian.Uint32(p[fullBoxLen:])); left > 0; {
 		length := 0
 		if len(rest) >= 6 {
 			length = 6 + width*int(binary.BigEndian.Uint16(rest[4:]))
@@ -200,18 +215,33 @@ func (w *moovWriter) subSamples(k *kept, b *box) {
 			w.fail(b.fail("its entries do not fit into it"))
 			return
 		}
-		sample += int64(binary.BigEndian.Uint32(rest)) // counted from 1
+		many := minInt64(minInt64(left, alikeLen), int64(len(rest)/length))
+		if sample < k.first {
+			many = minInt64(many, k.first-sample)
+		} else {
+			many = maxInt64(minInt64(many, k.end-sample), 1)
+		}
+		if wary > 0 {
+			wary--
+			many = 1
+		} else if many > 1 && !alike(rest, length, int(many)) {
+			wary = alikeLen / 4
+			many = 1
+		}
+		before := sample
+		sample += many * int64(binary.BigEndian.Uint32(rest)) // counted from 1
 		if sample > k.end {
 			break
 		}
 		if sample > k.first {
 			if n == 0 {
 				kept = rest
-				first = sample - k.first
+				first = before + int64(binary.BigEndian.Uint32(rest)) - k.first
 			}
-			n++
+			n += many
 		}
-		rest = rest[length:]
+		left -= many
+		rest = rest[int(many)*length:]
 	}
 	at, size := w.counted(b.typ, b)
 	if n > 0 {

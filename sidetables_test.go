@@ -256,8 +256,16 @@ func randomSubSamples(r *rand.Rand, n int, flags int64) []byte {
 	}
 	var entries []byte
 	count, last := int64(0), 0
-	for i := r.Intn(4) + 1; i <= n; i += 1 + r.Intn(4) {
-		some := r.Intn(3)
+	steps, kinds := 4, 3
+	if r.Intn(2) == 0 {
+		steps = 1
+		kinds = 1 + r.Intn(2)
+	}
+	for i := r.Intn(4) + 1; i <= n; i += 1 + r.Intn(steps) {
+		some := r.Intn(kinds)
+		if r.Intn(50) == 0 {
+			some++
+		}
 		what := make([]byte, some*width)
 		r.Read(what)
 		entries = append(entries, u32(int64(i-last))...)
