@@ -242,7 +242,9 @@ func (w *moovWriter) runs(r *runs, from, to int64, c *change) int64 {
 func (w *moovWriter) cutRun(r *runs, number int, count int64, c *change) {
 	entry := r.entries[number*pairLen : (number+1)*pairLen]
 	if c != nil {
-		entry = newTransform(c, 1).apply(entry)
+		t := newTransform(c, 1)
+		entry = append([]byte(nil), t.apply(entry)...)
+		t.free()
 	}
 	w.u32(count)
 	w.raw(entry[4:pairLen])

@@ -28,9 +28,56 @@ const (
 	maxSum   = int64(1) << 60    // no time and no count is larger; leaves room for sums and differences in 64 bits
 )
 
+// scratch is what a table is calculated with. It is used again and again: the tables of a film of two hours take
+// megabytes of such numbers, and memory that is touched for the first time costs more than what is done in it.
+type scratch struct {
+	x, counts, values, spare    *big.Int
+	upper, lower, plane, factor *big.Int
+	low, ones                   *big.Int // patterns for so many lanes of a width in bytes
+	width, n                    int
+	bytes                       []byte
+}
+
+var scratches sync.Pool
+
+func newScratch() *scratch {
+	s, ok := scratches.Get().(*scratch)
+	if ok {
+		return s
+	}
+	return &scratch{
+		x: new(big.Int), counts: new(big.Int), values: new(big.Int), spare: new(big.Int),
+		upper: new(big.Int), lower: new(big.Int), plane: new(big.Int), factor: new(big.Int),
+		low: new(big.Int), ones: new(big.Int),
+	}
+}
+
+func (s *scratch) free() { scratches.Put(s) }
+
+// patterns sets low and ones to n lanes.
+func (s *scratch) patterns(width, n int) {
+	if s.width != width || s.n != n {
+		setPattern(s.low, entry64(width, lowHalf), n)
+		setPattern(s.ones, entry64(width, 1), n)
+		s.width = width
+		s.n = n
+	}
+}
+
+// fill returns the n bytes of x. They are overwritten by the next.
+func (s *scratch) fill(x *big.Int, n int) []byte {
+	if len(s.bytes) < n {
+		s.bytes = make([]byte, n)
+	}
+	return x.FillBytes(s.bytes[:n])
+}
+
 // pattern returns n copies of entry as one number.
-func pattern(entry []byte, n int) *big.Int {
-	return new(big.Int).SetBytes(bytes.Repeat(entry, n))
+func pattern(entry []byte, n int) *big.Int { return setPattern(new(big.Int), entry, n) }
+
+// setPattern sets x to it.
+func setPattern(x *big.Int, entry []byte, n int) *big.Int {
+	return x.SetBytes(bytes.Repeat(entry, n))
 }
 
 // entry64 returns the bytes of an entry of width bytes, 4 to 16, that holds v in its lowest ones.
@@ -42,8 +89,8 @@ func entry64(width int, v uint64) []byte {
 
 // orLanes returns the bits that any of the n lanes of x has set, in the lowest 64 bits of a lane: a bound on the
 // largest of them, and less than twice as large. Halves are laid over each other until one lane is left. x is spent.
-func orLanes(x *big.Int, width uint, n int) uint64 {
-	upper, lower := new(big.Int), new(big.Int)
+func (s *scratch) orLanes(x *big.Int, width uint, n int) uint64 {
+	upper, lower := s.upper, s.lower
 	for n > 1 {
 		n = (n + 1) / 2
 		upper.Rsh(x, uint(n)*width)
@@ -57,8 +104,8 @@ func orLanes(x *big.Int, width uint, n int) uint64 {
 // mulLanes sets z to the products of the lanes of a and b, lane by lane: for each bit of b's lanes, the lanes of a
 // where that bit is set, shifted by it. ones holds a 1 in every lane, planes is the number of bits in b's largest
 // lane: tables with many entries have small counts. Each product must fit its lane of width bits.
-func mulLanes(z, a, b, ones *big.Int, planes int, width uint) {
-	plane, lanes := new(big.Int), new(big.Int)
+func (s *scratch) mulLanes(z, a, b, ones *big.Int, planes int, width uint) {
+	plane, lanes := s.plane, s.factor
 	z.SetInt64(0)
 	for k := 0; k < planes; k++ {
 		plane.Rsh(b, uint(k))
@@ -83,13 +130,13 @@ func runningTotals(q, x *big.Int, width int) int64 {
 
 // appendTotals appends to totals the running total of x's n lanes after every openLen of them and after the last one,
 // from the last one in totals on. x is spent.
-func appendTotals(totals []int64, x *big.Int, width, n int) ([]int64, error) {
+func (s *scratch) appendTotals(totals []int64, x *big.Int, width, n int) ([]int64, error) {
 	all := runningTotals(x, x, width)
 	base := totals[len(totals)-1]
 	if all < 0 || all > maxSum-base {
 		return nil, errOverflow
 	}
-	buf := x.FillBytes(make([]byte, n*width))
+	buf := s.fill(x, n*width)
 	for i := openLen; i < n; i += openLen {
 		totals = append(totals, base+int64(binary.BigEndian.Uint64(buf[(i+1)*width-8:])))
 	}
@@ -98,12 +145,12 @@ func appendTotals(totals []int64, x *big.Int, width, n int) ([]int64, error) {
 
 // listTotals lists running totals of n lanes of 64 bits that start from base: one for each lane, and that of all. x is
 // spent.
-func listTotals(x *big.Int, base int64, n int) []int64 {
+func (s *scratch) listTotals(x *big.Int, base int64, n int) []int64 {
 	start := big.NewInt(base) // one more lane in front
 	x.Or(x, start.Lsh(start, uint(n)*64))
 	total := runningTotals(x, x, 8)
 	list := make([]int64, n+1)
-	decode(x.FillBytes(make([]byte, n*8)), list[:n])
+	decode(s.fill(x, n*8), list[:n])
 	list[n] = total
 	return list
 }
@@ -158,11 +205,12 @@ func sumPacked(b []byte, width uint) int64 {
 // ascending reports whether no entry of b, 4 or 8 bytes wide, is less than the one before it: 0.6 ms for 340,000.
 func ascending(b []byte, width int) bool {
 	const stride = 4 * pieceLen // entries at once: few steps are needed on each
-	lowest := pattern(entry64(width, 1), minInt(stride, len(b)/width))
-	x, y, difference := new(big.Int), new(big.Int), new(big.Int)
+	s := newScratch()
+	defer s.free()
+	s.patterns(width, minInt(stride, len(b)/width))
 	for len(b) > width {
 		n := minInt(len(b)-width, stride*width)
-		if !notLess(y.SetBytes(b[width:width+n]), x.SetBytes(b[:n]), lowest, difference) {
+		if !notLess(s.counts.SetBytes(b[width:width+n]), s.x.SetBytes(b[:n]), s.ones, s.spare) {
 			return false
 		}
 		b = b[n:]
@@ -238,39 +286,41 @@ func newRuns(entries []byte, timed bool) (*runs, error) {
 	if len(entries) <= fewRuns*pairLen {
 		return r, r.addUp(timed)
 	}
+	s := newScratch()
+	defer s.free()
 	lanes := minInt(pieceLen, len(entries)/pairLen)
-	low, ones := pattern(entry64(pairLen, lowHalf), lanes), pattern(entry64(pairLen, 1), lanes)
+	s.patterns(pairLen, lanes)
 	if timed {
 		r.ticks = []int64{0}
 	}
-	x, counts, values, any := new(big.Int), new(big.Int), new(big.Int), new(big.Int)
+	x, counts, values, any := s.x, s.counts, s.values, s.spare.SetInt64(0)
 	var err error
 	for len(entries) > 0 {
 		n := minInt(len(entries)/pairLen, pieceLen)
 		x.SetBytes(entries[:n*pairLen])
 		any.Or(any, x)
 		counts.Rsh(x, 32)
-		counts.And(counts, low)
+		counts.And(counts, s.low)
 		if timed {
-			values.And(x, low)
-			both := orLanes(x, pairLen*8, n)
+			values.And(x, s.low)
+			both := s.orLanes(x, pairLen*8, n)
 			planes := bits.Len64(both >> 32)
 			if planes+bits.Len64(both&lowHalf)+bits.Len(uint(n)) > 64 {
 				return nil, errOverflow
 			}
-			mulLanes(x, values, counts, ones, planes, pairLen*8)
-			r.ticks, err = appendTotals(r.ticks, x, pairLen, n)
+			s.mulLanes(x, values, counts, s.ones, planes, pairLen*8)
+			r.ticks, err = s.appendTotals(r.ticks, x, pairLen, n)
 			if err != nil {
 				return nil, err
 			}
 		}
-		r.samples, err = appendTotals(r.samples, counts, pairLen, n)
+		r.samples, err = s.appendTotals(r.samples, counts, pairLen, n)
 		if err != nil {
 			return nil, err
 		}
 		entries = entries[n*pairLen:]
 	}
-	r.any = orLanes(any, pairLen*8, lanes) & lowHalf
+	r.any = s.orLanes(any, pairLen*8, lanes) & lowHalf
 	return r, nil
 }
 
@@ -325,17 +375,19 @@ func (r *runs) open(number int) *openRuns {
 	p := &openRuns{number: number, entries: r.decode(number, openLen)}
 	n := len(p.entries)
 	at := number * openLen * pairLen
-	x := new(big.Int).SetBytes(r.entries[at : at+n*pairLen])
-	low := pattern(entry64(pairLen, lowHalf), n)
-	counts := new(big.Int).Rsh(x, 32)
-	counts.And(counts, low)
+	s := newScratch()
+	defer s.free()
+	s.patterns(pairLen, n)
+	s.x.SetBytes(r.entries[at : at+n*pairLen])
+	s.counts.Rsh(s.x, 32)
+	s.counts.And(s.counts, s.low)
 	if r.ticks != nil {
-		values := new(big.Int).And(x, low)
-		planes := bits.Len64(orLanes(x, pairLen*8, n) >> 32)
-		mulLanes(x, values, counts, pattern(entry64(pairLen, 1), n), planes, pairLen*8)
-		p.ticks = listTotals(x, r.ticks[number], n)
+		s.values.And(s.x, s.low)
+		planes := bits.Len64(s.orLanes(s.x, pairLen*8, n) >> 32)
+		s.mulLanes(s.x, s.values, s.counts, s.ones, planes, pairLen*8)
+		p.ticks = s.listTotals(s.x, r.ticks[number], n)
 	}
-	p.samples = listTotals(counts, r.samples[number], n)
+	p.samples = s.listTotals(s.counts, r.samples[number], n)
 	r.last = p
 	return p
 }
@@ -444,15 +496,16 @@ func newChunkRuns(entries []byte, chunks int64) (*chunkRuns, error) {
 	if len(entries) == 0 || binary.BigEndian.Uint32(entries) != 1 {
 		return nil, fmt.Errorf("%w: the first run does not begin at the first chunk", errFormat)
 	}
-	x := new(big.Int)
+	s := newScratch()
+	defer s.free()
 	var err error
 	for i := 0; i < len(entries)/stscLen; i += pieceLen {
 		n := minInt(len(entries)/stscLen-i, pieceLen)
-		err = t.multiply(x, i, n)
+		err = t.multiply(s, i, n)
 		if err != nil {
 			return nil, err
 		}
-		t.samples, err = appendTotals(t.samples, x, stscLen, n)
+		t.samples, err = s.appendTotals(t.samples, s.x, stscLen, n)
 		if err != nil {
 			return nil, err
 		}
@@ -460,16 +513,16 @@ func newChunkRuns(entries []byte, chunks int64) (*chunkRuns, error) {
 	return t, nil
 }
 
-// multiply sets x to the samples in each of n runs.
-func (t *chunkRuns) multiply(x *big.Int, first, n int) error {
+// multiply sets s.x to the samples in each of n runs.
+func (t *chunkRuns) multiply(s *scratch, first, n int) error {
 	const width = stscLen * 8
 	following := t.chunks + 1
 	if next := (first + n) * stscLen; next < len(t.entries) {
 		following = int64(binary.BigEndian.Uint32(t.entries[next:]))
 	}
-	low, ones := pattern(entry64(stscLen, lowHalf), n), pattern(entry64(stscLen, 1), n)
+	s.patterns(stscLen, n)
+	x, begins, ends, perChunk, low, ones := s.x, s.counts, s.values, s.spare, s.low, s.ones
 	x.SetBytes(t.entries[first*stscLen : (first+n)*stscLen])
-	begins, ends, perChunk := new(big.Int), new(big.Int), new(big.Int)
 	begins.Rsh(x, 64)
 	begins.And(begins, low)
 	ends.Lsh(begins, width)
@@ -482,11 +535,11 @@ func (t *chunkRuns) multiply(x *big.Int, first, n int) error {
 	x.SetBytes(t.entries[first*stscLen : (first+n)*stscLen])
 	perChunk.Rsh(x, 32)
 	perChunk.And(perChunk, low)
-	planes := bits.Len64(orLanes(x.Set(perChunk), width, n))
-	if planes+bits.Len64(orLanes(x.Set(ends), width, n))+bits.Len(uint(n)) > 63 {
+	planes := bits.Len64(s.orLanes(x.Set(perChunk), width, n))
+	if planes+bits.Len64(s.orLanes(x.Set(ends), width, n))+bits.Len(uint(n)) > 63 {
 		return errOverflow
 	}
-	mulLanes(x, ends, perChunk, ones, planes, width)
+	s.mulLanes(x, ends, perChunk, ones, planes, width)
 	return nil
 }
 
@@ -544,11 +597,12 @@ func (t *chunkRuns) open(number int) []uint32 {
 	defer t.mu.Unlock()
 	if t.totals == nil || t.opened != number {
 		n := minInt(len(t.entries)/stscLen-number*openLen, openLen)
-		x := new(big.Int)
-		_ = t.multiply(x, number*openLen, n) // what can be wrong was wrong with the index
-		runningTotals(x, x, stscLen)
+		s := newScratch()
+		_ = t.multiply(s, number*openLen, n) // what can be wrong was wrong with the index
+		runningTotals(s.x, s.x, stscLen)
 		t.totals = make([]uint32, 3*n)
-		decode(x.FillBytes(make([]byte, n*stscLen)), t.totals)
+		decode(s.fill(s.x, n*stscLen), t.totals)
+		s.free()
 		t.opened = number
 	}
 	return t.totals
@@ -605,6 +659,7 @@ func (p *piece) write(w io.Writer, from, to int64) error {
 	data := p.data[first*width : last*width]
 	most := changedLen / int(width) * int(width)
 	t := newTransform(p.change, minInt(len(data), most)/int(width))
+	defer t.free()
 	for len(data) > 0 {
 		n := minInt(len(data), most)
 		out := t.apply(data[:n])
@@ -622,26 +677,26 @@ func (p *piece) write(w io.Writer, from, to int64) error {
 
 // transform is a change made ready for pieces of a table: its numbers for a whole piece.
 type transform struct {
-	change       *change
-	lanes        int
-	mask, add    *big.Int
-	mul, x, keep *big.Int
-	buf          []byte
+	s         *scratch
+	change    *change
+	lanes     int
+	mask, add *big.Int
+	mul       *big.Int
 }
 
 func newTransform(c *change, lanes int) *transform {
-	t := &transform{change: c, lanes: lanes, mul: big.NewInt(c.mul), x: new(big.Int), keep: new(big.Int)}
+	t := &transform{s: newScratch(), change: c, lanes: lanes, mul: big.NewInt(c.mul)}
 	if c.grow {
-		t.buf = make([]byte, 8*lanes)
 		return t
 	}
-	t.buf = make([]byte, c.width*lanes)
-	t.add = pattern(c.add, lanes)
+	t.add = setPattern(t.s.counts, c.add, lanes)
 	if c.mask != nil {
-		t.mask = pattern(c.mask, lanes)
+		t.mask = setPattern(t.s.values, c.mask, lanes)
 	}
 	return t
 }
+
+func (t *transform) free() { t.s.free() }
 
 // apply returns the changed entries, valid until the next call. Products and sums stay within their lanes, or run
 // over into bits that the mask clears again.
@@ -654,24 +709,24 @@ func (t *transform) apply(data []byte) []byte {
 		t.add.Rsh(t.add, uint((t.lanes-n)*t.change.width*8))
 		t.lanes = n
 	}
-	t.x.SetBytes(data)
+	x, keep := t.s.x.SetBytes(data), t.s.spare
 	if t.mask != nil {
-		t.keep.AndNot(t.x, t.mask)
-		t.x.And(t.x, t.mask)
+		keep.AndNot(x, t.mask)
+		x.And(x, t.mask)
 	}
 	if t.change.mul > 1 {
-		t.x.Mul(t.x, t.mul)
+		x.Mul(x, t.mul)
 	}
 	if t.change.sub {
-		t.x.Sub(t.x, t.add)
+		x.Sub(x, t.add)
 	} else {
-		t.x.Add(t.x, t.add)
+		x.Add(x, t.add)
 	}
 	if t.mask != nil {
-		t.x.And(t.x, t.mask)
-		t.x.Or(t.x, t.keep)
+		x.And(x, t.mask)
+		x.Or(x, keep)
 	}
-	return t.x.FillBytes(t.buf[:len(data)])
+	return t.s.fill(x, len(data))
 }
 
 // grow returns 32-bit entries as 64-bit ones, with the addend added or subtracted. Entry by entry, some 100 ns each:

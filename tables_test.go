@@ -87,7 +87,7 @@ func TestOrLanes(t *testing.T) {
 				want |= v
 			}
 			_, x := pack(values, width)
-			got := orLanes(x, uint(width*8), n)
+			got := newScratch().orLanes(x, uint(width*8), n)
 			if got != want {
 				t.Errorf("%d lanes of %d bytes: %x, want %x", n, width, got, want)
 			}
@@ -107,7 +107,7 @@ func TestMulLanes(t *testing.T) {
 			_, y := pack(b, width)
 			_, want := pack(products, width)
 			z := new(big.Int)
-			mulLanes(z, x, y, pattern(entry64(width, 1), n), 32, uint(width*8))
+			newScratch().mulLanes(z, x, y, pattern(entry64(width, 1), n), 32, uint(width*8))
 			if z.Cmp(want) != 0 {
 				t.Errorf("products of %d lanes of %d bytes differ", n, width)
 			}
@@ -147,7 +147,7 @@ func TestListTotals(t *testing.T) {
 				want = append(want, want[len(want)-1]+int64(v))
 			}
 			_, x := pack(values, 8)
-			got := listTotals(x, base, n)
+			got := newScratch().listTotals(x, base, n)
 			if !sameNumbers(got, want) {
 				t.Errorf("%d lanes from %d: %v, want %v", n, base, got, want)
 			}
@@ -181,7 +181,7 @@ func TestAppendTotals(t *testing.T) {
 				}
 			}
 			_, x := pack(values, width)
-			got, err := appendTotals([]int64{3, 12345}, x, width, n)
+			got, err := newScratch().appendTotals([]int64{3, 12345}, x, width, n)
 			if err != nil || !sameNumbers(got, want) {
 				t.Errorf("%d lanes of %d bytes: %v, %v, want %v", n, width, got, err, want)
 			}
@@ -201,7 +201,7 @@ func TestAppendTotals(t *testing.T) {
 		{"the most", 0, []uint64{1<<64 - 2}, false},
 	} {
 		_, x := pack(tt.values, 8)
-		_, err := appendTotals([]int64{tt.before}, x, 8, len(tt.values))
+		_, err := newScratch().appendTotals([]int64{tt.before}, x, 8, len(tt.values))
 		if tt.ok != (err == nil) || err != nil && !errors.Is(err, errFormat) {
 			t.Errorf("%s: %v", tt.name, err)
 		}

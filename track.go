@@ -511,7 +511,9 @@ func (t *track) decodeTimes(first, n int64) []int64 {
 	at := r.at(first)
 	one := first+n <= r.first+r.count
 	if one && r.value != 0 && n >= fewTimes {
-		return listTotals(pattern(entry64(pairLen, uint64(r.value)), int(n)), at, int(n))[:n]
+		s := newScratch()
+		defer s.free()
+		return s.listTotals(pattern(entry64(pairLen, uint64(r.value)), int(n)), at, int(n))[:n]
 	}
 	dts := make([]int64, n)
 	if one {
