@@ -241,13 +241,14 @@ func (w *moovWriter) runs(r *runs, from, to int64, c *change) int64 {
 // cutRun writes an entry with another count.
 func (w *moovWriter) cutRun(r *runs, number int, count int64, c *change) {
 	entry := r.entries[number*pairLen : (number+1)*pairLen]
-	if c != nil {
-		t := newTransform(c, 1)
-		entry = append([]byte(nil), t.apply(entry)...)
-		t.free()
-	}
 	w.u32(count)
-	w.raw(entry[4:pairLen])
+	if c == nil {
+		w.raw(entry[4:])
+		return
+	}
+	t := newTransform(c, 1)
+	w.raw(t.apply(entry)[4:]) // copied: it is short
+	t.free()
 }
 
 // syncSamples writes a stss or stps. One without entries stays: it says that no sample is a sync sample.

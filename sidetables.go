@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"math/big"
 	"strconv"
 )
 
@@ -187,8 +186,11 @@ func alike(entries []byte, length, n int) bool {
 	front, mask := make([]byte, length), make([]byte, length)
 	copy(front, entries[:6])
 	copy(mask, "\xff\xff\xff\xff\xff\xff")
-	x := new(big.Int).SetBytes(entries[:n*length])
-	return binary.BigEndian.Uint32(front) == 1 && x.And(x, pattern(mask, n)).Cmp(pattern(front, n)) == 0
+	s := newScratch()
+	defer s.free()
+	s.x.SetBytes(entries[:n*length])
+	s.x.And(s.x, setPattern(s.counts, mask, n))
+	return binary.BigEndian.Uint32(front) == 1 && s.x.Cmp(setPattern(s.values, front, n)) == 0
 }
 
 // subSamples writes a subs (8.7.7): entries of a distance to the sample before that has sub-samples, how many this one

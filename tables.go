@@ -64,6 +64,13 @@ func (s *scratch) patterns(width, n int) {
 	}
 }
 
+// takePairs sets x to the entries of a table of pairs, and counts to the first of each. The patterns have as many lanes.
+func (s *scratch) takePairs(entries []byte) {
+	s.x.SetBytes(entries)
+	s.counts.Rsh(s.x, 32)
+	s.counts.And(s.counts, s.low)
+}
+
 // fill returns the n bytes of x. They are overwritten by the next.
 func (s *scratch) fill(x *big.Int, n int) []byte {
 	if len(s.bytes) < n {
@@ -102,14 +109,14 @@ func (s *scratch) orLanes(x *big.Int, width uint, n int) uint64 {
 }
 
 // mulLanes sets z to the products of the lanes of a and b, lane by lane: for each bit of b's lanes, the lanes of a
-// where that bit is set, shifted by it. ones holds a 1 in every lane, planes is the number of bits in b's largest
-// lane: tables with many entries have small counts. Each product must fit its lane of width bits.
-func (s *scratch) mulLanes(z, a, b, ones *big.Int, planes int, width uint) {
+// where that bit is set, shifted by it. The patterns are set to as many lanes, planes is the number of bits in b's
+// largest lane: tables with many entries have small counts. Each product must fit its lane of width bits.
+func (s *scratch) mulLanes(z, a, b *big.Int, planes int, width uint) {
 	plane, lanes := s.plane, s.factor
 	z.SetInt64(0)
 	for k := 0; k < planes; k++ {
 		plane.Rsh(b, uint(k))
-		plane.And(plane, ones)
+		plane.And(plane, s.ones)
 		lanes.Lsh(plane, width) // becomes all ones in every lane where the bit is set
 		lanes.Sub(lanes, plane)
 		lanes.And(lanes, a)
@@ -297,10 +304,8 @@ func newRuns(entries []byte, timed bool) (*runs, error) {
 	var err error
 	for len(entries) > 0 {
 		n := minInt(len(entries)/pairLen, pieceLen)
-		x.SetBytes(entries[:n*pairLen])
+		s.takePairs(entries[:n*pairLen])
 		any.Or(any, x)
-		counts.Rsh(x, 32)
-		counts.And(counts, s.low)
 		if timed {
 			values.And(x, s.low)
 			both := s.orLanes(x, pairLen*8, n)
@@ -308,7 +313,7 @@ func newRuns(entries []byte, timed bool) (*runs, error) {
 			if planes+bits.Len64(both&lowHalf)+bits.Len(uint(n)) > 64 {
 				return nil, errOverflow
 			}
-			s.mulLanes(x, values, counts, s.ones, planes, pairLen*8)
+			s.mulLanes(x, values, counts, planes, pairLen*8)
 			r.ticks, err = s.appendTotals(r.ticks, x, pairLen, n)
 			if err != nil {
 				return nil, err
@@ -378,13 +383,11 @@ func (r *runs) open(number int) *openRuns {
 	s := newScratch()
 	defer s.free()
 	s.patterns(pairLen, n)
-	s.x.SetBytes(r.entries[at : at+n*pairLen])
-	s.counts.Rsh(s.x, 32)
-	s.counts.And(s.counts, s.low)
+	s.takePairs(r.entries[at : at+n*pairLen])
 	if r.ticks != nil {
 		s.values.And(s.x, s.low)
 		planes := bits.Len64(s.orLanes(s.x, pairLen*8, n) >> 32)
-		s.mulLanes(s.x, s.values, s.counts, s.ones, planes, pairLen*8)
+		s.mulLanes(s.x, s.values, s.counts, planes, pairLen*8)
 		p.ticks = s.listTotals(s.x, r.ticks[number], n)
 	}
 	p.samples = s.listTotals(s.counts, r.samples[number], n)
@@ -539,7 +542,7 @@ func (t *chunkRuns) multiply(s *scratch, first, n int) error {
 	if planes+bits.Len64(s.orLanes(x.Set(ends), width, n))+bits.Len(uint(n)) > 63 {
 		return errOverflow
 	}
-	s.mulLanes(x, ends, perChunk, ones, planes, width)
+	s.mulLanes(x, ends, perChunk, planes, width)
 	return nil
 }
 

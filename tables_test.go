@@ -107,7 +107,9 @@ func TestMulLanes(t *testing.T) {
 			_, y := pack(b, width)
 			_, want := pack(products, width)
 			z := new(big.Int)
-			newScratch().mulLanes(z, x, y, pattern(entry64(width, 1), n), 32, uint(width*8))
+			s := newScratch()
+			s.patterns(width, n)
+			s.mulLanes(z, x, y, 32, uint(width*8))
 			if z.Cmp(want) != 0 {
 				t.Errorf("products of %d lanes of %d bytes differ", n, width)
 			}

@@ -513,7 +513,7 @@ func (t *track) decodeTimes(first, n int64) []int64 {
 	if one && r.value != 0 && n >= fewTimes {
 		s := newScratch()
 		defer s.free()
-		return s.listTotals(pattern(entry64(pairLen, uint64(r.value)), int(n)), at, int(n))[:n]
+		return s.listTotals(setPattern(s.x, entry64(pairLen, uint64(r.value)), int(n)), at, int(n))[:n]
 	}
 	dts := make([]int64, n)
 	if one {
