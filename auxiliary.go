@@ -123,17 +123,17 @@ func (k *kept) locateAuxiliary(fileSize int64) error {
 	return nil
 }
 
-// auxiliarySizes writes the saiz of the samples kept.
-func (w *moovWriter) auxiliarySizes(k *kept, b *box) {
+// writeAuxiliarySizes writes the saiz of the samples kept.
+func writeAuxiliarySizes(w *moovWriter, k *kept, b *box) {
 	a := k.auxiliary
 	end := maxInt64(k.first, minInt64(k.end, a.samples))
-	at, size := w.open(b.typ)
-	w.raw(b.payload()[:infoLead(b)+1])
-	w.u32(end - k.first)
+	at, size := openBox(w, b.typ)
+	writeRaw(w, b.payload()[:infoLead(b)+1])
+	writeU32(w, end-k.first)
 	if a.sizes != nil {
-		w.raw(a.sizes[minInt64(k.first, a.samples):minInt64(end, a.samples)])
+		writeRaw(w, a.sizes[minInt64(k.first, a.samples):minInt64(end, a.samples)])
 	}
-	w.close(at, size)
+	closeBox(w, at, size)
 }
 
 // infoOffsets is a saio in the answer. Its entries, of 64 bits, are known once all sizes are.
@@ -142,23 +142,23 @@ type infoOffsets struct {
 	entries []byte
 }
 
-// encryption writes the senc of the samples kept, and remembers where the information in it begins.
-func (w *moovWriter) encryption(k *kept, b *box) {
+// writeEncryption writes the senc of the samples kept, and remembers where the information in it begins.
+func writeEncryption(w *moovWriter, k *kept, b *box) {
 	a := k.auxiliary
 	if a == nil {
 		return
 	}
 	from := a.lead + a.bytes(0, k.first)
-	at, size := w.open(b.typ)
-	w.raw(b.payload()[:fullBoxLen])
-	w.u32(maxInt64(0, minInt64(k.end, a.samples)-k.first))
+	at, size := openBox(w, b.typ)
+	writeRaw(w, b.payload()[:fullBoxLen])
+	writeU32(w, maxInt64(0, minInt64(k.end, a.samples)-k.first))
 	k.encryption = w.size
-	w.raw(b.payload()[from : from+a.bytes(k.first, k.end)])
-	w.close(at, size)
+	writeRaw(w, b.payload()[from:from+a.bytes(k.first, k.end)])
+	closeBox(w, at, size)
 }
 
-// auxiliaryOffsets writes the saio of the samples kept, in version 1.
-func (w *moovWriter) auxiliaryOffsets(k *kept, b *box) {
+// writeAuxiliaryOffsets writes the saio of the samples kept, in version 1.
+func writeAuxiliaryOffsets(w *moovWriter, k *kept, b *box) {
 	a := k.auxiliary
 	if a == nil || b != a.saio {
 		return
@@ -167,16 +167,16 @@ func (w *moovWriter) auxiliaryOffsets(k *kept, b *box) {
 	if a.perChunk() {
 		n = k.lastChunk - k.firstChunk + 1
 	}
-	at, size := w.open(b.typ)
-	w.raw([]byte{1})
-	w.raw(b.payload()[1:infoLead(b)])
-	w.u32(n)
+	at, size := openBox(w, b.typ)
+	writeRaw(w, []byte{1})
+	writeRaw(w, b.payload()[1:infoLead(b)])
+	writeU32(w, n)
 	o := infoOffsets{kept: k, entries: make([]byte, 8*n)}
-	w.flush()
+	flushSmall(w)
 	w.pieces = append(w.pieces, piece{data: o.entries})
 	w.size += 8 * n
 	w.information = append(w.information, o)
-	w.close(at, size)
+	closeBox(w, at, size)
 }
 
 // perChunk reports whether every chunk has a piece of the information of its own.

@@ -45,29 +45,29 @@ const (
 	chplLead0  = fullBoxLen + 1 // version 0 has no reserved field
 )
 
-// userData writes a udta with the chapters of the cut: the one that the start falls into begins at 0, those before it
+// writeUserData writes a udta with the chapters of the cut: the one that the start falls into begins at 0, those before it
 // and those that begin at the end or later are dropped.
-func (w *moovWriter) userData(b *box) {
+func writeUserData(w *moovWriter, b *box) {
 	udta := &box{typ: b.typ, at: b.at, header: b.header, data: b.data}
 	if w.ticks == 0 || udta.open("") != nil || udta.child("chpl") == nil {
-		w.raw(b.data)
+		writeRaw(w, b.data)
 		return
 	}
-	at, size := w.open(b.typ)
+	at, size := openBox(w, b.typ)
 	for _, c := range udta.children {
 		switch {
 		case c.typ == "chpl":
-			w.chapters(c)
+			writeChapters(w, c)
 		case c.typ != "meta" || !hasItemLocations(c):
-			w.raw(c.data)
+			writeRaw(w, c.data)
 		}
 	}
-	w.raw(udta.tail)
-	w.close(at, size)
+	writeRaw(w, udta.tail)
+	closeBox(w, at, size)
 }
 
-// chapters writes a chpl. One that cannot be read is left out.
-func (w *moovWriter) chapters(b *box) {
+// writeChapters writes a chpl. One that cannot be read is left out.
+func writeChapters(w *moovWriter, b *box) {
 	p := b.payload()
 	lead := chplLead
 	if len(p) > 0 && p[0] == 0 {
@@ -100,9 +100,9 @@ func (w *moovWriter) chapters(b *box) {
 		}
 		rest = rest[length:]
 	}
-	at, size := w.open(b.typ)
-	w.raw(p[:lead-1])
-	w.raw([]byte{count})
-	w.raw(left)
-	w.close(at, size)
+	at, size := openBox(w, b.typ)
+	writeRaw(w, p[:lead-1])
+	writeRaw(w, []byte{count})
+	writeRaw(w, left)
+	closeBox(w, at, size)
 }

@@ -5,127 +5,127 @@ import "math/big"
 // Each table of a stbl (8.5.1), cropped to the samples that are kept. Long stretches of entries are written from where
 // they lie in the source's moov.
 
-// sampleTable writes the stbl of a track.
-func (w *moovWriter) sampleTable(k *kept, b *box) {
-	at, size := w.open(b.typ)
+// writeSampleTable writes the stbl of a track.
+func writeSampleTable(w *moovWriter, k *kept, b *box) {
+	at, size := openBox(w, b.typ)
 	for _, c := range b.children {
 		if k.none {
-			w.emptyTable(c)
+			writeEmptyTable(w, c)
 			continue
 		}
-		w.table(k, c)
+		writeTable(w, k, c)
 		if c.typ == "stts" && b.child("ctts") == nil {
-			w.compositionOffsets(k, nil) // a lead-in may need one where there was none
+			writeCompositionOffsets(w, k, nil) // a lead-in may need one where there was none
 		}
 		if c.typ == "stts" && k.made && !k.allSync && b.child("stss") == nil {
-			w.syncSamples(k, &box{typ: "stss", data: make([]byte, fullBoxLen)})
+			writeSyncSamples(w, k, &box{typ: "stss", data: make([]byte, fullBoxLen)})
 		}
 	}
-	w.raw(b.tail)
-	w.close(at, size)
+	writeRaw(w, b.tail)
+	closeBox(w, at, size)
 }
 
-// emptyTable writes a box of a stbl whose samples are all in fragments.
-func (w *moovWriter) emptyTable(b *box) {
+// writeEmptyTable writes a box of a stbl whose samples are all in fragments.
+func writeEmptyTable(w *moovWriter, b *box) {
 	switch b.typ {
 	case "stsd", "sgpd":
-		w.raw(b.data)
+		writeRaw(w, b.data)
 	case "stts", "stsc", "stco", "co64":
-		at, size := w.open(b.typ)
-		w.u32(0, 0)
-		w.close(at, size)
+		at, size := openBox(w, b.typ)
+		writeU32(w, 0, 0)
+		closeBox(w, at, size)
 	case "stsz", "stz2":
-		at, size := w.open("stsz")
-		w.u32(0, 0, 0)
-		w.close(at, size)
+		at, size := openBox(w, "stsz")
+		writeU32(w, 0, 0, 0)
+		closeBox(w, at, size)
 	}
 }
 
-// table writes one box of a stbl. What is not known carries nothing per sample, or is none of ours to know.
-func (w *moovWriter) table(k *kept, b *box) {
+// writeTable writes one box of a stbl. What is not known carries nothing per sample, or is none of ours to know.
+func writeTable(w *moovWriter, k *kept, b *box) {
 	switch b.typ {
 	case "stco", "co64":
-		w.chunkOffsets(k, b)
+		writeChunkOffsets(w, k, b)
 		return
 	case "saio":
-		w.auxiliaryOffsets(k, b)
+		writeAuxiliaryOffsets(w, k, b)
 		return
 	case "senc":
-		w.encryption(k, b)
+		writeEncryption(w, k, b)
 		return
 	case "saiz":
 		if k.auxiliary != nil && b == k.auxiliary.saiz { // others are of a kind that has no saio in the answer
-			w.auxiliarySizes(k, b)
+			writeAuxiliarySizes(w, k, b)
 		}
 		return
 	}
 	// Where all is kept, only chunks without samples at either end are not.
 	if w.ticks == 0 && (b.typ != "stsc" || k.firstChunk == 0 && k.lastChunk+1 == int64(len(k.chunks))/k.chunkLen) {
-		w.raw(b.data)
+		writeRaw(w, b.data)
 		return
 	}
 	switch b.typ {
 	case "stts":
-		w.decodeTimes(k, b)
+		writeDecodeTimes(w, k, b)
 	case "ctts":
-		w.compositionOffsets(k, b)
+		writeCompositionOffsets(w, k, b)
 	case "stss", "stps":
-		w.syncSamples(k, b)
+		writeSyncSamples(w, k, b)
 	case "stsc":
-		w.samplesToChunks(k, b)
+		writeSamplesToChunks(w, k, b)
 	case "stsz", "stz2":
-		w.sampleSizes(k, b)
+		writeSampleSizes(w, k, b)
 	case "sdtp":
-		w.perSample(k, b, 8)
+		writePerSample(w, k, b, 8)
 	case "stdp":
-		w.perSample(k, b, 16)
+		writePerSample(w, k, b, 16)
 	case "padb":
-		w.paddingBits(k, b)
+		writePaddingBits(w, k, b)
 	case "stsh":
-		w.shadowSync(k, b)
+		writeShadowSync(w, k, b)
 	case "sbgp":
-		w.sampleGroups(k, b)
+		writeSampleGroups(w, k, b)
 	case "csgp":
-		w.compactGroups(k, b)
+		writeCompactGroups(w, k, b)
 	case "subs":
-		w.subSamples(k, b)
+		writeSubSamples(w, k, b)
 	case "cslg":
 		// Bounds of the composition times (8.6.1.4), which have moved.
 	default:
-		w.raw(b.data)
+		writeRaw(w, b.data)
 	}
 }
 
-// counted begins a full box with entries, like b or new; the count is filled in by closeCounted.
-func (w *moovWriter) counted(typ string, b *box) (mark, int64) {
-	at, size := w.open(typ)
+// openTable begins a full box with entries, like b or new; the count is filled in by closeTable.
+func openTable(w *moovWriter, typ string, b *box) (mark, int64) {
+	at, size := openBox(w, typ)
 	if b != nil {
-		w.raw(b.versionAndFlags())
+		writeRaw(w, b.versionAndFlags())
 	} else {
-		w.u32(0)
+		writeU32(w, 0)
 	}
-	w.u32(0)
+	writeU32(w, 0)
 	return at, size
 }
 
-// closeCounted ends a box begun by counted.
-func (w *moovWriter) closeCounted(at mark, size, entries int64) {
-	w.patch(mark{at.piece, at.at + headerLen + fullBoxLen}, entries)
-	w.close(at, size)
+// closeTable ends a box that openTable began.
+func closeTable(w *moovWriter, at mark, size, entries int64) {
+	patchU32(w, mark{at.piece, at.at + headerLen + fullBoxLen}, entries)
+	closeBox(w, at, size)
 }
 
-// decodeTimes writes the stts.
-func (w *moovWriter) decodeTimes(k *kept, b *box) {
-	at, size := w.counted(b.typ, b)
+// writeDecodeTimes writes the stts.
+func writeDecodeTimes(w *moovWriter, k *kept, b *box) {
+	at, size := openTable(w, b.typ, b)
 	entries, from := int64(0), k.first
 	var c *change
 	if k.lead != nil {
-		entries = w.pairs(k.lead.durations)
+		entries = writePairs(w, k.lead.durations)
 		from += k.lead.samples
 		c = k.lead.scaled(0)
 	}
-	entries += w.runs(k.durations, from, k.end, c)
-	w.closeCounted(at, size, entries)
+	entries += writeRuns(w, k.durations, from, k.end, c)
+	closeTable(w, at, size, entries)
 }
 
 // scaled is what happens to the times of the samples behind the lead-in: they are multiplied by the change of the
@@ -137,8 +137,8 @@ func (l *leadIn) scaled(raise int64) *change {
 	return &change{width: pairLen, mask: entry64(pairLen, lowHalf), mul: l.scale, add: entry64(pairLen, uint64(raise))}
 }
 
-// compositionOffsets writes the ctts; b is nil where the source has none.
-func (w *moovWriter) compositionOffsets(k *kept, b *box) {
+// writeCompositionOffsets writes the ctts; b is nil where the source has none.
+func writeCompositionOffsets(w *moovWriter, k *kept, b *box) {
 	if w.ticks == 0 {
 		return
 	}
@@ -160,11 +160,11 @@ func (w *moovWriter) compositionOffsets(k *kept, b *box) {
 	if !needed {
 		return
 	}
-	at, size := w.counted("ctts", b)
-	entries := w.offsetRuns(k, k.first, from, c)
-	entries += w.pairs(special)
-	entries += w.offsetRuns(k, to, k.end, c)
-	w.closeCounted(at, size, entries)
+	at, size := openTable(w, "ctts", b)
+	entries := writeOffsetRuns(w, k, k.first, from, c)
+	entries += writePairs(w, special)
+	entries += writeOffsetRuns(w, k, to, k.end, c)
+	closeTable(w, at, size, entries)
 }
 
 // raised is what is added to composition offsets that are not special.
@@ -175,27 +175,27 @@ func (k *kept) raised() int64 {
 	return k.lead.raise * k.lead.scale
 }
 
-// offsetRuns writes the composition offsets of the samples [from, to). Samples that the source's table does not reach
+// writeOffsetRuns writes the composition offsets of the samples [from, to). Samples that the source's table does not reach
 // have none.
-func (w *moovWriter) offsetRuns(k *kept, from, to int64, c *change) int64 {
+func writeOffsetRuns(w *moovWriter, k *kept, from, to int64, c *change) int64 {
 	reach := from
 	if k.offsets != nil {
-		reach = minInt64(to, maxInt64(from, k.offsets.total()))
+		reach = minInt64(to, maxInt64(from, lastTotal(k.offsets.samples)))
 	}
 	entries := int64(0)
 	if from < reach {
-		entries = w.runs(k.offsets, from, reach, c)
+		entries = writeRuns(w, k.offsets, from, reach, c)
 	}
 	if reach < to {
-		w.u32(to-reach, k.raised())
+		writeU32(w, to-reach, k.raised())
 		entries++
 	}
 	return entries
 }
 
-// pairs writes entries of runs, and returns how many.
-func (w *moovWriter) pairs(entries []byte) int64 {
-	w.raw(entries)
+// writePairs writes entries of runs, and returns how many.
+func writePairs(w *moovWriter, entries []byte) int64 {
+	writeRaw(w, entries)
 	return int64(len(entries) / pairLen)
 }
 
@@ -217,42 +217,42 @@ func runLengths(values []int64) []byte {
 	return encode(pairs, 8*len(pairs))
 }
 
-// runs writes the entries of a table of runs for the samples [from, to), and returns how many. Only the first and the
+// writeRuns writes the entries of a table of runs for the samples [from, to), and returns how many. Only the first and the
 // last can be cut into.
-func (w *moovWriter) runs(r *runs, from, to int64, c *change) int64 {
+func writeRuns(w *moovWriter, r *runs, from, to int64, c *change) int64 {
 	if from >= to {
 		return 0
 	}
-	first, last := r.find(from), r.find(to-1)
-	w.cutRun(r, first.entry, minInt64(first.first+first.count, to)-from, c)
+	first, last := findRun(r, from), findRun(r, to-1)
+	writeCutRun(w, r, first.entry, minInt64(first.first+first.count, to)-from, c)
 	if first.entry == last.entry {
 		return 1
 	}
 	middle := r.entries[(first.entry+1)*pairLen : last.entry*pairLen]
 	if c == nil {
-		w.raw(middle)
+		writeRaw(w, middle)
 	} else {
-		w.changed(middle, c)
+		writeChanged(w, middle, c)
 	}
-	w.cutRun(r, last.entry, to-last.first, c)
+	writeCutRun(w, r, last.entry, to-last.first, c)
 	return int64(last.entry - first.entry + 1)
 }
 
-// cutRun writes an entry with another count.
-func (w *moovWriter) cutRun(r *runs, number int, count int64, c *change) {
+// writeCutRun writes an entry with another count.
+func writeCutRun(w *moovWriter, r *runs, number int, count int64, c *change) {
 	entry := r.entries[number*pairLen : (number+1)*pairLen]
-	w.u32(count)
+	writeU32(w, count)
 	if c == nil {
-		w.raw(entry[4:])
+		writeRaw(w, entry[4:])
 		return
 	}
 	t := newTransform(c, 1)
-	w.raw(t.apply(entry)[4:]) // copied: it is short
-	t.free()
+	writeRaw(w, applyChange(t, entry)[4:]) // copied: it is short
+	scratches.Put(t.s)
 }
 
-// syncSamples writes a stss or stps. One without entries stays: it says that no sample is a sync sample.
-func (w *moovWriter) syncSamples(k *kept, b *box) {
+// writeSyncSamples writes a stss or stps. One without entries stays: it says that no sample is a sync sample.
+func writeSyncSamples(w *moovWriter, k *kept, b *box) {
 	entries := k.sync
 	if k.made && k.allSync {
 		return // the moov of a fragmented file has an empty one
@@ -261,29 +261,29 @@ func (w *moovWriter) syncSamples(k *kept, b *box) {
 		entries = k.partial
 	}
 	entries = entries[4*countAtMost(entries, k.first) : 4*countAtMost(entries, k.end)]
-	at, size := w.open(b.typ)
-	w.raw(b.versionAndFlags())
-	w.u32(int64(len(entries) / 4))
+	at, size := openBox(w, b.typ)
+	writeRaw(w, b.versionAndFlags())
+	writeU32(w, int64(len(entries)/4))
 	if k.first == 0 {
-		w.raw(entries)
+		writeRaw(w, entries)
 	} else {
-		w.changed(entries, &change{width: 4, mul: 1, add: entry64(4, uint64(k.first)), sub: true})
+		writeChanged(w, entries, &change{width: 4, mul: 1, add: entry64(4, uint64(k.first)), sub: true})
 	}
-	w.close(at, size)
+	closeBox(w, at, size)
 }
 
-// samplesToChunks writes the stsc: the first chunk kept may lack samples at its head, the last one at its tail.
-func (w *moovWriter) samplesToChunks(k *kept, b *box) {
-	at, size := w.counted(b.typ, b)
+// writeSamplesToChunks writes the stsc: the first chunk kept may lack samples at its head, the last one at its tail.
+func writeSamplesToChunks(w *moovWriter, k *kept, b *box) {
+	at, size := openTable(w, b.typ, b)
 	entries := int64(0)
 	put := func(chunk, perChunk int64, description uint32) {
-		w.u32(chunk-k.firstChunk+1, perChunk, int64(description))
+		writeU32(w, chunk-k.firstChunk+1, perChunk, int64(description))
 		entries++
 	}
 	first, last := k.firstRun, k.lastRun
 	if k.firstChunk == k.lastChunk {
 		put(k.firstChunk, k.end-k.first, first.description)
-		w.closeCounted(at, size, entries)
+		closeTable(w, at, size, entries)
 		return
 	}
 	put(k.firstChunk, first.perChunk-k.skipped, first.description)
@@ -292,13 +292,13 @@ func (w *moovWriter) samplesToChunks(k *kept, b *box) {
 		put(k.firstChunk+1, first.perChunk, first.description)
 	} else if k.skipped > 0 && first.number == last.number {
 		put(k.lastChunk, k.lastKept, last.description)
-		w.closeCounted(at, size, entries)
+		closeTable(w, at, size, entries)
 		return
 	}
 	if first.number < last.number {
 		middle := k.chunkRuns.entries[(first.number+1)*stscLen : last.number*stscLen]
 		if len(middle) > 0 {
-			w.changed(middle, &change{width: stscLen, mask: firstChunkMask, mul: 1, add: firstChunkAddend(k.firstChunk), sub: true})
+			writeChanged(w, middle, &change{width: stscLen, mask: firstChunkMask, mul: 1, add: firstChunkAddend(k.firstChunk), sub: true})
 			entries += int64(len(middle) / stscLen)
 		}
 		if last.first < k.lastChunk {
@@ -308,7 +308,7 @@ func (w *moovWriter) samplesToChunks(k *kept, b *box) {
 	if k.lastKept < last.perChunk || last.first == k.lastChunk && first.number < last.number {
 		put(k.lastChunk, k.lastKept, last.description)
 	}
-	w.closeCounted(at, size, entries)
+	closeTable(w, at, size, entries)
 }
 
 // firstChunkMask are the bits of first_chunk in an entry of stsc.
@@ -319,18 +319,18 @@ func firstChunkAddend(chunk int64) []byte {
 	return append(entry64(4, uint64(chunk)), make([]byte, 8)...)
 }
 
-// sampleSizes writes the stsz or stz2.
-func (w *moovWriter) sampleSizes(k *kept, b *box) {
+// writeSampleSizes writes the stsz or stz2.
+func writeSampleSizes(w *moovWriter, k *kept, b *box) {
 	if k.made {
 		b = &box{typ: "stsz", data: make([]byte, 8)}
 	}
-	at, size := w.open(b.typ)
-	w.raw(b.payload()[:8]) // version, flags, sample_size or field_size
-	w.u32(k.end - k.first)
+	at, size := openBox(w, b.typ)
+	writeRaw(w, b.payload()[:8]) // version, flags, sample_size or field_size
+	writeU32(w, k.end-k.first)
 	if k.uniform == 0 {
-		w.raw(bitEntries(k.sizes, k.sizeBits, k.first, k.end))
+		writeRaw(w, bitEntries(k.sizes, k.sizeBits, k.first, k.end))
 	}
-	w.close(at, size)
+	closeBox(w, at, size)
 }
 
 // bitEntries returns the entries [first, end) of a table whose entries have so many bits. Where entries of 4 bits
@@ -346,8 +346,8 @@ func bitEntries(entries []byte, width, first, end int64) []byte {
 	return moved.FillBytes(make([]byte, len(part)+1))[1 : 1+n]
 }
 
-// chunkOffsets lays out the stco or co64; the entries are placed when the size of the moov is known.
-func (w *moovWriter) chunkOffsets(k *kept, b *box) {
+// writeChunkOffsets lays out the stco or co64; the entries are placed when the size of the moov is known.
+func writeChunkOffsets(w *moovWriter, k *kept, b *box) {
 	width := k.chunkLen
 	grow := w.wide && width == 4
 	typ := "stco"
@@ -355,17 +355,17 @@ func (w *moovWriter) chunkOffsets(k *kept, b *box) {
 		typ = "co64"
 	}
 	n := k.lastChunk - k.firstChunk + 1
-	at, size := w.open(typ)
-	w.raw(b.versionAndFlags())
-	w.u32(n)
+	at, size := openBox(w, typ)
+	writeRaw(w, b.versionAndFlags())
+	writeU32(w, n)
 	o := chunkOffsets{kept: k, first: mark{len(w.pieces), len(w.small)}, rest: &change{width: int(width), mul: 1, grow: grow}}
 	if grow || width == 8 {
-		w.u32(0)
+		writeU32(w, 0)
 	}
-	w.u32(0)
-	w.changed(k.chunks[(k.firstChunk+1)*width:(k.lastChunk+1)*width], o.rest)
+	writeU32(w, 0)
+	writeChanged(w, k.chunks[(k.firstChunk+1)*width:(k.lastChunk+1)*width], o.rest)
 	w.offsets = append(w.offsets, o)
-	w.close(at, size)
+	closeBox(w, at, size)
 }
 
 // mediaDuration is the sum of the kept samples' durations, in ticks of the answer's timescale.

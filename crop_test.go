@@ -6,8 +6,8 @@ import "testing"
 func TestShortTables(t *testing.T) {
 	w := &moovWriter{}
 	for _, typ := range []string{"stts", "ctts"} {
-		at, size := w.counted(typ, &box{typ: typ, header: headerLen, data: make([]byte, headerLen+2)})
-		w.closeCounted(at, size, 0)
+		at, size := openTable(w, typ, &box{typ: typ, header: headerLen, data: make([]byte, headerLen+2)})
+		closeTable(w, at, size, 0)
 		if got := w.size - size; got != headerLen+countedLen {
 			t.Errorf("%s: %d bytes", typ, got)
 		}

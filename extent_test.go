@@ -55,7 +55,7 @@ func TestCounts(t *testing.T) {
 		}
 		for i := 0; i < 9; i++ {
 			number := r.Intn(runs)
-			run := table.run(number)
+			run := chunkRunAt(table, number)
 			first := run.first + r.Int63n(run.end-run.first)
 			last := first + r.Int63n(int64(len(want))-first)
 			if got := table.counts(number, first, last); fmt.Sprint(got) != fmt.Sprint(want[first:last+1]) {

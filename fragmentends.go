@@ -180,10 +180,10 @@ func (t *track) asFragment() *trackFragment {
 		}
 	}
 	part.addTimes(0)
-	sample, run := int64(0), t.chunkRuns.run(0)
+	sample, run := int64(0), chunkRunAt(t.chunkRuns, 0)
 	for chunk := int64(0); sample < t.samples; chunk++ {
 		if chunk >= run.end {
-			run = t.chunkRuns.run(run.number + 1)
+			run = chunkRunAt(t.chunkRuns, run.number+1)
 		}
 		n := minInt64(run.perChunk, t.samples-sample)
 		part.runs = append(part.runs, trackRun{off: t.chunk(chunk), samples: n, description: run.description})

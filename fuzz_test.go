@@ -99,23 +99,23 @@ func fuzzRuns(t *testing.T, numbers []uint64, at uint64) {
 		}
 		return
 	}
-	if u.total() != samples.Int64() || !ticks.IsInt64() || u.ticks[len(u.ticks)-1] != ticks.Int64() {
-		t.Fatalf("%d samples, %d ticks, want %s, %s", u.total(), u.ticks[len(u.ticks)-1], samples, ticks)
+	if lastTotal(u.samples) != samples.Int64() || !ticks.IsInt64() || lastTotal(u.ticks) != ticks.Int64() {
+		t.Fatalf("%d samples, %d ticks, want %s, %s", lastTotal(u.samples), lastTotal(u.ticks), samples, ticks)
 	}
-	if u.total() == 0 {
+	if lastTotal(u.samples) == 0 {
 		return
 	}
-	sample := int64(at % uint64(u.total()))
-	found := u.find(sample)
+	sample := int64(at % uint64(lastTotal(u.samples)))
+	found := findRun(u, sample)
 	e := list[found.entry]
 	if found.first != e.first || found.count != e.count || found.begins != e.begins || found.value != e.value || sample < e.first || sample >= e.first+e.count {
 		t.Errorf("sample %d is in %v, want %v", sample, found, e)
 	}
 	tick := int64(at % (uint64(ticks.Int64()) + 2))
 	checkSampleAt(t, u, list, tick)
-	for i, v := range u.expand(sample, minInt64(300, u.total()-sample), false) {
-		if v != u.find(sample+int64(i)).value {
-			t.Fatalf("value of sample %d is %d, want %d", sample+int64(i), v, u.find(sample+int64(i)).value)
+	for i, v := range u.expand(sample, minInt64(300, lastTotal(u.samples)-sample), false) {
+		if v != findRun(u, sample+int64(i)).value {
+			t.Fatalf("value of sample %d is %d, want %d", sample+int64(i), v, findRun(u, sample+int64(i)).value)
 		}
 	}
 }
@@ -140,20 +140,20 @@ func fuzzChunks(t *testing.T, numbers []uint64, chunks int64, at uint64) {
 		}
 		return
 	}
-	if !ordered || u.total() != samples.Int64() || !samples.IsInt64() {
-		t.Fatalf("%d samples, in order: %v, want %s", u.total(), ordered, samples)
+	if !ordered || lastTotal(u.samples) != samples.Int64() || !samples.IsInt64() {
+		t.Fatalf("%d samples, in order: %v, want %s", lastTotal(u.samples), ordered, samples)
 	}
-	if u.total() == 0 {
+	if lastTotal(u.samples) == 0 {
 		return
 	}
-	sample := int64(at % uint64(u.total()))
-	r, chunk, before := u.find(sample)
+	sample := int64(at % uint64(lastTotal(u.samples)))
+	r, chunk, before := findChunk(u, sample)
 	if chunk < r.first || chunk >= r.end || before < 0 || before >= r.perChunk {
 		t.Errorf("sample %d is in chunk %d of %v with %d before it", sample, chunk, r, before)
 	}
 	first := int64(0)
 	for i := 0; i < r.number; i++ {
-		run := u.run(i)
+		run := chunkRunAt(u, i)
 		first += (run.end - run.first) * run.perChunk
 	}
 	if first+(chunk-r.first)*r.perChunk+before != sample {

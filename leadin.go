@@ -167,7 +167,7 @@ func (t *track) collapse(c clock, e edit, s shown, first, end int64) *leadIn {
 	l.mediaTime = maxInt64(h.last+1+maxInt64(0, m-following), h.count+h.behind)
 	if first+h.last+1 == end && !t.fixed { // nothing is decoded behind the hidden ones: the last of them may last
 		l.mediaTime = maxInt64(h.last+1, h.count+h.behind)
-		lasts := t.durations.find(end-1).value * f
+		lasts := findRun(t.durations, end-1).value * f
 		l.longer = h.last + lasts - (next + l.mediaTime - m)
 		next += l.longer
 	}

@@ -54,13 +54,13 @@ func (s *segment) write(w io.Writer, from, to int64) error {
 	at := int64(0)
 	for i := range s.pieces {
 		p := &s.pieces[i]
-		size := p.size()
+		size := pieceSize(p)
 		low, high := maxInt64(from-at, 0), minInt64(to-at, size)
 		at += size
 		if low >= high {
 			continue
 		}
-		err := p.write(w, low, high)
+		err := writePiece(p, w, low, high)
 		if err != nil {
 			return err
 		}
@@ -326,9 +326,9 @@ func (k *kept) locate(fileSize int64) error {
 	if k.none {
 		return nil
 	}
-	k.firstRun, k.firstChunk, k.skipped = k.chunkRuns.find(k.first)
+	k.firstRun, k.firstChunk, k.skipped = findChunk(k.chunkRuns, k.first)
 	var before int64
-	k.lastRun, k.lastChunk, before = k.chunkRuns.find(k.end - 1)
+	k.lastRun, k.lastChunk, before = findChunk(k.chunkRuns, k.end-1)
 	k.lastKept = before + 1
 	lastFirst := maxInt64(k.end-k.lastKept, 0)
 	k.bytes.from = k.chunk(k.firstChunk) + k.sizeOf(k.first-k.skipped, k.first)

@@ -10,51 +10,51 @@ import (
 // The tables of a stbl that say more of samples than when and where they are. Few files have one, so some are walked
 // entry by entry.
 
-// perSample writes a table with so many bits for every sample: sdtp (8.6.4), stdp (8.7.6). It has no count, so that
+// writePerSample writes a table with so many bits for every sample: sdtp (8.6.4), stdp (8.7.6). It has no count, so that
 // one too short for the samples kept says nothing that could be trusted, and is left out.
-func (w *moovWriter) perSample(k *kept, b *box, width int64) {
+func writePerSample(w *moovWriter, k *kept, b *box, width int64) {
 	p := b.payload()
 	if int64(len(p)) < fullBoxLen+(k.end*width+7)/8 {
 		return
 	}
-	at, size := w.open(b.typ)
-	w.raw(p[:fullBoxLen])
-	w.raw(bitEntries(p[fullBoxLen:], width, k.first, k.end))
-	w.close(at, size)
+	at, size := openBox(w, b.typ)
+	writeRaw(w, p[:fullBoxLen])
+	writeRaw(w, bitEntries(p[fullBoxLen:], width, k.first, k.end))
+	closeBox(w, at, size)
 }
 
-// paddingBits writes a padb (8.7.6): four bits for every sample behind a count.
-func (w *moovWriter) paddingBits(k *kept, b *box) {
+// writePaddingBits writes a padb (8.7.6): four bits for every sample behind a count.
+func writePaddingBits(w *moovWriter, k *kept, b *box) {
 	p := b.payload()
 	if int64(len(p)) < countedLen+(k.end+1)/2 {
 		return
 	}
-	at, size := w.open(b.typ)
-	w.raw(p[:fullBoxLen])
-	w.u32(k.end - k.first)
-	w.raw(bitEntries(p[countedLen:], 4, k.first, k.end))
-	w.close(at, size)
+	at, size := openBox(w, b.typ)
+	writeRaw(w, p[:fullBoxLen])
+	writeU32(w, k.end-k.first)
+	writeRaw(w, bitEntries(p[countedLen:], 4, k.first, k.end))
+	closeBox(w, at, size)
 }
 
-// shadowSync writes a stsh (8.6.3): pairs of a sample and the sync sample that can stand for it.
-func (w *moovWriter) shadowSync(k *kept, b *box) {
+// writeShadowSync writes a stsh (8.6.3): pairs of a sample and the sync sample that can stand for it.
+func writeShadowSync(w *moovWriter, k *kept, b *box) {
 	entries, err := b.entries(countedLen, pairLen)
 	if err != nil {
 		w.fail(err)
 		return
 	}
-	at, size := w.counted(b.typ, b)
+	at, size := openTable(w, b.typ, b)
 	n := int64(0)
 	pairs := make([]uint64, len(entries)/pairLen)
 	decode(entries, pairs)
 	for _, pair := range pairs {
 		shadowed, sync := int64(pair>>32), int64(pair&lowHalf)
 		if shadowed > k.first && shadowed <= k.end && sync > k.first && sync <= k.end {
-			w.u32(shadowed-k.first, sync-k.first)
+			writeU32(w, shadowed-k.first, sync-k.first)
 			n++
 		}
 	}
-	w.closeCounted(at, size, n)
+	closeTable(w, at, size, n)
 }
 
 // groupLead is the length of what precedes the entries of a sbgp or the patterns of a csgp: version, flags,
@@ -66,8 +66,8 @@ func groupLead(parameter bool) int {
 	return fullBoxLen + 8
 }
 
-// sampleGroups writes a sbgp (8.9.2): runs of samples and the group of each.
-func (w *moovWriter) sampleGroups(k *kept, b *box) {
+// writeSampleGroups writes a sbgp (8.9.2): runs of samples and the group of each.
+func writeSampleGroups(w *moovWriter, k *kept, b *box) {
 	p := b.payload()
 	lead := groupLead(len(p) > 0 && p[0] == 1)
 	entries, err := b.entries(lead, pairLen)
@@ -80,12 +80,12 @@ func (w *moovWriter) sampleGroups(k *kept, b *box) {
 		w.fail(fmt.Errorf("sbgp at %d: %w", b.at, err))
 		return
 	}
-	at, size := w.open(b.typ)
-	w.raw(p[:lead-4])
+	at, size := openBox(w, b.typ)
+	writeRaw(w, p[:lead-4])
 	count := mark{len(w.pieces), len(w.small)}
-	w.u32(0)
-	w.patch(count, w.runs(r, k.first, minInt64(k.end, r.total()), nil))
-	w.close(at, size)
+	writeU32(w, 0)
+	patchU32(w, count, writeRuns(w, r, k.first, minInt64(k.end, lastTotal(r.samples)), nil))
+	closeBox(w, at, size)
 }
 
 // Flags of a csgp: two bits each for the widths of an index, a sample_count and a pattern_length, and one for the
@@ -96,8 +96,8 @@ const (
 	csgpParameter    = 1 << 6
 )
 
-// compactGroups writes a csgp (8.9.5) as the sbgp that says the same of the samples kept.
-func (w *moovWriter) compactGroups(k *kept, b *box) {
+// writeCompactGroups writes a csgp (8.9.5) as the sbgp that says the same of the samples kept.
+func writeCompactGroups(w *moovWriter, k *kept, b *box) {
 	p := b.payload()
 	if len(p) < fullBoxLen+8 {
 		w.fail(b.fail("too short"))
@@ -146,16 +146,16 @@ func (w *moovWriter) compactGroups(k *kept, b *box) {
 		}
 		groups = end
 	}
-	begins, size := w.open("sbgp")
+	begins, size := openBox(w, "sbgp")
 	if flags&csgpParameter != 0 {
-		w.u32(1 << 24)
+		writeU32(w, 1<<24)
 	} else {
-		w.u32(0)
+		writeU32(w, 0)
 	}
-	w.raw(p[fullBoxLen : lead-4])
-	w.u32(int64(len(pairs)))
-	w.raw(encode(pairs, pairLen*len(pairs)))
-	w.close(begins, size)
+	writeRaw(w, p[fullBoxLen:lead-4])
+	writeU32(w, int64(len(pairs)))
+	writeRaw(w, encode(pairs, pairLen*len(pairs)))
+	closeBox(w, begins, size)
 }
 
 // inTurn appends the runs of the samples [low, high) of a pattern, whose groups, of so many digits each, take turns.
@@ -187,15 +187,15 @@ func alike(entries []byte, length, n int) bool {
 	copy(front, entries[:6])
 	copy(mask, "\xff\xff\xff\xff\xff\xff")
 	s := newScratch()
-	defer s.free()
+	defer scratches.Put(s)
 	s.x.SetBytes(entries[:n*length])
 	s.x.And(s.x, setPattern(s.counts, mask, n))
 	return binary.BigEndian.Uint32(front) == 1 && s.x.Cmp(setPattern(s.values, front, n)) == 0
 }
 
-// subSamples writes a subs (8.7.7): entries of a distance to the sample before that has sub-samples, how many this one
+// writeSubSamples writes a subs (8.7.7): entries of a distance to the sample before that has sub-samples, how many this one
 // has, and what is to be said of each.
-func (w *moovWriter) subSamples(k *kept, b *box) {
+func writeSubSamples(w *moovWriter, k *kept, b *box) {
 	p := b.payload()
 	if len(p) < countedLen {
 		w.fail(b.fail("too short"))
@@ -245,10 +245,10 @@ func (w *moovWriter) subSamples(k *kept, b *box) {
 		left -= many
 		rest = rest[int(many)*length:]
 	}
-	at, size := w.counted(b.typ, b)
+	at, size := openTable(w, b.typ, b)
 	if n > 0 {
-		w.u32(first)
-		w.raw(kept[4 : len(kept)-len(rest)])
+		writeU32(w, first)
+		writeRaw(w, kept[4:len(kept)-len(rest)])
 	}
-	w.closeCounted(at, size, n)
+	closeTable(w, at, size, n)
 }

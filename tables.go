@@ -52,10 +52,8 @@ func newScratch() *scratch {
 	}
 }
 
-func (s *scratch) free() { scratches.Put(s) }
-
-// patterns sets low and ones to n lanes.
-func (s *scratch) patterns(width, n int) {
+// setPatterns sets low and ones to n lanes.
+func setPatterns(s *scratch, width, n int) {
 	if s.width != width || s.n != n {
 		setPattern(s.low, entry64(width, lowHalf), n)
 		setPattern(s.ones, entry64(width, 1), n)
@@ -65,14 +63,14 @@ func (s *scratch) patterns(width, n int) {
 }
 
 // takePairs sets x to the entries of a table of pairs, and counts to the first of each. The patterns have as many lanes.
-func (s *scratch) takePairs(entries []byte) {
+func takePairs(s *scratch, entries []byte) {
 	s.x.SetBytes(entries)
 	s.counts.Rsh(s.x, 32)
 	s.counts.And(s.counts, s.low)
 }
 
-// fill returns the n bytes of x. They are overwritten by the next.
-func (s *scratch) fill(x *big.Int, n int) []byte {
+// fillBytes returns the n bytes of x. They are overwritten by the next.
+func fillBytes(s *scratch, x *big.Int, n int) []byte {
 	if len(s.bytes) < n {
 		s.bytes = make([]byte, n)
 	}
@@ -96,7 +94,7 @@ func entry64(width int, v uint64) []byte {
 
 // orLanes returns the bits that any of the n lanes of x has set, in the lowest 64 bits of a lane: a bound on the
 // largest of them, and less than twice as large. Halves are laid over each other until one lane is left. x is spent.
-func (s *scratch) orLanes(x *big.Int, width uint, n int) uint64 {
+func orLanes(s *scratch, x *big.Int, width uint, n int) uint64 {
 	upper, lower := s.upper, s.lower
 	for n > 1 {
 		n = (n + 1) / 2
@@ -111,7 +109,7 @@ func (s *scratch) orLanes(x *big.Int, width uint, n int) uint64 {
 // mulLanes sets z to the products of the lanes of a and b, lane by lane: for each bit of b's lanes, the lanes of a
 // where that bit is set, shifted by it. The patterns are set to as many lanes, planes is the number of bits in b's
 // largest lane: tables with many entries have small counts. Each product must fit its lane of width bits.
-func (s *scratch) mulLanes(z, a, b *big.Int, planes int, width uint) {
+func mulLanes(s *scratch, z, a, b *big.Int, planes int, width uint) {
 	plane, lanes := s.plane, s.factor
 	z.SetInt64(0)
 	for k := 0; k < planes; k++ {
@@ -137,13 +135,13 @@ func runningTotals(q, x *big.Int, width int) int64 {
 
 // appendTotals appends to totals the running total of x's n lanes after every openLen of them and after the last one,
 // from the last one in totals on. x is spent.
-func (s *scratch) appendTotals(totals []int64, x *big.Int, width, n int) ([]int64, error) {
+func appendTotals(s *scratch, totals []int64, x *big.Int, width, n int) ([]int64, error) {
 	all := runningTotals(x, x, width)
-	base := totals[len(totals)-1]
+	base := lastTotal(totals)
 	if all < 0 || all > maxSum-base {
 		return nil, errOverflow
 	}
-	buf := s.fill(x, n*width)
+	buf := fillBytes(s, x, n*width)
 	for i := openLen; i < n; i += openLen {
 		totals = append(totals, base+int64(binary.BigEndian.Uint64(buf[(i+1)*width-8:])))
 	}
@@ -152,12 +150,12 @@ func (s *scratch) appendTotals(totals []int64, x *big.Int, width, n int) ([]int6
 
 // listTotals lists running totals of n lanes of 64 bits that start from base: one for each lane, and that of all. x is
 // spent.
-func (s *scratch) listTotals(x *big.Int, base int64, n int) []int64 {
+func listTotals(s *scratch, x *big.Int, base int64, n int) []int64 {
 	start := big.NewInt(base) // one more lane in front
 	x.Or(x, start.Lsh(start, uint(n)*64))
 	total := runningTotals(x, x, 8)
 	list := make([]int64, n+1)
-	decode(s.fill(x, n*8), list[:n])
+	decode(fillBytes(s, x, n*8), list[:n])
 	list[n] = total
 	return list
 }
@@ -213,8 +211,8 @@ func sumPacked(b []byte, width uint) int64 {
 func ascending(b []byte, width int) bool {
 	const stride = 4 * pieceLen // entries at once: few steps are needed on each
 	s := newScratch()
-	defer s.free()
-	s.patterns(width, minInt(stride, len(b)/width))
+	defer scratches.Put(s)
+	setPatterns(s, width, minInt(stride, len(b)/width))
 	for len(b) > width {
 		n := minInt(len(b)-width, stride*width)
 		if !notLess(s.counts.SetBytes(b[width:width+n]), s.x.SetBytes(b[:n]), s.ones, s.spare) {
@@ -250,6 +248,9 @@ func encode(u interface{}, n int) []byte {
 	_ = binary.Write(b, binary.BigEndian, u) // to memory: never fails
 	return b.Bytes()
 }
+
+// lastTotal is the last of the running totals: what all of a table adds up to.
+func lastTotal(totals []int64) int64 { return totals[len(totals)-1] }
 
 // intervalOf returns between which two running totals at lies: the number of the last one before that is above it. Past
 // the last total it is the number of intervals.
@@ -294,9 +295,9 @@ func newRuns(entries []byte, timed bool) (*runs, error) {
 		return r, r.addUp(timed)
 	}
 	s := newScratch()
-	defer s.free()
+	defer scratches.Put(s)
 	lanes := minInt(pieceLen, len(entries)/pairLen)
-	s.patterns(pairLen, lanes)
+	setPatterns(s, pairLen, lanes)
 	if timed {
 		r.ticks = []int64{0}
 	}
@@ -304,28 +305,28 @@ func newRuns(entries []byte, timed bool) (*runs, error) {
 	var err error
 	for len(entries) > 0 {
 		n := minInt(len(entries)/pairLen, pieceLen)
-		s.takePairs(entries[:n*pairLen])
+		takePairs(s, entries[:n*pairLen])
 		any.Or(any, x)
 		if timed {
 			values.And(x, s.low)
-			both := s.orLanes(x, pairLen*8, n)
+			both := orLanes(s, x, pairLen*8, n)
 			planes := bits.Len64(both >> 32)
 			if planes+bits.Len64(both&lowHalf)+bits.Len(uint(n)) > 64 {
 				return nil, errOverflow
 			}
-			s.mulLanes(x, values, counts, planes, pairLen*8)
-			r.ticks, err = s.appendTotals(r.ticks, x, pairLen, n)
+			mulLanes(s, x, values, counts, planes, pairLen*8)
+			r.ticks, err = appendTotals(s, r.ticks, x, pairLen, n)
 			if err != nil {
 				return nil, err
 			}
 		}
-		r.samples, err = s.appendTotals(r.samples, counts, pairLen, n)
+		r.samples, err = appendTotals(s, r.samples, counts, pairLen, n)
 		if err != nil {
 			return nil, err
 		}
 		entries = entries[n*pairLen:]
 	}
-	r.any = s.orLanes(any, pairLen*8, lanes) & lowHalf
+	r.any = orLanes(s, any, pairLen*8, lanes) & lowHalf
 	return r, nil
 }
 
@@ -356,9 +357,6 @@ func (r *runs) addUp(timed bool) error {
 	return nil
 }
 
-// total is the number of samples that the table speaks of.
-func (r *runs) total() int64 { return r.samples[len(r.samples)-1] }
-
 // block returns the entries of a block, each as count<<32 | value.
 func (r *runs) block(b int) []uint64 { return r.decode(b, blockLen) }
 
@@ -370,8 +368,8 @@ func (r *runs) decode(i, length int) []uint64 {
 	return u
 }
 
-// open takes the entries between two running totals apart.
-func (r *runs) open(number int) *openRuns {
+// openRunsAt takes the entries between two running totals apart.
+func openRunsAt(r *runs, number int) *openRuns {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.last != nil && r.last.number == number {
@@ -381,16 +379,16 @@ func (r *runs) open(number int) *openRuns {
 	n := len(p.entries)
 	at := number * openLen * pairLen
 	s := newScratch()
-	defer s.free()
-	s.patterns(pairLen, n)
-	s.takePairs(r.entries[at : at+n*pairLen])
+	defer scratches.Put(s)
+	setPatterns(s, pairLen, n)
+	takePairs(s, r.entries[at:at+n*pairLen])
 	if r.ticks != nil {
 		s.values.And(s.x, s.low)
-		planes := bits.Len64(s.orLanes(s.x, pairLen*8, n) >> 32)
-		s.mulLanes(s.x, s.values, s.counts, planes, pairLen*8)
-		p.ticks = s.listTotals(s.x, r.ticks[number], n)
+		planes := bits.Len64(orLanes(s, s.x, pairLen*8, n) >> 32)
+		mulLanes(s, s.x, s.values, s.counts, planes, pairLen*8)
+		p.ticks = listTotals(s, s.x, r.ticks[number], n)
 	}
-	p.samples = s.listTotals(s.counts, r.samples[number], n)
+	p.samples = listTotals(s, s.counts, r.samples[number], n)
 	r.last = p
 	return p
 }
@@ -403,24 +401,24 @@ type run struct {
 	value        int64
 }
 
-// find returns the run that a sample below total belongs to.
-func (r *runs) find(sample int64) run {
+// findRun returns the run that a sample below total belongs to.
+func findRun(r *runs, sample int64) run {
 	n := len(r.entries) / pairLen
 	count := int64(binary.BigEndian.Uint32(r.entries[(n-1)*pairLen:]))
-	if total := r.total(); sample >= total-count { // the last samples are asked for in every cut
+	if total := lastTotal(r.samples); sample >= total-count { // the last samples are asked for in every cut
 		found := run{entry: n - 1, first: total - count, count: count}
 		found.value = int64(binary.BigEndian.Uint32(r.entries[(n-1)*pairLen+4:]))
 		if r.ticks != nil {
-			found.begins = r.ticks[len(r.ticks)-1] - count*found.value
+			found.begins = lastTotal(r.ticks) - count*found.value
 		}
 		return found
 	}
-	p := r.open(intervalOf(r.samples, sample))
-	return p.run(intervalOf(p.samples, sample))
+	p := openRunsAt(r, intervalOf(r.samples, sample))
+	return runAt(p, intervalOf(p.samples, sample))
 }
 
-// run returns entry i.
-func (p *openRuns) run(i int) run {
+// runAt returns entry i.
+func runAt(p *openRuns, i int) run {
 	v := p.entries[i]
 	u := run{entry: p.number*openLen + i, first: p.samples[i], count: int64(v >> 32), value: int64(v & lowHalf)}
 	if p.ticks != nil {
@@ -429,19 +427,19 @@ func (p *openRuns) run(i int) run {
 	return u
 }
 
-// at is the tick at which a sample of the run begins, or which follows its last one.
-func (u run) at(sample int64) int64 { return u.begins + (sample-u.first)*u.value }
+// tickIn is the tick at which a sample of the run begins, or which follows its last one.
+func tickIn(u run, sample int64) int64 { return u.begins + (sample-u.first)*u.value }
 
-// sampleAt returns the last sample that begins at or before tick, which is not negative, and the tick at which it
+// sampleAtTick returns the last sample that begins at or before tick, which is not negative, and the tick at which it
 // begins; past the end of a timed table, its last sample.
-func (r *runs) sampleAt(tick int64) (sample, begins int64) {
+func sampleAtTick(r *runs, tick int64) (sample, begins int64) {
 	i := intervalOf(r.ticks, tick)
 	if i == len(r.ticks)-1 {
-		sample = r.total() - 1
-		return sample, r.find(sample).at(sample)
+		sample = lastTotal(r.samples) - 1
+		return sample, tickIn(findRun(r, sample), sample)
 	}
-	p := r.open(i)
-	u := p.run(intervalOf(p.ticks, tick))
+	p := openRunsAt(r, i)
+	u := runAt(p, intervalOf(p.ticks, tick))
 	k := (tick - u.begins) / u.value // not 0: more ticks follow in the run
 	return u.first + k, u.begins + k*u.value
 }
@@ -450,8 +448,8 @@ func (r *runs) sampleAt(tick int64) (sample, begins int64) {
 // the table have the value 0.
 func (r *runs) expand(first, n int64, signed bool) []int64 {
 	out := make([]int64, 0, n)
-	for first < r.total() && int64(len(out)) < n {
-		p := r.open(intervalOf(r.samples, first))
+	for first < lastTotal(r.samples) && int64(len(out)) < n {
+		p := openRunsAt(r, intervalOf(r.samples, first))
 		i := intervalOf(p.samples, first)
 		last := minInt(len(p.entries), i+int(n)-len(out)) // no more entries are needed, if none has a count of 0
 		skip := first - p.samples[i]
@@ -500,7 +498,7 @@ func newChunkRuns(entries []byte, chunks int64) (*chunkRuns, error) {
 		return nil, fmt.Errorf("%w: the first run does not begin at the first chunk", errFormat)
 	}
 	s := newScratch()
-	defer s.free()
+	defer scratches.Put(s)
 	var err error
 	for i := 0; i < len(entries)/stscLen; i += pieceLen {
 		n := minInt(len(entries)/stscLen-i, pieceLen)
@@ -508,7 +506,7 @@ func newChunkRuns(entries []byte, chunks int64) (*chunkRuns, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.samples, err = s.appendTotals(t.samples, s.x, stscLen, n)
+		t.samples, err = appendTotals(s, t.samples, s.x, stscLen, n)
 		if err != nil {
 			return nil, err
 		}
@@ -523,7 +521,7 @@ func (t *chunkRuns) multiply(s *scratch, first, n int) error {
 	if next := (first + n) * stscLen; next < len(t.entries) {
 		following = int64(binary.BigEndian.Uint32(t.entries[next:]))
 	}
-	s.patterns(stscLen, n)
+	setPatterns(s, stscLen, n)
 	x, begins, ends, perChunk, low, ones := s.x, s.counts, s.values, s.spare, s.low, s.ones
 	x.SetBytes(t.entries[first*stscLen : (first+n)*stscLen])
 	begins.Rsh(x, 64)
@@ -538,11 +536,11 @@ func (t *chunkRuns) multiply(s *scratch, first, n int) error {
 	x.SetBytes(t.entries[first*stscLen : (first+n)*stscLen])
 	perChunk.Rsh(x, 32)
 	perChunk.And(perChunk, low)
-	planes := bits.Len64(s.orLanes(x.Set(perChunk), width, n))
-	if planes+bits.Len64(s.orLanes(x.Set(ends), width, n))+bits.Len(uint(n)) > 63 {
+	planes := bits.Len64(orLanes(s, x.Set(perChunk), width, n))
+	if planes+bits.Len64(orLanes(s, x.Set(ends), width, n))+bits.Len(uint(n)) > 63 {
 		return errOverflow
 	}
-	s.mulLanes(x, ends, perChunk, planes, width)
+	mulLanes(s, x, ends, perChunk, planes, width)
 	return nil
 }
 
@@ -554,8 +552,8 @@ type chunkRun struct {
 	description uint32 // sample_description_index, from 1
 }
 
-// run returns run i.
-func (t *chunkRuns) run(i int) chunkRun {
+// chunkRunAt returns run i.
+func chunkRunAt(t *chunkRuns, i int) chunkRun {
 	e := t.entries[i*stscLen:]
 	r := chunkRun{
 		number:      i,
@@ -570,11 +568,11 @@ func (t *chunkRuns) run(i int) chunkRun {
 	return r
 }
 
-// find returns the run and the chunk that hold a sample below the total, and how many samples of the chunk come
+// findChunk returns the run and the chunk that hold a sample below the total, and how many samples of the chunk come
 // before it.
-func (t *chunkRuns) find(sample int64) (run chunkRun, chunk, before int64) {
-	run = t.run(len(t.entries)/stscLen - 1) // the last samples are asked for in every cut
-	at := t.total() - (run.end-run.first)*run.perChunk
+func findChunk(t *chunkRuns, sample int64) (run chunkRun, chunk, before int64) {
+	run = chunkRunAt(t, len(t.entries)/stscLen-1) // the last samples are asked for in every cut
+	at := lastTotal(t.samples) - (run.end-run.first)*run.perChunk
 	if sample < at {
 		number := intervalOf(t.samples, sample)
 		totals := t.open(number)
@@ -588,7 +586,7 @@ func (t *chunkRuns) find(sample int64) (run chunkRun, chunk, before int64) {
 				high = middle - 1
 			}
 		}
-		run = t.run(number*openLen + low)
+		run = chunkRunAt(t, number*openLen+low)
 		at = begins + int64(totals[3*low+1])<<32 + int64(totals[3*low+2])
 	}
 	return run, run.first + (sample-at)/run.perChunk, (sample - at) % run.perChunk
@@ -604,15 +602,12 @@ func (t *chunkRuns) open(number int) []uint32 {
 		_ = t.multiply(s, number*openLen, n) // what can be wrong was wrong with the index
 		runningTotals(s.x, s.x, stscLen)
 		t.totals = make([]uint32, 3*n)
-		decode(s.fill(s.x, n*stscLen), t.totals)
-		s.free()
+		decode(fillBytes(s, s.x, n*stscLen), t.totals)
+		scratches.Put(s)
 		t.opened = number
 	}
 	return t.totals
 }
-
-// total is the number of samples in all chunks.
-func (t *chunkRuns) total() int64 { return t.samples[len(t.samples)-1] }
 
 // change says what is done to each entry of a table on its way out: the bits in mask are multiplied by mul, then add
 // is added to them or subtracted from them, and they are put back.
@@ -632,8 +627,8 @@ type piece struct {
 	change *change
 }
 
-// size is the number of bytes that the piece becomes.
-func (p *piece) size() int64 {
+// pieceSize is the number of bytes that the piece becomes.
+func pieceSize(p *piece) int64 {
 	if p.change != nil && p.change.grow {
 		return 2 * int64(len(p.data))
 	}
@@ -643,8 +638,8 @@ func (p *piece) size() int64 {
 // changedLen is how many bytes of a table are changed at once: few steps for each call, and far from the whole table.
 const changedLen = 64 << 10
 
-// write writes the piece's bytes [from, to) to w. Changing entries in bulk costs about 5 ns for each instead of 250.
-func (p *piece) write(w io.Writer, from, to int64) error {
+// writePiece writes the piece's bytes [from, to) to w. Changing entries in bulk costs about 5 ns for each instead of 250.
+func writePiece(p *piece, w io.Writer, from, to int64) error {
 	if p.change == nil {
 		_, err := w.Write(p.data[from:to])
 		return err
@@ -662,10 +657,10 @@ func (p *piece) write(w io.Writer, from, to int64) error {
 	data := p.data[first*width : last*width]
 	most := changedLen / int(width) * int(width)
 	t := newTransform(p.change, minInt(len(data), most)/int(width))
-	defer t.free()
+	defer scratches.Put(t.s)
 	for len(data) > 0 {
 		n := minInt(len(data), most)
-		out := t.apply(data[:n])
+		out := applyChange(t, data[:n])
 		end := minInt64(to, int64(len(out)))
 		_, err := w.Write(out[from:end])
 		if err != nil {
@@ -699,13 +694,11 @@ func newTransform(c *change, lanes int) *transform {
 	return t
 }
 
-func (t *transform) free() { t.s.free() }
-
-// apply returns the changed entries, valid until the next call. Products and sums stay within their lanes, or run
+// applyChange returns the changed entries, valid until the next call. Products and sums stay within their lanes, or run
 // over into bits that the mask clears again.
-func (t *transform) apply(data []byte) []byte {
+func applyChange(t *transform, data []byte) []byte {
 	if t.change.grow {
-		return t.grow(data)
+		return growOffsets(t, data)
 	}
 	n := len(data) / t.change.width
 	if n < t.lanes {
@@ -729,12 +722,12 @@ func (t *transform) apply(data []byte) []byte {
 		x.And(x, t.mask)
 		x.Or(x, keep)
 	}
-	return t.s.fill(x, len(data))
+	return fillBytes(t.s, x, len(data))
 }
 
-// grow returns 32-bit entries as 64-bit ones, with the addend added or subtracted. Entry by entry, some 100 ns each:
+// growOffsets returns 32-bit entries as 64-bit ones, with the addend added or subtracted. Entry by entry, some 100 ns each:
 // only files that end beyond 4 GiB need it.
-func (t *transform) grow(data []byte) []byte {
+func growOffsets(t *transform, data []byte) []byte {
 	u := make([]uint32, len(data)/4)
 	decode(data, u)
 	v := make([]uint64, len(u))

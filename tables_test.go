@@ -87,7 +87,7 @@ func TestOrLanes(t *testing.T) {
 				want |= v
 			}
 			_, x := pack(values, width)
-			got := newScratch().orLanes(x, uint(width*8), n)
+			got := orLanes(newScratch(), x, uint(width*8), n)
 			if got != want {
 				t.Errorf("%d lanes of %d bytes: %x, want %x", n, width, got, want)
 			}
@@ -108,8 +108,8 @@ func TestMulLanes(t *testing.T) {
 			_, want := pack(products, width)
 			z := new(big.Int)
 			s := newScratch()
-			s.patterns(width, n)
-			s.mulLanes(z, x, y, 32, uint(width*8))
+			setPatterns(s, width, n)
+			mulLanes(s, z, x, y, 32, uint(width*8))
 			if z.Cmp(want) != 0 {
 				t.Errorf("products of %d lanes of %d bytes differ", n, width)
 			}
@@ -149,7 +149,7 @@ func TestListTotals(t *testing.T) {
 				want = append(want, want[len(want)-1]+int64(v))
 			}
 			_, x := pack(values, 8)
-			got := newScratch().listTotals(x, base, n)
+			got := listTotals(newScratch(), x, base, n)
 			if !sameNumbers(got, want) {
 				t.Errorf("%d lanes from %d: %v, want %v", n, base, got, want)
 			}
@@ -183,7 +183,7 @@ func TestAppendTotals(t *testing.T) {
 				}
 			}
 			_, x := pack(values, width)
-			got, err := newScratch().appendTotals([]int64{3, 12345}, x, width, n)
+			got, err := appendTotals(newScratch(), []int64{3, 12345}, x, width, n)
 			if err != nil || !sameNumbers(got, want) {
 				t.Errorf("%d lanes of %d bytes: %v, %v, want %v", n, width, got, err, want)
 			}
@@ -203,7 +203,7 @@ func TestAppendTotals(t *testing.T) {
 		{"the most", 0, []uint64{1<<64 - 2}, false},
 	} {
 		_, x := pack(tt.values, 8)
-		_, err := newScratch().appendTotals([]int64{tt.before}, x, 8, len(tt.values))
+		_, err := appendTotals(newScratch(), []int64{tt.before}, x, 8, len(tt.values))
 		if tt.ok != (err == nil) || err != nil && !errors.Is(err, errFormat) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
@@ -436,8 +436,8 @@ func TestRuns(t *testing.T) {
 		for _, v := range values {
 			any |= v
 		}
-		if u.total() != samples || u.ticks[len(u.ticks)-1] != ticks || u.any != any {
-			t.Fatalf("%d runs have %d samples, %d ticks, bits %x; want %d, %d, %x", n, u.total(), u.ticks[len(u.ticks)-1], u.any, samples, ticks, any)
+		if lastTotal(u.samples) != samples || lastTotal(u.ticks) != ticks || u.any != any {
+			t.Fatalf("%d runs have %d samples, %d ticks, bits %x; want %d, %d, %x", n, lastTotal(u.samples), lastTotal(u.ticks), u.any, samples, ticks, any)
 		}
 		for _, sample := range nearby(r, list, false, samples) {
 			i := 0
@@ -445,8 +445,8 @@ func TestRuns(t *testing.T) {
 				i++
 			}
 			want := run{entry: i, first: list[i].first, count: list[i].count, begins: list[i].begins, value: list[i].value}
-			got := u.find(sample)
-			if got != want || got.at(sample) != want.begins+(sample-want.first)*want.value {
+			got := findRun(u, sample)
+			if got != want || tickIn(got, sample) != want.begins+(sample-want.first)*want.value {
 				t.Fatalf("%d runs: sample %d is in %v, want %v", n, sample, got, want)
 			}
 		}
@@ -470,7 +470,7 @@ func checkSampleAt(t *testing.T, u *runs, list []plainRun, tick int64) {
 		}
 		sample, begins = e.first+k, e.begins+k*e.value
 	}
-	got, at := u.sampleAt(tick)
+	got, at := sampleAtTick(u, tick)
 	if got != sample || at != begins {
 		t.Fatalf("%d runs: at tick %d sample %d that begins at %d, want %d at %d", len(list), tick, got, at, sample, begins)
 	}
@@ -545,8 +545,8 @@ func TestRunsOverflow(t *testing.T) {
 		}
 		if err == nil {
 			_, samples, ticks := listRuns(tt.counts, tt.values)
-			if u.total() != samples || tt.timed && u.ticks[len(u.ticks)-1] != ticks {
-				t.Errorf("%s: %d samples, want %d, %d ticks", tt.name, u.total(), samples, ticks)
+			if lastTotal(u.samples) != samples || tt.timed && lastTotal(u.ticks) != ticks {
+				t.Errorf("%s: %d samples, want %d, %d ticks", tt.name, lastTotal(u.samples), samples, ticks)
 			}
 		}
 	}
@@ -575,8 +575,8 @@ func TestRandomRuns(t *testing.T) {
 			}
 			continue
 		}
-		if u.total() != samples.Int64() || !ticks.IsInt64() || u.ticks[len(u.ticks)-1] != ticks.Int64() {
-			t.Fatalf("counts %v, values %v: %d samples, %d ticks, want %s, %s", counts, values, u.total(), u.ticks[len(u.ticks)-1], samples, ticks)
+		if lastTotal(u.samples) != samples.Int64() || !ticks.IsInt64() || lastTotal(u.ticks) != ticks.Int64() {
+			t.Fatalf("counts %v, values %v: %d samples, %d ticks, want %s, %s", counts, values, lastTotal(u.samples), lastTotal(u.ticks), samples, ticks)
 		}
 	}
 	if refused == 0 {
@@ -618,8 +618,8 @@ func TestChunkRuns(t *testing.T) {
 			list = append(list, plainRun{samples, count, int64(first[i]) - 1, int64(end) - 1})
 			samples += count
 		}
-		if u.total() != samples {
-			t.Fatalf("%d runs have %d samples, want %d", n, u.total(), samples)
+		if lastTotal(u.samples) != samples {
+			t.Fatalf("%d runs have %d samples, want %d", n, lastTotal(u.samples), samples)
 		}
 		for _, sample := range nearby(r, list, false, samples) {
 			i := 0
@@ -629,7 +629,7 @@ func TestChunkRuns(t *testing.T) {
 			e := list[i]
 			per := int64(perChunk[i])
 			want := chunkRun{number: i, first: e.begins, end: e.value, perChunk: per, description: uint32(description[i])}
-			got, chunk, before := u.find(sample)
+			got, chunk, before := findChunk(u, sample)
 			if got != want || chunk != e.begins+(sample-e.first)/per || before != (sample-e.first)%per {
 				t.Fatalf("%d runs: sample %d is in chunk %d of %v with %d before it; want %v", n, sample, chunk, got, before, want)
 			}
@@ -766,17 +766,17 @@ func TestPieces(t *testing.T) {
 				width = int64(len(want) / n)
 				piece = int64(changedLen/p.change.width) * width
 			}
-			if p.size() != int64(len(want)) {
-				t.Errorf("%s, %d entries: size %d, want %d", name, n, p.size(), len(want))
+			if pieceSize(&p) != int64(len(want)) {
+				t.Errorf("%s, %d entries: size %d, want %d", name, n, pieceSize(&p), len(want))
 				continue
 			}
-			for _, from := range []int64{0, 1, width - 1, width, width + 1, piece - width, piece - 1, piece, piece + 1, p.size() - 1} {
-				for _, to := range []int64{from, from + 1, from + width, piece - 1, piece, piece + 1, piece + width, 2*piece + 1, p.size() - 1, p.size()} {
-					if from < 0 || from > to || to > p.size() {
+			for _, from := range []int64{0, 1, width - 1, width, width + 1, piece - width, piece - 1, piece, piece + 1, pieceSize(&p) - 1} {
+				for _, to := range []int64{from, from + 1, from + width, piece - 1, piece, piece + 1, piece + width, 2*piece + 1, pieceSize(&p) - 1, pieceSize(&p)} {
+					if from < 0 || from > to || to > pieceSize(&p) {
 						continue
 					}
 					var out bytes.Buffer
-					err := p.write(&out, from, to)
+					err := writePiece(&p, &out, from, to)
 					if err != nil || !bytes.Equal(out.Bytes(), want[from:to]) {
 						t.Errorf("%s, %d entries, bytes [%d, %d): %v, first difference at %d", name, n, from, to, err, difference(out.Bytes(), want[from:to]))
 					}
@@ -797,7 +797,7 @@ func TestPieceEveryRange(t *testing.T) {
 		for from := 0; from <= len(want); from++ {
 			for to := from; to <= len(want); to++ {
 				var out bytes.Buffer
-				err := p.write(&out, int64(from), int64(to))
+				err := writePiece(&p, &out, int64(from), int64(to))
 				if err != nil || !bytes.Equal(out.Bytes(), want[from:to]) {
 					t.Fatalf("%s, bytes [%d, %d): % x, want % x, %v", name, from, to, out.Bytes(), want[from:to], err)
 				}
@@ -817,7 +817,7 @@ func (brokenWriter) Write([]byte) (int, error) { return 0, errWrite }
 func TestPieceWriteFails(t *testing.T) {
 	r := rand.New(rand.NewSource(13))
 	for name, p := range changes(r, 3) {
-		err := p.write(brokenWriter{}, 0, p.size())
+		err := writePiece(&p, brokenWriter{}, 0, pieceSize(&p))
 		if !errors.Is(err, errWrite) {
 			t.Errorf("%s: %v", name, err)
 		}

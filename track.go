@@ -204,14 +204,14 @@ func (t *track) readTables(stbl *box) error {
 	if err != nil {
 		return err
 	}
-	if len(entries) == 0 || len(t.chunks) == 0 || t.durations.total() == 0 {
+	if len(entries) == 0 || len(t.chunks) == 0 || lastTotal(t.durations.samples) == 0 {
 		return stbl.fail(fmt.Sprintf("%d samples, but no time, no run or no chunk for them", count))
 	}
 	t.chunkRuns, err = newChunkRuns(entries, int64(len(t.chunks))/t.chunkLen)
 	if err != nil {
 		return fmt.Errorf("stsc at %d: %w", stsc.at, err)
 	}
-	t.samples = minInt64(count, minInt64(t.durations.total(), t.chunkRuns.total()))
+	t.samples = minInt64(count, minInt64(lastTotal(t.durations.samples), lastTotal(t.chunkRuns.samples)))
 	t.missing = t.samples - t.inFile()
 	t.samples -= t.missing
 	if t.samples == 0 {
@@ -236,7 +236,7 @@ func (t *track) inFile() int64 {
 	if t.fileSize < 0 || !t.ordered || t.samples == 0 {
 		return t.samples
 	}
-	_, last, before := t.chunkRuns.find(t.samples - 1)
+	_, last, before := findChunk(t.chunkRuns, t.samples-1)
 	end := t.chunk(last)
 	if end >= 0 && end <= t.fileSize && end+t.sizeOf(t.samples-1-before, t.samples) <= t.fileSize {
 		return t.samples
@@ -244,7 +244,7 @@ func (t *track) inFile() int64 {
 	low, high := int64(0), t.samples
 	for low < high { // the samples of chunks that begin in the file
 		middle := (low + high) / 2
-		_, chunk, _ := t.chunkRuns.find(middle)
+		_, chunk, _ := findChunk(t.chunkRuns, middle)
 		if begins := t.chunk(chunk); begins >= 0 && begins <= t.fileSize {
 			low = middle + 1
 		} else {
@@ -254,7 +254,7 @@ func (t *track) inFile() int64 {
 	if low == 0 {
 		return 0
 	}
-	_, last, before = t.chunkRuns.find(low - 1)
+	_, last, before = findChunk(t.chunkRuns, low-1)
 	high = low
 	end = t.chunk(last)
 	low -= before + 1
@@ -381,10 +381,10 @@ func (t *track) useOffsets(entries []byte) error {
 // leastOffset is the least composition offset of the samples [first, end), never above 0. Blocks of entries that lie
 // wholly among them are not looked into.
 func (t *track) leastOffset(first, end int64) int64 {
-	if t.least == 0 || first >= t.offsets.total() {
+	if t.least == 0 || first >= lastTotal(t.offsets.samples) {
 		return 0
 	}
-	from, last := t.offsets.find(first).entry, t.offsets.find(minInt64(end, t.offsets.total())-1).entry
+	from, last := findRun(t.offsets, first).entry, findRun(t.offsets, minInt64(end, lastTotal(t.offsets.samples))-1).entry
 	least := int64(0)
 	for b := from / blockLen; b <= last/blockLen; b++ {
 		if t.leasts[b] >= least {
@@ -434,12 +434,12 @@ func (t *track) readSync(stbl *box) error {
 
 // decodeTime is the tick at which a sample begins in decode order (DTS).
 func (t *track) decodeTime(sample int64) int64 {
-	return t.durations.find(sample).at(sample)
+	return tickIn(findRun(t.durations, sample), sample)
 }
 
 // decodeEnd is the tick at which the last of the samples before end has been decoded.
 func (t *track) decodeEnd(end int64) int64 {
-	return t.durations.find(end - 1).at(end)
+	return tickIn(findRun(t.durations, end-1), end)
 }
 
 // sampleAt is the last sample with a decode time of at most tick, and that time. Before the first sample it is the
@@ -448,7 +448,7 @@ func (t *track) sampleAt(tick int64) (sample, begins int64) {
 	if tick < 0 {
 		return 0, 0
 	}
-	sample, begins = t.durations.sampleAt(tick)
+	sample, begins = sampleAtTick(t.durations, tick)
 	if sample >= t.samples {
 		sample = t.samples - 1
 		begins = t.decodeTime(sample)
@@ -507,13 +507,13 @@ func (t *track) times(first, n int64) sampleTimes {
 // decodeTimes lists the decode times of n samples from first on. Of samples that last equally long they are running
 // totals.
 func (t *track) decodeTimes(first, n int64) []int64 {
-	r := t.durations.find(first)
-	at := r.at(first)
+	r := findRun(t.durations, first)
+	at := tickIn(r, first)
 	one := first+n <= r.first+r.count
 	if one && r.value != 0 && n >= fewTimes {
 		s := newScratch()
-		defer s.free()
-		return s.listTotals(setPattern(s.x, entry64(pairLen, uint64(r.value)), int(n)), at, int(n))[:n]
+		defer scratches.Put(s)
+		return listTotals(s, setPattern(s.x, entry64(pairLen, uint64(r.value)), int(n)), at, int(n))[:n]
 	}
 	dts := make([]int64, n)
 	if one {
@@ -549,7 +549,7 @@ func (t *track) lastEnd() int64 {
 			final, last = int64(i), cts
 		}
 	}
-	return last + t.durations.find(first+final).value
+	return last + findRun(t.durations, first+final).value
 }
 
 // syncBefore returns the last sync sample, whole or partial, that is at most sample; -1 where there is none.

@@ -70,7 +70,7 @@ func TestWholeTolerated(t *testing.T) {
 // sampleOf is a sample of the first track, found by the engine's own look-ups.
 func sampleOf(m *movie, data []byte, sample int64) []byte {
 	t := m.tracks[0]
-	_, chunk, before := t.chunkRuns.find(sample)
+	_, chunk, before := findChunk(t.chunkRuns, sample)
 	at := t.chunk(chunk) + t.sizeOf(sample-before, sample)
 	return data[at : at+t.size(sample)]
 }
