@@ -267,7 +267,7 @@ func TestBeyond4GiB(t *testing.T) {
 // checkSparse checks the chunk offsets of an answer whose media lie at an offset of the source, and are one range.
 func checkSparse(c *cut, last, at int64, grows bool) error {
 	var out bytes.Buffer
-	err := c.segments[0].write(&out, 0, c.segments[0].length)
+	err := writeSegment(c.segments[0], &out, 0, c.segments[0].length)
 	if err != nil {
 		return err
 	}

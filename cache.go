@@ -130,10 +130,10 @@ type flight struct {
 // origin is known to have, if any. Where there is no index it returns the
 // flight that will bring it, and whether the caller leads that. A plain request
 // names no interval.
-func (c *cache) lookUp(key, query string, seen version, plain bool) (found *entry, f *flight, leads bool) {
+func lookUp(c *cache, key, query string, seen version, plain bool) (found *entry, f *flight, leads bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if found = c.find(key, query, seen, plain); found != nil {
+	if found = findEntry(c, key, query, seen, plain); found != nil {
 		return found, nil, false
 	}
 	if f = c.flights[key]; f != nil {
@@ -145,15 +145,15 @@ func (c *cache) lookUp(key, query string, seen version, plain bool) (found *entr
 	return nil, f, true
 }
 
-// find takes only the version that was seen, if one was; then prefers the latest with the same query,
+// findEntry takes only the version that was seen, if one was; then prefers the latest with the same query,
 // since one path may name many files (/?file=1.mp4), then the latest that says
 // by ETag what it is, since one file may have many queries (every presigned
 // address is another).
-func (c *cache) find(key, query string, seen version, plain bool) *entry {
+func findEntry(c *cache, key, query string, seen version, plain bool) *entry {
 	var best *list.Element
 	var rank int
 	for _, el := range c.files[key] {
-		if r := el.Value.(*entry).rank(query, seen, plain); r > 0 && r >= rank {
+		if r := rankOf(el.Value.(*entry), query, seen, plain); r > 0 && r >= rank {
 			best, rank = el, r
 		}
 	}
@@ -164,9 +164,9 @@ func (c *cache) find(key, query string, seen version, plain bool) *entry {
 	return best.Value.(*entry)
 }
 
-// rank is 0 for an entry that cannot be of use. Without an ETag an entry
+// rankOf is 0 for an entry that cannot be of use. Without an ETag an entry
 // serves only its own query: two films may share a second and a length.
-func (e *entry) rank(query string, seen version, plain bool) int {
+func rankOf(e *entry, query string, seen version, plain bool) int {
 	if e.plain && !plain {
 		return 0
 	}

@@ -31,7 +31,7 @@ func TestCacheFind(t *testing.T) {
 		{"/a", "sig=1", version{`"1"`, "day", 2}, "-"},
 	} {
 		got := "-"
-		if e := c.find(tt.key, tt.query, tt.seen, false); e != nil {
+		if e := findEntry(c, tt.key, tt.query, tt.seen, false); e != nil {
 			got = e.query
 		}
 		if got != tt.want {
@@ -41,7 +41,7 @@ func TestCacheFind(t *testing.T) {
 	c = newCache()
 	c.resize(1 << 20)
 	c.add(testEntry("/a", "file=b", ""))
-	if c.find("/a", "file=c", version{}, false) != nil {
+	if findEntry(c, "/a", "file=c", version{}, false) != nil {
 		t.Error("an entry without an ETag serves another query")
 	}
 }
@@ -51,12 +51,12 @@ func TestCacheLimit(t *testing.T) {
 	c.resize(10*entryOverhead + 200)
 	for i := 0; i < 100; i++ {
 		c.add(testEntry(fmt.Sprintf("/%d", i), "", `"x"`))
-		c.find("/0", "", version{}, false) // used, it stays
+		findEntry(c, "/0", "", version{}, false) // used, it stays
 		if c.size > c.limit {
 			t.Fatalf("%d bytes after %d entries", c.size, i+1)
 		}
 	}
-	if c.recent.Len() != 10 || len(c.files) != 10 || c.find("/0", "", version{}, false) == nil || c.find("/99", "", version{}, false) == nil {
+	if c.recent.Len() != 10 || len(c.files) != 10 || findEntry(c, "/0", "", version{}, false) == nil || findEntry(c, "/99", "", version{}, false) == nil {
 		t.Errorf("%d entries, %d files", c.recent.Len(), len(c.files))
 	}
 	for i := 0; i < 100; i++ { // another ETag with every answer

@@ -82,7 +82,7 @@ func TestExchangeBodies(t *testing.T) {
 				var handler http.Handler = next
 				trans := &transfer{plugin: &plugin{next: handler}, req: httptest.NewRequest("GET", "/film.mp4", nil)}
 				o := &origin{t: trans}
-				err := o.ask(0, promised, to).run()
+				err := runExchange(ask(o, 0, promised, to))
 				_ = to.writer.Close()
 				<-to.done
 				name := fmt.Sprintf("%d bytes in pieces of %d to one who takes %d, compiled: %v", tt.written, size, tt.taken, compiled)

@@ -52,7 +52,7 @@ func answerOf(film []byte, iv interval, seek string) ([]byte, error) {
 	var out bytes.Buffer
 	for _, s := range c.segments {
 		if !s.fromSource {
-			err = s.write(&out, 0, s.length)
+			err = writeSegment(s, &out, 0, s.length)
 		} else if s.retiming == nil {
 			out.Write(film[s.off : s.off+s.length])
 		} else {

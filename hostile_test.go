@@ -104,14 +104,14 @@ func checkMade(c *cut, source *plainMovie, src *memorySource) error {
 		}
 	}
 	made := c.segments[0]
-	err := made.write(&out, 0, made.length)
+	err := writeSegment(made, &out, 0, made.length)
 	if err != nil {
 		return err
 	}
 	half := made.length / 3
-	err = made.write(&halves, 0, half)
+	err = writeSegment(made, &halves, 0, half)
 	if err == nil {
-		err = made.write(&halves, half, made.length)
+		err = writeSegment(made, &halves, half, made.length)
 	}
 	if err != nil || int64(out.Len()) != made.length || sum != c.length || !bytes.Equal(out.Bytes(), halves.Bytes()) {
 		return fmt.Errorf("%d bytes of %d, the segments have %d of %d, two parts %d, %v", out.Len(), made.length, sum, c.length, halves.Len(), err)

@@ -16,7 +16,7 @@ type interval struct {
 var whole = interval{-1, -1}
 
 // everything reports whether nothing is to be cut off.
-func (iv interval) everything() bool { return iv.start <= 0 && iv.end < 0 }
+func everything(iv interval) bool { return iv.start <= 0 && iv.end < 0 }
 
 // arguments finds the two arguments in a raw query as nginx does
 // (ngx_http_arg): not percent-decoded, each name at the very start or right
@@ -52,9 +52,9 @@ func anyCase(name string) string {
 	return pattern.String()
 }
 
-// interval reads the interval that query asks for, by nginx's decision table:
+// parseInterval reads the interval that query asks for, by nginx's decision table:
 // an invalid argument is absent, an end that is not after start is ignored.
-func (a *arguments) interval(query string) (iv interval, asked bool) {
+func parseInterval(a *arguments, query string) (iv interval, asked bool) {
 	start, started := milliseconds(value(a.start, query))
 	end, ended := milliseconds(value(a.end, query))
 	if ended && end > start { // start is 0 where it is absent
@@ -89,9 +89,9 @@ func milliseconds(seconds string) (int64, bool) {
 	return ms, true
 }
 
-// cut returns query without the two arguments. The rest keeps its bytes and
+// withoutArguments returns query without the two arguments. The rest keeps its bytes and
 // its order: a signature over it still holds.
-func (a *arguments) cut(query string) string {
+func withoutArguments(a *arguments, query string) string {
 	first := a.either.FindStringIndex(query)
 	if first == nil {
 		return query

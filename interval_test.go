@@ -38,7 +38,7 @@ func TestInterval(t *testing.T) {
 		{"%73tart=5", whole, false},    // the raw query counts
 		{"\u017ftart=5", whole, false}, // which has no long s
 	} {
-		got, asked := newArguments("start", "end").interval(tt.query)
+		got, asked := parseInterval(newArguments("start", "end"), tt.query)
 		if got != tt.want || asked != tt.asked {
 			t.Errorf("%q: %v %v, want %v %v", tt.query, got, asked, tt.want, tt.asked)
 		}
@@ -104,7 +104,7 @@ func TestCutQuery(t *testing.T) {
 		{"restart=5&x", "restart=5&x"},
 		{"X-Sig=a%2Fb+c%20d&START=5&q=\"%zz", "X-Sig=a%2Fb+c%20d&q=\"%zz"},
 	} {
-		if got := newArguments("start", "end").cut(tt.query); got != tt.want {
+		if got := withoutArguments(newArguments("start", "end"), tt.query); got != tt.want {
 			t.Errorf("%q: %q, want %q", tt.query, got, tt.want)
 		}
 	}
@@ -112,11 +112,11 @@ func TestCutQuery(t *testing.T) {
 
 func TestParamNames(t *testing.T) {
 	a := newArguments("t.from", "t-to")
-	iv, asked := a.interval("tXfrom=1&T.FROM=2&t-to=3&start=9")
+	iv, asked := parseInterval(a, "tXfrom=1&T.FROM=2&t-to=3&start=9")
 	if want := (interval{2000, 3000}); iv != want || !asked {
 		t.Errorf("%v %v, want %v", iv, asked, want)
 	}
-	if got := a.cut("tXfrom=1&T.FROM=2&t-to=3&start=9"); got != "tXfrom=1&start=9" {
+	if got := withoutArguments(a, "tXfrom=1&T.FROM=2&t-to=3&start=9"); got != "tXfrom=1&start=9" {
 		t.Errorf("the rest is %q", got)
 	}
 }
@@ -127,12 +127,12 @@ func FuzzArguments(f *testing.F) {
 	}
 	args := newArguments("start", "end")
 	f.Fuzz(func(t *testing.T, query string) {
-		iv, asked := args.interval(query)
+		iv, asked := parseInterval(args, query)
 		if asked && (iv.start < 0 || iv.end >= 0 && iv.end <= iv.start) || !asked && iv != whole {
 			t.Errorf("%q: %v, %v", query, iv, asked)
 		}
-		rest := args.cut(query)
-		if _, still := args.interval(rest); still || args.either.MatchString(rest) || len(rest) > len(query) {
+		rest := withoutArguments(args, query)
+		if _, still := parseInterval(args, rest); still || args.either.MatchString(rest) || len(rest) > len(query) {
 			t.Errorf("%q without the arguments is %q", query, rest)
 		}
 	})

@@ -930,7 +930,7 @@ func assemble(c *cut, data []byte, r *rand.Rand) ([]byte, error) {
 		}
 		sort.Slice(bounds, func(i, j int) bool { return bounds[i] < bounds[j] })
 		for i := 1; i < len(bounds); i++ {
-			err := s.write(w, bounds[i-1], bounds[i])
+			err := writeSegment(s, w, bounds[i-1], bounds[i])
 			if err != nil {
 				return nil, err
 			}

@@ -111,29 +111,29 @@ func (p *plugin) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		p.next.ServeHTTP(rw, req)
 		return
 	}
-	p.route(rw, req)
+	route(p, rw, req)
 }
 
 // route sorts out whose a request is.
-func (p *plugin) route(rw http.ResponseWriter, req *http.Request) {
+func route(p *plugin, rw http.ResponseWriter, req *http.Request) {
 	handled := (req.Method == http.MethodGet || req.Method == http.MethodHead) &&
 		(p.everyPath || p.extensions[strings.ToLower(path.Ext(req.URL.Path))])
 	if !handled {
 		p.next.ServeHTTP(rw, req)
 		return
 	}
-	iv, asked := p.args.interval(req.URL.RawQuery)
+	iv, asked := parseInterval(p.args, req.URL.RawQuery)
 	if !asked && !p.faststart {
 		p.files.ServeHTTP(rw, req)
 		return
 	}
-	p.answer(rw, req, iv)
+	answer(p, rw, req, iv)
 }
 
-func (p *plugin) answer(rw http.ResponseWriter, req *http.Request, iv interval) {
-	t := p.newTransfer(rw, req, iv)
-	out := t.run()
-	t.close()
+func answer(p *plugin, rw http.ResponseWriter, req *http.Request, iv interval) {
+	t := newTransfer(p, rw, req, iv)
+	out := runTransfer(t)
+	closeTransfer(t)
 	switch out {
 	case passed:
 		p.files.ServeHTTP(rw, req)
@@ -187,14 +187,14 @@ type transfer struct {
 	started  bool // the client has got a status
 }
 
-func (p *plugin) newTransfer(rw http.ResponseWriter, req *http.Request, iv interval) *transfer {
+func newTransfer(p *plugin, rw http.ResponseWriter, req *http.Request, iv interval) *transfer {
 	prefix := req.Header.Get("X-Forwarded-Prefix") // what stripPrefix took away: paths alike may be of two origins
 	return &transfer{
 		plugin:   p,
 		rw:       rw,
 		req:      req,
 		interval: iv,
-		query:    p.args.cut(req.URL.RawQuery),
+		query:    withoutArguments(p.args, req.URL.RawQuery),
 		key:      strings.Join([]string{p.name, p.effective, req.Host, prefix, req.URL.EscapedPath()}, "\x00"),
 		lease:    &lease{budget: metadata},
 	}
@@ -204,50 +204,50 @@ func (p *plugin) newTransfer(rw http.ResponseWriter, req *http.Request, iv inter
 // one piece: replicas that differ, asked in turn, change it every time.
 const maxTries = 3
 
-// run tries until a try ends otherwise than by a change of the file or for want of memory.
-func (t *transfer) run() (out outcome) {
+// runTransfer tries until a try ends otherwise than by a change of the file or for want of memory.
+func runTransfer(t *transfer) (out outcome) {
 	defer func() {
 		if r := recover(); r != nil {
-			out = t.end(fmt.Errorf("%w: panic: %v", errFormat, r))
+			out = endTransfer(t, fmt.Errorf("%w: panic: %v", errFormat, r))
 		}
 	}()
 	var changed error
 	try := 1
 	for { // not for try := 1; ; {: Yaegi forgets what the body adds to try
-		err := t.attempt(try)
+		err := attempt(t, try)
 		switch {
 		case t.started:
-			return t.end(err)
+			return endTransfer(t, err)
 		case errors.Is(err, errChanged) && try < maxTries:
 			changed = err
 			try++
-			t.close()
+			closeTransfer(t)
 		case errors.Is(err, errNoRanges) && changed != nil:
-			return t.end(changed) // that the last try could not do without ranges is not what is wrong
+			return endTransfer(t, changed) // that the last try could not do without ranges is not what is wrong
 		case errors.Is(err, errNoMemory):
-			t.closeFile()
+			closeFile(t)
 			if !t.lease.renew(t.req.Context()) {
-				return t.end(err)
+				return endTransfer(t, err)
 			}
 		default:
-			return t.end(err)
+			return endTransfer(t, err)
 		}
 	}
 }
 
 // attempt is the way of a request.
-func (t *transfer) attempt(try int) error {
-	r, err := t.prepare(try)
+func attempt(t *transfer, try int) error {
+	r, err := prepare(t, try)
 	if err != nil {
 		return err
 	}
-	return r.send(t.file)
+	return sendResponse(r, t.file)
 }
 
 // prepare goes as far as nothing is sent: index, conditions, cut. It has returned before the media are, which may take
 // hours, so that its variables hold no memory meanwhile.
-func (t *transfer) prepare(try int) (*response, error) {
-	e, err := t.index(try)
+func prepare(t *transfer, try int) (*response, error) {
+	e, err := findIndex(t, try)
 	if err != nil {
 		return nil, err
 	}
@@ -257,14 +257,14 @@ func (t *transfer) prepare(try int) (*response, error) {
 	if e.err != nil {
 		return nil, e.err
 	}
-	if (e.movie.moovFirst || e.movie.fragments != nil) && t.interval.everything() {
+	if (e.movie.moovFirst || e.movie.fragments != nil) && everything(t.interval) {
 		return nil, errPass
 	}
 	r := newResponse(t, t.file.state())
-	if r.precondition() {
+	if precondition(r) {
 		return r, nil
 	}
-	d, err := t.plan(e.movie)
+	d, err := planCut(t, e.movie)
 	if errors.Is(err, errPastEnd) {
 		// For a client's mistake nginx answers 500; the address names nothing, so it is 404 here.
 		r.code = http.StatusNotFound
@@ -273,23 +273,23 @@ func (t *transfer) prepare(try int) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = r.fit(d, e.movie.plans)
+	err = fitRange(r, d, e.movie.plans)
 	if err != nil {
 		return nil, err
 	}
-	return r, r.locate(e.movie)
+	return r, locateParts(r, e.movie)
 }
 
-// plan is the cut that the request asks for.
-func (t *transfer) plan(m *movie) (*draft, error) {
-	c := m.plans.of(t.interval, t.seek)
+// planCut is the cut that the request asks for.
+func planCut(t *transfer, m *movie) (*draft, error) {
+	c := plannedCut(m.plans, t.interval, t.seek)
 	if c != nil {
 		return &draft{cut: c}, nil
 	}
 	d := &draft{}
 	var err error
 	switch {
-	case t.interval.everything():
+	case everything(t.interval):
 		d.cut, err = m.whole()
 	case m.fragments != nil:
 		d.cut, err = m.cutFragments(t.file, t.interval, t.seek)
@@ -304,8 +304,8 @@ func (t *transfer) plan(m *movie) (*draft, error) {
 	return d, nil
 }
 
-// index returns the file's tables: from the cache, from a request that is reading them already, or read by this one.
-func (t *transfer) index(try int) (*entry, error) {
+// findIndex returns the file's tables: from the cache, from a request that is reading them already, or read by this one.
+func findIndex(t *transfer, try int) (*entry, error) {
 	if t.root != "" {
 		f, err := openLocal(t.root, t.req.URL.Path)
 		if err != nil {
@@ -319,9 +319,9 @@ func (t *transfer) index(try int) (*entry, error) {
 		return t.read(try < maxTries)
 	}
 	for {
-		e, f, leads := indexes.lookUp(t.key, t.query, t.seen, t.interval == whole)
+		e, f, leads := lookUp(indexes, t.key, t.query, t.seen, t.interval == whole)
 		if e != nil {
-			return t.use(e)
+			return useIndex(t, e)
 		}
 		if leads {
 			return t.lead(f)
@@ -330,8 +330,8 @@ func (t *transfer) index(try int) (*entry, error) {
 		if err := t.req.Context().Err(); err != nil {
 			return nil, err
 		}
-		if f.entry != nil && f.entry.rank(t.query, t.seen, t.interval == whole) > 0 {
-			return t.use(f.entry)
+		if f.entry != nil && rankOf(f.entry, t.query, t.seen, t.interval == whole) > 0 {
+			return useIndex(t, f.entry)
 		}
 		if !f.retry {
 			return t.read(true)
@@ -339,11 +339,11 @@ func (t *transfer) index(try int) (*entry, error) {
 	}
 }
 
-// use takes an index that another request has read. Whether this client may have it, the origin will say. That there is
+// useIndex takes an index that another request has read. Whether this client may have it, the origin will say. That there is
 // none is known of that request only: the next client may get the film where that one got a page to sign in, and nobody
 // would ask the origin again.
-func (t *transfer) use(e *entry) (*entry, error) {
-	if e.err != nil && t.root == "" && !t.interval.everything() {
+func useIndex(t *transfer, e *entry) (*entry, error) {
+	if e.err != nil && t.root == "" && !everything(t.interval) {
 		return t.read(true)
 	}
 	if t.file == nil {
@@ -401,21 +401,21 @@ func (t *transfer) read(ranges bool) (*entry, error) {
 	return e, nil
 }
 
-// close ends what is under way at the origin and gives back the memory.
-func (t *transfer) close() {
-	t.closeFile()
+// closeTransfer ends what is under way at the origin and gives back the memory.
+func closeTransfer(t *transfer) {
+	closeFile(t)
 	t.lease.release()
 }
 
-func (t *transfer) closeFile() {
+func closeFile(t *transfer) {
 	if t.file != nil {
 		t.file.close()
 		t.file = nil
 	}
 }
 
-// end turns the error that a transfer ended with into an answer, and says in the log what the owner should know.
-func (t *transfer) end(err error) outcome {
+// endTransfer turns the error that a transfer ended with into an answer, and says in the log what the owner should know.
+func endTransfer(t *transfer, err error) outcome {
 	switch {
 	case err == nil || errors.Is(err, errRelayed) || errors.Is(err, errGone) || t.req.Context().Err() != nil:
 		return answered

@@ -116,9 +116,9 @@ func (o *origin) fetch(off, n int64) error {
 	k := int64(len(held))
 	into := newBuffer(n)
 	_, _ = into.data.Write(held) // to memory: never fails
-	x := o.ask(off+k, n-k, into)
+	x := ask(o, off+k, n-k, into)
 	x.hidden = true
-	if err := x.run(); err != nil && !errors.Is(err, errEnd) {
+	if err := runExchange(x); err != nil && !errors.Is(err, errEnd) {
 		return err
 	}
 	o.window = into.data.Bytes()
@@ -130,8 +130,8 @@ func (o *origin) fetch(off, n int64) error {
 // send streams n bytes at off.
 func (o *origin) send(out receiver, off, n int64) error {
 	o.window = nil // no more is read
-	x := o.ask(off, n, out)
-	if err := x.run(); err != nil {
+	x := ask(o, off, n, out)
+	if err := runExchange(x); err != nil {
 		return err
 	}
 	if x.length < n {
@@ -147,7 +147,7 @@ func (o *origin) consent(out receiver) error {
 		_, err := out.begin(o.agreed)
 		return err
 	}
-	return o.ask(0, 1, &formality{out}).run()
+	return runExchange(ask(o, 0, 1, &formality{out}))
 }
 
 // formality is a receiver of headers only.
@@ -170,7 +170,7 @@ func (b *buffer) native() bool { return true }
 func (b *buffer) begin(header http.Header) (io.Writer, error) { return b.data, nil }
 
 // ask prepares a request for n bytes at off; for the whole file without Range where n is negative.
-func (o *origin) ask(off, n int64, to receiver) *exchange {
+func ask(o *origin, off, n int64, to receiver) *exchange {
 	ctx, cancel := context.WithCancel(o.t.req.Context())
 	// Without a server in its context a ReverseProxy returns when its body breaks, where else it panics.
 	ctx = context.WithValue(ctx, http.ServerContextKey, nil)
@@ -185,7 +185,7 @@ func (o *origin) ask(off, n int64, to receiver) *exchange {
 	if n >= 0 {
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(off, 10)+"-"+strconv.FormatInt(off+n-1, 10))
 	}
-	o.t.replayCookies(req)
+	replayCookies(o.t, req)
 	x := &exchange{origin: o, to: to, off: off, n: n, req: req, cancel: cancel, header: http.Header{}, length: -1}
 	x.way = bufio.NewWriterSize(&gate{x}, 1)
 	x.Writer = x.way
@@ -200,7 +200,7 @@ var conditional = []string{
 }
 
 // replayCookies sends what the origin has set on the way, so that a sticky load balancer asks the same replica again.
-func (t *transfer) replayCookies(req *http.Request) {
+func replayCookies(t *transfer, req *http.Request) {
 	if len(t.cookies) == 0 {
 		return
 	}
@@ -250,15 +250,15 @@ type exchange struct {
 	err     error
 }
 
-// run makes the request and checks that the answer is complete: neither of Traefik's proxies says when it is not.
-func (x *exchange) run() error {
+// runExchange makes the request and checks that the answer is complete: neither of Traefik's proxies says when it is not.
+func runExchange(x *exchange) error {
 	defer x.cancel()
-	x.call()
+	callNext(x)
 	if x.err == nil && x.status == 0 {
 		x.WriteHeader(http.StatusOK)
 	}
 	if x.err == nil {
-		x.err = x.ended()
+		x.err = checkEnd(x)
 	}
 	if x.err == nil && x.relayed {
 		x.err = errRelayed
@@ -266,8 +266,8 @@ func (x *exchange) run() error {
 	return x.err
 }
 
-// ended is what is wrong with how a body ended.
-func (x *exchange) ended() error {
+// checkEnd is what is wrong with how a body ended.
+func checkEnd(x *exchange) error {
 	_ = x.way.Flush() // at most one byte; what fails, the gate has noted
 	if x.err != nil {
 		return x.err
@@ -287,7 +287,7 @@ func (x *exchange) ended() error {
 	return nil
 }
 
-func (x *exchange) call() {
+func callNext(x *exchange) {
 	defer x.guard()
 	x.origin.t.next.ServeHTTP(x, x.req)
 }
@@ -311,7 +311,7 @@ func (x *exchange) WriteHeader(status int) {
 	header := x.header
 	x.status = status
 	x.header = http.Header{}
-	x.body, x.err = x.begin(header)
+	x.body, x.err = judge(x, header)
 	x.left = x.length
 	if x.length < 0 {
 		x.left = math.MaxInt64
@@ -344,14 +344,14 @@ func (g *gate) Write(p []byte) (int, error) {
 	}
 	x.passed += int64(n)
 	if x.passed >= flow && x.to.native() {
-		x.pass()
+		passGate(x)
 	}
 	return n, nil
 }
 
-// pass leads the rest of the body past the gate. What counts it there is a tar.Writer, of the standard library's writers
+// passGate leads the rest of the body past the gate. What counts it there is a tar.Writer, of the standard library's writers
 // the one that takes exactly so many bytes, and says how many are missing. Its header goes nowhere.
-func (x *exchange) pass() {
+func passGate(x *exchange) {
 	x.beyond = bufio.NewWriterSize(io.Discard, 1)
 	x.exactly = tar.NewWriter(x.beyond)
 	if x.exactly.WriteHeader(&tar.Header{Size: x.left, Format: tar.FormatGNU}) != nil {
@@ -395,11 +395,11 @@ func (x *exchange) lose(err error) error {
 	return context.Canceled
 }
 
-// begin judges an answer by its status and headers, and returns where its body goes.
-func (x *exchange) begin(header http.Header) (io.Writer, error) {
+// judge judges an answer by its status and headers, and returns where its body goes.
+func judge(x *exchange, header http.Header) (io.Writer, error) {
 	switch {
 	case x.status == http.StatusPartialContent:
-		return x.partial(header)
+		return acceptRange(x, header)
 	case x.status == http.StatusOK && x.opening != nil:
 		return x.opening.whole(x, header)
 	case x.status == http.StatusRequestedRangeNotSatisfiable && x.hidden && x.opening == nil && x.origin.version.size < 0:
@@ -414,14 +414,14 @@ func (x *exchange) begin(header http.Header) (io.Writer, error) {
 	return nil, errPass // a redirect is the answer to the client's own request
 }
 
-// partial accepts the range that was asked for, of the version that is expected.
-func (x *exchange) partial(header http.Header) (io.Writer, error) {
+// acceptRange accepts the range that was asked for, of the version that is expected.
+func acceptRange(x *exchange, header http.Header) (io.Writer, error) {
 	first, last, total, ok := contentRange(header.Get("Content-Range"))
 	if !ok || first != x.off || last >= x.off+x.n || last < x.off+x.n-1 && total >= 0 && last != total-1 {
 		return nil, fmt.Errorf("%w: it answers Content-Range %q to bytes %d-%d", errMisbehaving,
 			header.Get("Content-Range"), x.off, x.off+x.n-1)
 	}
-	if err := x.accept(header, total); err != nil {
+	if err := acceptVersion(x, header, total); err != nil {
 		return nil, err
 	}
 	x.length = last - first + 1
@@ -431,8 +431,8 @@ func (x *exchange) partial(header http.Header) (io.Writer, error) {
 	return x.to.begin(header)
 }
 
-// accept compares the answer's version with the one that is expected.
-func (x *exchange) accept(header http.Header, total int64) error {
+// acceptVersion compares the answer's version with the one that is expected.
+func acceptVersion(x *exchange, header http.Header, total int64) error {
 	o := x.origin
 	// Bytes of a coding are not the file's, and nobody asked for one.
 	if coding := header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
@@ -509,9 +509,9 @@ func open(t *transfer, ranges bool) (file, error) {
 	var x *exchange
 	if ranges {
 		head.buffer = newBuffer(n)
-		x = o.ask(0, n, head)
+		x = ask(o, 0, n, head)
 	} else {
-		x = o.ask(0, -1, head)
+		x = ask(o, 0, -1, head)
 	}
 	x.opening = head
 	x.hidden = true
@@ -532,7 +532,7 @@ func open(t *transfer, ranges bool) (file, error) {
 
 // runOpening is a function because Yaegi binds the receiver of go x.f() when it runs.
 func runOpening(x *exchange, head *opening) {
-	err := x.run()
+	err := runExchange(x)
 	if head.stream == nil {
 		close(head.ready)
 		return
@@ -553,7 +553,7 @@ func (h *opening) whole(x *exchange, header http.Header) (io.Writer, error) {
 	if n, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil {
 		total = n
 	}
-	if err := x.accept(header, total); err != nil {
+	if err := acceptVersion(x, header, total); err != nil {
 		return nil, err
 	}
 	x.length = total

@@ -14,8 +14,8 @@ const (
 	maxPlan   = 16 << 10 // bytes of a plan that is kept; what it shows of the index is not counted
 )
 
-// of returns the plan for an interval, or nil.
-func (p *plans) of(iv interval, seek string) *cut {
+// plannedCut returns the plan for an interval, or nil.
+func plannedCut(p *plans, iv interval, seek string) *cut {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.last {
@@ -26,9 +26,9 @@ func (p *plans) of(iv interval, seek string) *cut {
 	return nil
 }
 
-// keep remembers a plan that is laid out, in the place of the oldest.
-func (p *plans) keep(c *cut) {
-	if c.made() > maxPlan || p.of(c.interval, c.seek) != nil {
+// keepPlan remembers a plan that is laid out, in the place of the oldest.
+func keepPlan(p *plans, c *cut) {
+	if madeBytes(c) > maxPlan || plannedCut(p, c.interval, c.seek) != nil {
 		return
 	}
 	p.mu.Lock()
@@ -39,8 +39,8 @@ func (p *plans) keep(c *cut) {
 	p.last = append(p.last, c)
 }
 
-// made is the number of bytes in the plan that are not the index's.
-func (c *cut) made() int {
+// madeBytes is the number of bytes in the plan that are not the index's.
+func madeBytes(c *cut) int {
 	n := 0
 	for _, s := range c.segments {
 		for _, p := range s.pieces {

@@ -34,7 +34,7 @@ type part struct {
 }
 
 func newResponse(t *transfer, v version) *response {
-	r := &response{t: t, etag: t.etag(v), code: http.StatusOK, w: t.rw}
+	r := &response{t: t, etag: cutTag(t, v), code: http.StatusOK, w: t.rw}
 	if modified, err := http.ParseTime(v.modified); err == nil {
 		r.modified = modified
 	}
@@ -44,9 +44,9 @@ func newResponse(t *transfer, v version) *response {
 // cutFormat is to be raised whenever a cut of the same file would have other bytes than before.
 const cutFormat = 2
 
-// etag makes the cut's tag from the file's and from what was asked: the same on every replica of the origin and of
+// cutTag makes the cut's tag from the file's and from what was asked: the same on every replica of the origin and of
 // Traefik, and weak where what it is made of is (RFC 9110, 8.8.1).
-func (t *transfer) etag(v version) string {
+func cutTag(t *transfer, v version) string {
 	weak, of := "", v.etag
 	if of == "" {
 		weak, of = "W/", v.modified
@@ -58,7 +58,7 @@ func (t *transfer) etag(v version) string {
 		weak = "W/"
 	}
 	seek := t.seek
-	if t.interval.everything() {
+	if everything(t.interval) {
 		seek = "whole" // in each mode the same
 	}
 	sum := sha256.Sum256([]byte(fmt.Sprintf("%d\n%s\n%d\n%d\n%d\n%s", cutFormat, seek, maxInt64(t.interval.start, 0),
@@ -67,7 +67,7 @@ func (t *transfer) etag(v version) string {
 }
 
 // precondition evaluates the client's conditions (RFC 9110, 13.2.2) and reports whether one of them is the answer.
-func (r *response) precondition() bool {
+func precondition(r *response) bool {
 	h := r.t.req.Header
 	if match := h.Get("If-Match"); match != "" {
 		if !listsTag(match, r.etag, true) {
@@ -124,11 +124,11 @@ func scanTag(s string) (tag, rest string) {
 	return s[:end], s[end:]
 }
 
-// fit decides what of the cut is sent. Where all of it is, nobody needs to know how long it is before the file's owner
+// fitRange decides what of the cut is sent. Where all of it is, nobody needs to know how long it is before the file's owner
 // has agreed, and the cut is laid out meanwhile.
-func (r *response) fit(d *draft, known *plans) error {
+func fitRange(r *response, d *draft, known *plans) error {
 	c := d.cut
-	ranged := r.wantsRange()
+	ranged := wantsRange(r)
 	if d.writer != nil && !ranged && r.t.req.Method == http.MethodGet && r.t.limitRate == 0 {
 		for _, s := range c.segments {
 			r.parts = append(r.parts, part{segment: s, to: s.length})
@@ -138,11 +138,11 @@ func (r *response) fit(d *draft, known *plans) error {
 		go layBeside(d, known)
 		return nil
 	}
-	err := d.lay()
+	err := layOut(d)
 	if err != nil {
 		return err
 	}
-	known.keep(c)
+	keepPlan(known, c)
 	r.length, r.from, r.to = c.length, 0, c.length
 	if ranged {
 		r.code, r.from, r.to = singleRange(r.t.req.Header.Get("Range"), c.length)
@@ -166,7 +166,7 @@ func (r *response) fit(d *draft, known *plans) error {
 }
 
 // settle waits until the cut is laid out.
-func (r *response) settle() error {
+func settle(r *response) error {
 	d := r.laying
 	if d == nil {
 		return nil
@@ -184,7 +184,7 @@ func (r *response) settle() error {
 
 // wantsRange reports whether Range counts: for GET only (RFC 9110, 14.2), and where If-Range is what the client has
 // (13.1.5): the tag compared strongly, or the very date, which net/http and nginx take for strong as well.
-func (r *response) wantsRange() bool {
+func wantsRange(r *response) bool {
 	h := r.t.req.Header
 	if r.t.req.Method != http.MethodGet || h.Get("Range") == "" {
 		return false
@@ -233,16 +233,16 @@ func clamp(digits string, limit int64) int64 {
 	return n
 }
 
-// send sends the parts in order. Those that are made wait for the first that comes from the file: nothing goes out
+// sendResponse sends the parts in order. Those that are made wait for the first that comes from the file: nothing goes out
 // before the file's owner has agreed to this very request, and the same answer says that the file is unchanged.
-func (r *response) send(f file) error {
-	defer r.settle() // what is laid out beside this ends before the request does
+func sendResponse(r *response, f file) error {
+	defer settle(r) // what is laid out beside this ends before the request does
 	for {
-		media := r.media()
+		media := nextMedia(r)
 		if media == nil {
 			break
 		}
-		if err := r.sendMedia(f, media); err != nil {
+		if err := sendMedia(r, f, media); err != nil {
 			return err
 		}
 		r.parts = r.parts[1:]
@@ -250,11 +250,11 @@ func (r *response) send(f file) error {
 	if !r.t.started {
 		return f.consent(r)
 	}
-	return r.made()
+	return sendMade(r)
 }
 
-// locate finds out where reading begins for the parts whose times change on their way.
-func (r *response) locate(m *movie) error {
+// locateParts finds out where reading begins for the parts whose times change on their way.
+func locateParts(r *response, m *movie) error {
 	_, streamed := r.t.file.(*stream)
 	for i := range r.parts {
 		p := &r.parts[i]
@@ -281,7 +281,7 @@ func (r *response) locate(m *movie) error {
 }
 
 // sendMedia sends a part that comes from the file.
-func (r *response) sendMedia(f file, p *part) error {
+func sendMedia(r *response, f file, p *part) error {
 	s := p.segment
 	if s.retiming == nil {
 		return f.send(r, s.off+p.from, p.to-p.from)
@@ -308,8 +308,8 @@ func (x *retimed) begin(header http.Header) (io.Writer, error) {
 	return x.writer, err
 }
 
-// media is the first part that comes from the file.
-func (r *response) media() *part {
+// nextMedia is the first part that comes from the file.
+func nextMedia(r *response) *part {
 	for i := range r.parts {
 		if r.parts[i].segment.fromSource {
 			return &r.parts[i]
@@ -324,23 +324,23 @@ func (r *response) native() bool { return r.t.limitRate == 0 }
 // begin writes what comes before the file's bytes.
 func (r *response) begin(header http.Header) (io.Writer, error) {
 	if !r.t.started {
-		if err := r.settle(); err != nil {
+		if err := settle(r); err != nil {
 			return nil, err
 		}
 		r.t.started = true
-		r.head(header)
+		writeHead(r, header)
 	}
-	return r.w, r.made()
+	return r.w, sendMade(r)
 }
 
-// made writes the parts up to the next one from the file, and lets go of them and of their memory: the media behind
+// sendMade writes the parts up to the next one from the file, and lets go of them and of their memory: the media behind
 // them may take hours.
-func (r *response) made() error {
+func sendMade(r *response) error {
 	for len(r.parts) > 0 && !r.parts[0].segment.fromSource {
 		p := r.parts[0]
 		r.parts[0] = part{}
 		r.parts = r.parts[1:]
-		if err := p.segment.write(r.w, p.from, p.to); err != nil {
+		if err := writeSegment(p.segment, r.w, p.from, p.to); err != nil {
 			return err
 		}
 	}
@@ -348,8 +348,8 @@ func (r *response) made() error {
 	return nil
 }
 
-// head writes status and headers: the file's, but for what describes its bytes.
-func (r *response) head(header http.Header) {
+// writeHead writes status and headers: the file's, but for what describes its bytes.
+func writeHead(r *response, header http.Header) {
 	h := r.t.rw.Header()
 	for name, values := range header {
 		if !ofTheBytes[name] && !strings.HasPrefix(name, "X-Amz-Checksum-") {

@@ -49,8 +49,8 @@ type segment struct {
 	pieces     []piece   // that a made segment consists of
 }
 
-// write writes bytes [from, to) of a made segment to w.
-func (s *segment) write(w io.Writer, from, to int64) error {
+// writeSegment writes bytes [from, to) of a made segment to w.
+func writeSegment(s *segment, w io.Writer, from, to int64) error {
 	at := int64(0)
 	for i := range s.pieces {
 		p := &s.pieces[i]
@@ -96,7 +96,7 @@ func (m *movie) cut(iv interval, seek string) (*cut, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.cut, d.lay()
+	return d.cut, layOut(d)
 }
 
 // choose is cut without the layout.
@@ -359,7 +359,7 @@ func (m *movie) plan(tracks []*kept, shown window) (*cut, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.cut, d.lay()
+	return d.cut, layOut(d)
 }
 
 // arrange is plan without the layout.
@@ -386,8 +386,8 @@ func (m *movie) arrange(tracks []*kept, shown window) (*draft, error) {
 	return &draft{cut: c, writer: &moovWriter{movie: m, kept: tracks, window: shown, ranges: ranges}}, nil
 }
 
-// lay lays out what comes before the media.
-func (d *draft) lay() error {
+// layOut lays out what comes before the media.
+func layOut(d *draft) error {
 	w := d.writer
 	if w == nil {
 		return nil
@@ -413,9 +413,9 @@ func (d *draft) lay() error {
 func layBeside(d *draft, known *plans) {
 	defer d.laying.Done()
 	defer d.guard()
-	d.err = d.lay()
+	d.err = layOut(d)
 	if d.err == nil {
-		known.keep(d.cut)
+		keepPlan(known, d.cut)
 	}
 }
 

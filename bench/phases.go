@@ -14,10 +14,10 @@ var phases = []struct {
 	name      string
 	functions []string
 }{
-	{"origin", []string{"exchange.call"}},
+	{"origin", []string{"callNext"}},
 	{"parse", []string{"findMovie"}},
 	{"search", []string{"movie.choose"}},
-	{"rewrite", []string{"draft.lay"}},
+	{"rewrite", []string{"layOut"}},
 	{"write", []string{"response.begin"}},
 	{"other", []string{"plugin.ServeHTTP"}},
 }
