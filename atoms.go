@@ -48,8 +48,8 @@ type source interface {
 	reserve(n int64) error
 }
 
-// movie is the index of a file: views of its ftyp and moov, and what look-ups in the tables need. Requests share it. What
-// changes once it is made, what is remembered in fragments and plans, has locks of its own.
+// movie is the index of a file: views of its ftyp and moov, and what look-ups in the tables need. Requests share it.
+// What changes once it is made, what is remembered in fragments and plans, has locks of its own.
 type movie struct {
 	moovFirst bool
 	ftyp      []byte // the whole box; empty where the file has none
@@ -241,20 +241,20 @@ type box struct {
 }
 
 // payload is what follows the header.
-func (b *box) payload() []byte { return b.data[b.header:] }
+func payload(b *box) []byte { return b.data[b.header:] }
 
 // versionAndFlags are those of a full box. A table that nobody has looked at, of a track whose samples are all in
 // fragments, may be too short for them.
-func (b *box) versionAndFlags() []byte {
-	p := b.payload()
+func versionAndFlags(b *box) []byte {
+	p := payload(b)
 	if len(p) < fullBoxLen {
 		return make([]byte, fullBoxLen)
 	}
 	return p[:fullBoxLen]
 }
 
-// child returns the first child of that type, or nil.
-func (b *box) child(typ string) *box {
+// childOf returns the first child of that type, or nil.
+func childOf(b *box, typ string) *box {
 	for _, c := range b.children {
 		if c.typ == typ {
 			return c
@@ -268,10 +268,10 @@ func (b *box) fail(what string) error {
 	return fmt.Errorf("%w: %s at %d: %s", errFormat, b.typ, b.at, what)
 }
 
-// open parses the box's children. Those named more than once that must be there only once are refused, as nginx does
-// since CVE-2022-41741.
-func (b *box) open(once string) error {
-	rest, at := b.payload(), b.at+b.header
+// readChildren parses the box's children. Those named more than once that must be there only once are refused, as nginx
+// does since CVE-2022-41741.
+func readChildren(b *box, once string) error {
+	rest, at := payload(b), b.at+b.header
 	for len(rest) >= headerLen {
 		typ, header, size := parseHeader(rest)
 		if size == sizeToEnd {
@@ -280,7 +280,7 @@ func (b *box) open(once string) error {
 		if size < 0 || size > int64(len(rest)) {
 			return fmt.Errorf("%w: %s/%s at %d: its size is impossible", errFormat, b.typ, typ, at)
 		}
-		if len(once) > 0 && containsType(once, typ) && b.child(typ) != nil {
+		if len(once) > 0 && containsType(once, typ) && childOf(b, typ) != nil {
 			return fmt.Errorf("%w: %s/%s at %d: there is one already", errFormat, b.typ, typ, at)
 		}
 		if len(b.children) == maxChildren {
@@ -304,10 +304,10 @@ func containsType(list, typ string) bool {
 	return false
 }
 
-// entries returns the entries of a table, each of width bytes, behind lead bytes of the payload of which the last four
-// count them. More bytes than the count needs are tolerated, as nginx does.
-func (b *box) entries(lead, width int) ([]byte, error) {
-	p := b.payload()
+// entriesOf returns the entries of a table, each of width bytes, behind lead bytes of the payload of which the last
+// four count them. More bytes than the count needs are tolerated, as nginx does.
+func entriesOf(b *box, lead, width int) ([]byte, error) {
+	p := payload(b)
 	if len(p) < lead {
 		return nil, b.fail("too short")
 	}
@@ -327,7 +327,7 @@ type times struct {
 
 // headerTimes finds the duration of a header box whose duration lies at v0 in version 0 and at v1 in version 1.
 func headerTimes(b *box, v0, v1 int) (times, error) {
-	p := b.payload()
+	p := payload(b)
 	t := times{duration: v0, least: v0 + 4}
 	if len(p) > 0 && p[0] != 0 {
 		t = times{duration: v1, wide: true, least: v1 + 8}
@@ -340,7 +340,7 @@ func headerTimes(b *box, v0, v1 int) (times, error) {
 
 // value is the duration in ticks; 0 where it is not known, as all ones say.
 func (t times) value(b *box) int64 {
-	p := b.payload()[t.duration:]
+	p := payload(b)[t.duration:]
 	duration := uint64(binary.BigEndian.Uint32(p))
 	if t.wide {
 		duration = binary.BigEndian.Uint64(p)
@@ -360,14 +360,14 @@ const (
 
 // index reads the moov's boxes and the tables of its tracks.
 func (m *movie) index() error {
-	err := m.moov.open("mvhdcmov")
+	err := readChildren(m.moov, "mvhdcmov")
 	if err != nil {
 		return err
 	}
-	if m.moov.child("cmov") != nil {
-		return m.moov.child("cmov").fail("compressed moov atom (cmov) is not supported")
+	if childOf(m.moov, "cmov") != nil {
+		return childOf(m.moov, "cmov").fail("compressed moov atom (cmov) is not supported")
 	}
-	mvhd := m.moov.child("mvhd")
+	mvhd := childOf(m.moov, "mvhd")
 	if mvhd == nil {
 		return m.moov.fail("no mvhd in it")
 	}
@@ -375,7 +375,7 @@ func (m *movie) index() error {
 	if err != nil {
 		return err
 	}
-	m.timescale = int64(binary.BigEndian.Uint32(mvhd.payload()[at.duration-4:]))
+	m.timescale = int64(binary.BigEndian.Uint32(payload(mvhd)[at.duration-4:]))
 	if m.timescale == 0 {
 		return mvhd.fail("the timescale is 0")
 	}

@@ -38,7 +38,7 @@ func (a *auxiliary) bytes(first, end int64) int64 {
 
 // infoLead is the length of version, flags and, where flags say so, aux_info_type and its parameter.
 func infoLead(b *box) int {
-	p := b.payload()
+	p := payload(b)
 	if len(p) >= fullBoxLen && p[3]&1 != 0 {
 		return fullBoxLen + 8
 	}
@@ -48,7 +48,7 @@ func infoLead(b *box) int {
 // readAuxiliary reads the auxiliary information of a track; nil where it has none. Of several kinds only the first is
 // understood, and cuts have no other.
 func readAuxiliary(stbl *box) (*auxiliary, error) {
-	saiz, saio, senc := stbl.child("saiz"), stbl.child("saio"), stbl.child("senc")
+	saiz, saio, senc := childOf(stbl, "saiz"), childOf(stbl, "saio"), childOf(stbl, "senc")
 	if saiz == nil || saio == nil && senc == nil {
 		if senc != nil || saio != nil {
 			return nil, stbl.fail("auxiliary information without its sizes (saiz)")
@@ -56,7 +56,7 @@ func readAuxiliary(stbl *box) (*auxiliary, error) {
 		return nil, nil
 	}
 	a := &auxiliary{width: 4, saiz: saiz, saio: saio}
-	p, lead := saiz.payload(), infoLead(saiz)
+	p, lead := payload(saiz), infoLead(saiz)
 	if len(p) < lead+5 {
 		return nil, saiz.fail("too short")
 	}
@@ -70,17 +70,17 @@ func readAuxiliary(stbl *box) (*auxiliary, error) {
 	}
 	var err error
 	if saio != nil {
-		if len(saio.payload()) > 0 && saio.payload()[0] != 0 {
+		if len(payload(saio)) > 0 && payload(saio)[0] != 0 {
 			a.width = 8
 		}
-		a.offsets, err = saio.entries(infoLead(saio)+4, int(a.width))
+		a.offsets, err = entriesOf(saio, infoLead(saio)+4, int(a.width))
 		if err != nil {
 			return nil, err
 		}
 	}
 	if senc != nil {
 		a.senc, a.lead = senc, countedLen
-		if int64(len(senc.payload())) < a.lead+a.bytes(0, a.samples) {
+		if int64(len(payload(senc))) < a.lead+a.bytes(0, a.samples) {
 			return nil, senc.fail("shorter than saiz says")
 		}
 	}
@@ -97,7 +97,7 @@ func (a *auxiliary) offset(i int64) int64 {
 
 // locateAuxiliary finds the bytes of the information kept that do not lie in the moov. It is in one piece, or in one
 // for every chunk; then it must lie among the samples, as it does in every file seen.
-func (k *kept) locateAuxiliary(fileSize int64) error {
+func locateAuxiliary(k *kept, fileSize int64) error {
 	a := k.auxiliary
 	if a == nil || a.senc != nil {
 		return nil
@@ -128,7 +128,7 @@ func writeAuxiliarySizes(w *moovWriter, k *kept, b *box) {
 	a := k.auxiliary
 	end := maxInt64(k.first, minInt64(k.end, a.samples))
 	at, size := openBox(w, b.typ)
-	writeRaw(w, b.payload()[:infoLead(b)+1])
+	writeRaw(w, payload(b)[:infoLead(b)+1])
 	writeU32(w, end-k.first)
 	if a.sizes != nil {
 		writeRaw(w, a.sizes[minInt64(k.first, a.samples):minInt64(end, a.samples)])
@@ -150,10 +150,10 @@ func writeEncryption(w *moovWriter, k *kept, b *box) {
 	}
 	from := a.lead + a.bytes(0, k.first)
 	at, size := openBox(w, b.typ)
-	writeRaw(w, b.payload()[:fullBoxLen])
+	writeRaw(w, payload(b)[:fullBoxLen])
 	writeU32(w, maxInt64(0, minInt64(k.end, a.samples)-k.first))
 	k.encryption = w.size
-	writeRaw(w, b.payload()[from:from+a.bytes(k.first, k.end)])
+	writeRaw(w, payload(b)[from:from+a.bytes(k.first, k.end)])
 	closeBox(w, at, size)
 }
 
@@ -169,7 +169,7 @@ func writeAuxiliaryOffsets(w *moovWriter, k *kept, b *box) {
 	}
 	at, size := openBox(w, b.typ)
 	writeRaw(w, []byte{1})
-	writeRaw(w, b.payload()[1:infoLead(b)])
+	writeRaw(w, payload(b)[1:infoLead(b)])
 	writeU32(w, n)
 	o := infoOffsets{kept: k, entries: make([]byte, 8*n)}
 	flushSmall(w)

@@ -86,8 +86,8 @@ func (s *sampleColumns) add(part *trackFragment) {
 	}
 }
 
-// gather makes tables of the samples that the chain has of t: the same as if a moov had them. It returns nil where there
-// are none.
+// gather makes tables of the samples that the chain has of t: the same as if a moov had them. It returns nil where
+// there are none.
 func (ch *chain) gather(t *track) (*gathered, error) {
 	s := &sampleColumns{allSync: true, end: -1}
 	g := &gathered{}
@@ -146,20 +146,20 @@ func (s *sampleColumns) track(t *track) (*track, error) {
 	return made, nil
 }
 
-// key is the sample from which a decoder plays the track right from a media time on, and the one on show then. It reports
-// false where the chain does not have all that this takes.
+// key is the sample from which a decoder plays the track right from a media time on, and the one on show then. It
+// reports false where the chain does not have all that this takes.
 func (g *gathered) key(limit int64) (int64, bool) {
-	s := g.onShow(limit - g.begins)
+	s := onShow(g.track, limit-g.begins)
 	if s.sample < 0 {
 		return 0, !g.visual // what is shown begins later
 	}
 	if g.handler == "soun" {
-		first := maxInt64(g.syncBefore(g.rollBack(s.first)), 0)
-		enough := s.first >= g.preroll.samples && g.decodeTime(s.first)*1000 >= g.preroll.ms*g.timescale
+		first := maxInt64(syncBefore(g.track, g.rollBack(s.first)), 0)
+		enough := s.first >= g.preroll.samples && decodeTime(g.track, s.first)*1000 >= g.preroll.ms*g.timescale
 		return first, enough
 	}
-	first := g.keyFor(s)
-	whole := g.allSync || g.syncBefore(first) == first && g.compositionTime(first) <= s.cts
+	first := keyFor(g.track, s)
+	whole := g.allSync || syncBefore(g.track, first) == first && g.compositionTime(first) <= s.cts
 	return first, whole
 }
 

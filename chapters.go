@@ -6,8 +6,8 @@ import "encoding/binary"
 // and pictures beside them. They are shown as texts are, and are no video.
 func (m *movie) markChapters() {
 	for _, t := range m.tracks {
-		for _, c := range trackReferences(t.box.child("tref")) {
-			for ids := c.payload(); c.typ == "chap" && len(ids) >= 4; ids = ids[4:] {
+		for _, c := range trackReferences(childOf(t.box, "tref")) {
+			for ids := payload(c); c.typ == "chap" && len(ids) >= 4; ids = ids[4:] {
 				id := binary.BigEndian.Uint32(ids)
 				for _, other := range m.tracks {
 					if other.id == id {
@@ -19,19 +19,19 @@ func (m *movie) markChapters() {
 	}
 }
 
-// trackReferences are the lists of a tref; none where it cannot be read. One of more entries than there may be tracks is
-// of no use to anybody.
+// trackReferences are the lists of a tref; none where it cannot be read. One of more entries than there may be tracks
+// is of no use to anybody.
 func trackReferences(b *box) []*box {
 	if b == nil {
 		return nil
 	}
 	tref := &box{typ: b.typ, at: b.at, header: b.header, data: b.data}
-	if tref.open("") != nil {
+	if readChildren(tref, "") != nil {
 		return nil
 	}
 	lists := make([]*box, 0, len(tref.children))
 	for _, c := range tref.children {
-		if len(c.payload()) <= 4*maxTracks {
+		if len(payload(c)) <= 4*maxTracks {
 			lists = append(lists, c)
 		}
 	}
@@ -45,11 +45,11 @@ const (
 	chplLead0  = fullBoxLen + 1 // version 0 has no reserved field
 )
 
-// writeUserData writes a udta with the chapters of the cut: the one that the start falls into begins at 0, those before it
-// and those that begin at the end or later are dropped.
+// writeUserData writes a udta with the chapters of the cut: the one that the start falls into begins at 0, those before
+// it and those that begin at the end or later are dropped.
 func writeUserData(w *moovWriter, b *box) {
 	udta := &box{typ: b.typ, at: b.at, header: b.header, data: b.data}
-	if w.ticks == 0 || udta.open("") != nil || udta.child("chpl") == nil {
+	if w.ticks == 0 || readChildren(udta, "") != nil || childOf(udta, "chpl") == nil {
 		writeRaw(w, b.data)
 		return
 	}
@@ -68,7 +68,7 @@ func writeUserData(w *moovWriter, b *box) {
 
 // writeChapters writes a chpl. One that cannot be read is left out.
 func writeChapters(w *moovWriter, b *box) {
-	p := b.payload()
+	p := payload(b)
 	lead := chplLead
 	if len(p) > 0 && p[0] == 0 {
 		lead = chplLead0

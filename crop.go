@@ -14,10 +14,10 @@ func writeSampleTable(w *moovWriter, k *kept, b *box) {
 			continue
 		}
 		writeTable(w, k, c)
-		if c.typ == "stts" && b.child("ctts") == nil {
+		if c.typ == "stts" && childOf(b, "ctts") == nil {
 			writeCompositionOffsets(w, k, nil) // a lead-in may need one where there was none
 		}
-		if c.typ == "stts" && k.made && !k.allSync && b.child("stss") == nil {
+		if c.typ == "stts" && k.made && !k.allSync && childOf(b, "stss") == nil {
 			writeSyncSamples(w, k, &box{typ: "stss", data: make([]byte, fullBoxLen)})
 		}
 	}
@@ -100,7 +100,7 @@ func writeTable(w *moovWriter, k *kept, b *box) {
 func openTable(w *moovWriter, typ string, b *box) (mark, int64) {
 	at, size := openBox(w, typ)
 	if b != nil {
-		writeRaw(w, b.versionAndFlags())
+		writeRaw(w, versionAndFlags(b))
 	} else {
 		writeU32(w, 0)
 	}
@@ -152,7 +152,7 @@ func writeCompositionOffsets(w *moovWriter, k *kept, b *box) {
 		c = k.lead.scaled(k.raised())
 	}
 	if k.moved >= 0 {
-		special = runLengths([]int64{k.moveTo - k.decodeTime(k.moved) + k.raised()})
+		special = runLengths([]int64{k.moveTo - decodeTime(k.track, k.moved) + k.raised()})
 		from = k.moved
 		to = k.moved + 1
 		needed = true
@@ -175,8 +175,8 @@ func (k *kept) raised() int64 {
 	return k.lead.raise * k.lead.scale
 }
 
-// writeOffsetRuns writes the composition offsets of the samples [from, to). Samples that the source's table does not reach
-// have none.
+// writeOffsetRuns writes the composition offsets of the samples [from, to). Samples that the source's table does not
+// reach have none.
 func writeOffsetRuns(w *moovWriter, k *kept, from, to int64, c *change) int64 {
 	reach := from
 	if k.offsets != nil {
@@ -217,8 +217,8 @@ func runLengths(values []int64) []byte {
 	return encode(pairs, 8*len(pairs))
 }
 
-// writeRuns writes the entries of a table of runs for the samples [from, to), and returns how many. Only the first and the
-// last can be cut into.
+// writeRuns writes the entries of a table of runs for the samples [from, to), and returns how many. Only the first and
+// the last can be cut into.
 func writeRuns(w *moovWriter, r *runs, from, to int64, c *change) int64 {
 	if from >= to {
 		return 0
@@ -262,7 +262,7 @@ func writeSyncSamples(w *moovWriter, k *kept, b *box) {
 	}
 	entries = entries[4*countAtMost(entries, k.first) : 4*countAtMost(entries, k.end)]
 	at, size := openBox(w, b.typ)
-	writeRaw(w, b.versionAndFlags())
+	writeRaw(w, versionAndFlags(b))
 	writeU32(w, int64(len(entries)/4))
 	if k.first == 0 {
 		writeRaw(w, entries)
@@ -325,7 +325,7 @@ func writeSampleSizes(w *moovWriter, k *kept, b *box) {
 		b = &box{typ: "stsz", data: make([]byte, 8)}
 	}
 	at, size := openBox(w, b.typ)
-	writeRaw(w, b.payload()[:8]) // version, flags, sample_size or field_size
+	writeRaw(w, payload(b)[:8]) // version, flags, sample_size or field_size
 	writeU32(w, k.end-k.first)
 	if k.uniform == 0 {
 		writeRaw(w, bitEntries(k.sizes, k.sizeBits, k.first, k.end))
@@ -356,7 +356,7 @@ func writeChunkOffsets(w *moovWriter, k *kept, b *box) {
 	}
 	n := k.lastChunk - k.firstChunk + 1
 	at, size := openBox(w, typ)
-	writeRaw(w, b.versionAndFlags())
+	writeRaw(w, versionAndFlags(b))
 	writeU32(w, n)
 	o := chunkOffsets{kept: k, first: mark{len(w.pieces), len(w.small)}, rest: &change{width: int(width), mul: 1, grow: grow}}
 	if grow || width == 8 {
@@ -369,13 +369,13 @@ func writeChunkOffsets(w *moovWriter, k *kept, b *box) {
 }
 
 // mediaDuration is the sum of the kept samples' durations, in ticks of the answer's timescale.
-func (k *kept) mediaDuration() int64 {
+func mediaDuration(k *kept) int64 {
 	if k.none {
 		return 0
 	}
-	end := k.decodeEnd(k.end)
+	end := decodeEnd(k.track, k.end)
 	if k.lead == nil {
-		return end - k.decodeTime(k.first)
+		return end - decodeTime(k.track, k.first)
 	}
 	// From m on, times have only moved, with m to the edit's media time.
 	return (end-k.lead.raise)*k.lead.scale - k.lead.begins + k.lead.mediaTime + k.lead.longer

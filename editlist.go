@@ -25,19 +25,19 @@ const (
 
 // readEdits reads the edit list of an edts (8.6.5). Durations of 0 and of all ones stand for the rest of the media.
 func readEdits(edts *box) ([]edit, error) {
-	err := edts.open("elst")
+	err := readChildren(edts, "elst")
 	if err != nil {
 		return nil, err
 	}
-	elst := edts.child("elst")
-	if elst == nil || len(elst.payload()) == 0 {
+	elst := childOf(edts, "elst")
+	if elst == nil || len(payload(elst)) == 0 {
 		return nil, nil
 	}
-	wide, width := elst.payload()[0] != 0, elstLen0
+	wide, width := payload(elst)[0] != 0, elstLen0
 	if wide {
 		width = elstLen1
 	}
-	entries, err := elst.entries(countedLen, width)
+	entries, err := entriesOf(elst, countedLen, width)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ type clock struct {
 }
 
 // toMedia returns the media ticks that pass in so many movie ticks at a rate, rounded to nearest, halves up.
-func (c clock) toMedia(ticks int64, rate uint32) int64 {
+func toMedia(c clock, ticks int64, rate uint32) int64 {
 	twice, _ := mulDiv(ticks, 2*c.media, c.movie)
 	if rate != normalRate {
 		ticks, _ = mulDiv(ticks, int64(rate), 1)
@@ -89,13 +89,13 @@ func (c clock) toMedia(ticks int64, rate uint32) int64 {
 }
 
 // toMovie returns media ticks in movie ticks, rounded down.
-func (c clock) toMovie(ticks int64) int64 {
+func toMovie(c clock, ticks int64) int64 {
 	n, _ := mulDiv(ticks, c.movie, c.media)
 	return n
 }
 
 // toMovieNearest is toMovie rounded to nearest, halves up.
-func (c clock) toMovieNearest(ticks int64) int64 {
+func toMovieNearest(c clock, ticks int64) int64 {
 	twice, _ := mulDiv(ticks, 2*c.movie, c.media)
 	return (twice + 1) / 2
 }
@@ -118,7 +118,7 @@ func (e edit) halfTicks(c clock, ticks int64) int64 {
 
 // cutEdits intersects the track's edit list with [from, to) on the movie timeline of the answer; to < 0: no end.
 // Without a list there is one edit, the whole media from 0 on. What is left is in the answer's ticks.
-func (t *track) cutEdits(c clock, from, to int64) []edit {
+func cutEdits(t *track, c clock, from, to int64) []edit {
 	edits := t.edits
 	if len(edits) == 0 {
 		edits = []edit{{duration: toMediaEnd, rate: normalRate}}
@@ -126,7 +126,7 @@ func (t *track) cutEdits(c clock, from, to int64) []edit {
 	left := make([]edit, 0, len(edits))
 	begins := int64(0)
 	for _, e := range edits {
-		duration := t.editDuration(e, c)
+		duration := editDuration(t, e, c)
 		ends := begins + duration
 		low, high := maxInt64(begins, from), ends
 		if to >= 0 && to < high {
@@ -135,7 +135,7 @@ func (t *track) cutEdits(c clock, from, to int64) []edit {
 		if low < high {
 			if e.mediaTime != empty && e.rate != 0 {
 				e.passed = low - begins
-				e.mediaTime += c.toMedia(e.passed, e.rate)
+				e.mediaTime += toMedia(c, e.passed, e.rate)
 			}
 			e.duration = high - low
 			left = append(left, e)
@@ -149,12 +149,12 @@ func (t *track) cutEdits(c clock, from, to int64) []edit {
 }
 
 // editDuration is the length of an edit in ticks of the answer's movie timeline.
-func (t *track) editDuration(e edit, c clock) int64 {
+func editDuration(t *track, e edit, c clock) int64 {
 	if e.duration == toMediaEnd {
 		if e.mediaTime >= t.end || e.mediaTime == empty {
 			return 0
 		}
-		return c.toMovie(t.end - e.mediaTime)
+		return toMovie(c, t.end-e.mediaTime)
 	}
 	factor := c.movie / c.source
 	if e.duration > maxSum/factor {
@@ -165,9 +165,9 @@ func (t *track) editDuration(e edit, c clock) int64 {
 
 // begin is the media time at which an edit begins in ticks of a timescale that is factor times as high, rounded anew.
 func (e edit) begin(c clock, factor int64) int64 {
-	source := e.mediaTime - c.toMedia(e.passed, e.rate)
+	source := e.mediaTime - toMedia(c, e.passed, e.rate)
 	c.media *= factor
-	return source*factor + c.toMedia(e.passed, e.rate)
+	return source*factor + toMedia(c, e.passed, e.rate)
 }
 
 // latest is the last media tick that is less than a millisecond after the edit's begin. Arguments are truncated to the
@@ -176,7 +176,7 @@ func (e edit) latest(c clock) int64 {
 	if e.passed == 0 || e.passed > maxSum/1000-c.movie {
 		return e.mediaTime
 	}
-	source := e.mediaTime - c.toMedia(e.passed, e.rate)
+	source := e.mediaTime - toMedia(c, e.passed, e.rate)
 	late := e.passed*1000 + c.movie // a millisecond later, in thousandths of a tick
 	if e.rate == normalRate {
 		return source + mulDivUp(late, c.media, c.movie*1000) - 1
@@ -189,7 +189,7 @@ func (e edit) latest(c clock) int64 {
 }
 
 // mediaTicks is the length of the media that an edit of the answer shows; of a picture that stays, a tick.
-func (e edit) mediaTicks(c clock) int64 {
+func mediaTicks(e edit, c clock) int64 {
 	if e.rate == 0 {
 		return 1
 	}
@@ -202,16 +202,16 @@ func (e edit) mediaTicks(c clock) int64 {
 
 // mediaEnd is where the media that an edit of the answer shows end, rounded up: a sample that begins there or later is
 // not shown.
-func (e edit) mediaEnd(c clock) int64 {
-	return minInt64(e.mediaTime+e.mediaTicks(c), e.exactEnd(c))
+func mediaEnd(e edit, c clock) int64 {
+	return minInt64(e.mediaTime+mediaTicks(e, c), exactEnd(e, c))
 }
 
 // exactEnd is where they end in the source, whose begin is not rounded.
-func (e edit) exactEnd(c clock) int64 {
+func exactEnd(e edit, c clock) int64 {
 	if e.rate != normalRate || e.passed > maxSum-e.duration {
 		return maxSum
 	}
-	return e.mediaTime - c.toMedia(e.passed, e.rate) + mulDivUp(e.passed+e.duration, c.media, c.movie)
+	return e.mediaTime - toMedia(c, e.passed, e.rate) + mulDivUp(e.passed+e.duration, c.media, c.movie)
 }
 
 // span returns the media that a cut edit list shows, [from, to), and how many of its edits show any.
@@ -223,7 +223,7 @@ func span(edits []edit, c clock) (from, to int64, media int) {
 		}
 		media++
 		from = minInt64(from, e.mediaTime)
-		to = maxInt64(to, e.mediaEnd(c))
+		to = maxInt64(to, mediaEnd(e, c))
 	}
 	return from, to, media
 }
@@ -231,7 +231,7 @@ func span(edits []edit, c clock) (from, to int64, media int) {
 // shows reports whether the edits show the media at a composition time.
 func shows(edits []edit, c clock, cts int64) bool {
 	for _, e := range edits {
-		if e.mediaTime != empty && e.mediaTime <= cts && cts < e.mediaEnd(c) {
+		if e.mediaTime != empty && e.mediaTime <= cts && cts < mediaEnd(e, c) {
 			return true
 		}
 	}

@@ -5,9 +5,9 @@ import "encoding/binary"
 // Chunks in any order, and what lies beside each: no bisection finds the first and the last byte of these, so each is
 // looked at, but as a number among numbers that compiled code has decoded.
 
-// extent is the smallest range of the file that holds so many bytes as t says of each sample kept before end, in a piece
-// for each chunk, at the offsets of a table. Pieces of no bytes count, too, unless they are to be skipped; where there is
-// no other, the range is empty. It begins before 0 where an offset is beyond any file.
+// extent is the smallest range of the file that holds so many bytes as t says of each sample kept before end, in a
+// piece for each chunk, at the offsets of a table. Pieces of no bytes count, too, unless they are to be skipped; where
+// there is no other, the range is empty. It begins before 0 where an offset is beyond any file.
 func (k *kept) extent(t *track, table []byte, width, end int64, skip bool) byteRange {
 	samples := k.chunkRuns.counts(k.firstRun.number, k.firstChunk, k.lastChunk)
 	from, to := uint64(maxSum), uint64(0)
@@ -47,7 +47,8 @@ func (k *kept) extent(t *track, table []byte, width, end int64, skip bool) byteR
 	return byteRange{int64(from), int64(to)}
 }
 
-// counts is how many samples each of the chunks [first, last] holds, of which the first belongs to a run of that number.
+// counts is how many samples each of the chunks [first, last] holds, of which the first belongs to a run of that
+// number.
 func (t *chunkRuns) counts(number int, first, last int64) []uint32 {
 	counts := make([]uint32, 0, last-first+1)
 	entries := t.entries[number*stscLen:]
@@ -72,7 +73,8 @@ func (t *chunkRuns) counts(number int, first, last int64) []uint32 {
 	return counts
 }
 
-// lengths are the bytes of successive groups of so many samples, from the sample first on. Samples from end on have none.
+// lengths are the bytes of successive groups of so many samples, from the sample first on. Samples from end on have
+// none.
 func (t *track) lengths(first, end int64, groups []uint32) []int64 {
 	lengths := make([]int64, len(groups))
 	left := end - first

@@ -46,7 +46,8 @@ func (s *search) measure() error {
 	return nil
 }
 
-// measureFrom walks along the last fragments, where they begin at an offset, or along all where they do not tell their times.
+// measureFrom walks along the last fragments, where they begin at an offset, or along all where they do not tell their
+// times.
 func (s *search) measureFrom(begin int64) (measurement, error) {
 	from, err := s.tail(begin)
 	if err != nil {
@@ -175,7 +176,7 @@ func (t *track) asFragment() *trackFragment {
 	part.flags = make([]int64, t.samples)
 	for i := int64(0); i < t.samples; i++ {
 		part.sizes = append(part.sizes, t.size(i))
-		if t.syncBefore(i) != i {
+		if syncBefore(t, i) != i {
 			part.flags[i] = sampleIsNonSync
 		}
 	}
@@ -186,7 +187,7 @@ func (t *track) asFragment() *trackFragment {
 			run = chunkRunAt(t.chunkRuns, run.number+1)
 		}
 		n := minInt64(run.perChunk, t.samples-sample)
-		part.runs = append(part.runs, trackRun{off: t.chunk(chunk), samples: n, description: run.description})
+		part.runs = append(part.runs, trackRun{off: chunkOffset(t, chunk), samples: n, description: run.description})
 		sample += n
 	}
 	return part
@@ -197,8 +198,8 @@ func (m *movie) length(ticks int64) int64 {
 	longest := int64(0)
 	for _, t := range m.tracks {
 		c := clock{movie: ticks, source: m.timescale, media: t.timescale}
-		k := &kept{track: t, clock: c, edits: t.cutEdits(c, 0, -1), none: true}
-		longest = maxInt64(longest, k.presentation())
+		k := &kept{track: t, clock: c, edits: cutEdits(t, c, 0, -1), none: true}
+		longest = maxInt64(longest, presentation(k))
 	}
 	return longest
 }

@@ -85,8 +85,8 @@ func (f *fragmentMap) habits() usual {
 	return f.usual
 }
 
-// holding returns a fragment that was read before and has the byte at an offset, in the boxes before it or in its media;
-// nil where there is none.
+// holding returns a fragment that was read before and has the byte at an offset, in the boxes before it or in its
+// media; nil where there is none.
 func (f *fragmentMap) holding(off int64) *fragment {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -195,8 +195,8 @@ func (f *fragmentMap) insert(p place) {
 	f.places[i] = p
 }
 
-// around returns the last place that begins at or before a moment, and the one behind it. Without any they are the front
-// and the end of the file.
+// around returns the last place that begins at or before a moment, and the one behind it. Without any they are the
+// front and the end of the file.
 func (f *fragmentMap) around(seconds float64) (before, after place) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -309,8 +309,8 @@ func (f *fragmentMap) settle(m *movie, found measurement) {
 	f.inMoov = found.inMoov
 }
 
-// settle sets where the track ends. What has nothing in the last fragments ends where its header says, or else anywhere.
-// Edits to the end of what the moov has, as ffmpeg writes them, go on to the end of the fragments.
+// settle sets where the track ends. What has nothing in the last fragments ends where its header says, or else
+// anywhere. Edits to the end of what the moov has, as ffmpeg writes them, go on to the end of the fragments.
 func (t *track) settle(end int64, longest float64) {
 	if end == 0 {
 		end = t.claimed

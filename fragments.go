@@ -4,8 +4,8 @@ import "fmt"
 
 // Fragmented files (8.8): the moov has no samples, or only the first, and moof boxes all along the file have the rest.
 //
-// ffmpeg applies edit lists to the samples of the moov only. So a cut is a hybrid: the samples of the fragments from the
-// key frame to the picture on show go into the moov's tables, timed and hidden as in a progressive file, and the
+// ffmpeg applies edit lists to the samples of the moov only. So a cut is a hybrid: the samples of the fragments from
+// the key frame to the picture on show go into the moov's tables, timed and hidden as in a progressive file, and the
 // fragments behind them follow as they are, but for the decode times and absolute offsets in them (retime.go). Media
 // Source Extensions cannot take that; seek: keyframe stays purely fragmented.
 
@@ -43,7 +43,7 @@ func (m *movie) moments(shown window) map[uint32]int64 {
 	all := make(map[uint32]int64)
 	for _, t := range m.tracks {
 		c := clock{movie: shown.ticks, source: m.timescale, media: t.timescale}
-		front := firstMedia(t.cutEdits(c, shown.from, -1))
+		front := firstMedia(cutEdits(t, c, shown.from, -1))
 		if front.duration > 0 {
 			all[t.id] = front.latest(c)
 		}
@@ -56,7 +56,7 @@ func (m *movie) lastMoments(shown window) map[uint32]int64 {
 	all := make(map[uint32]int64)
 	for _, t := range m.tracks {
 		c := clock{movie: shown.ticks, source: m.timescale, media: t.timescale}
-		_, to, media := span(t.cutEdits(c, shown.from, shown.to), c)
+		_, to, media := span(cutEdits(t, c, shown.from, shown.to), c)
 		if media > 0 {
 			all[t.id] = minInt64(to, t.end) - 1
 		}
@@ -126,10 +126,10 @@ func (s *search) clip(ch *chain, shown window) (*chain, error) {
 	return clip, nil
 }
 
-// keepFragments is keep for a track of a fragmented file: the edit list is cut on the timeline of the whole, and the
-// samples are those of the chain.
+// keepFragments is keepTrack for a track of a fragmented file: the edit list is cut on the timeline of the whole, and
+// the samples are those of the chain.
 func (t *track) keepFragments(c clock, ch *chain, shown window) (*kept, error) {
-	edits := t.cutEdits(c, shown.from, shown.to)
+	edits := cutEdits(t, c, shown.from, shown.to)
 	begins, _, media := span(edits, c)
 	if media == 0 {
 		return nil, nil
@@ -145,11 +145,11 @@ func (t *track) keepFragments(c clock, ch *chain, shown window) (*kept, error) {
 		return &kept{track: t, clock: c, edits: rebase(edits, begins, c), moved: -1, earlier: begins, none: true}, nil
 	}
 	g.fixed = shown.fragmented // what follows in fragments is in the track's own ticks
-	k := g.keepEdits(c, rebase(edits, g.begins, c))
+	k := keepEdits(g.track, c, rebase(edits, g.begins, c))
 	if k == nil {
 		return nil, nil
 	}
-	k.earlier = g.begins + g.decodeTime(k.first)
+	k.earlier = g.begins + decodeTime(g.track, k.first)
 	if k.lead != nil {
 		k.earlier = g.begins + k.lead.begins - k.lead.mediaTime // the timescale is the source's
 	}
@@ -166,7 +166,7 @@ func rebase(edits []edit, begins int64, c clock) []edit {
 		}
 		e.mediaTime -= begins
 		if e.mediaTime < 0 {
-			gap := minInt64(c.toMovieNearest(-e.mediaTime), e.duration)
+			gap := minInt64(toMovieNearest(c, -e.mediaTime), e.duration)
 			based = append(based, edit{duration: gap, mediaTime: empty, rate: normalRate})
 			e = edit{duration: e.duration - gap, rate: e.rate}
 		}
@@ -230,7 +230,7 @@ func (s *search) cutAtKeyFrame(ch *chain, shown window) (*cut, error) {
 
 // keepNone is keepFragments where the samples stay in fragments.
 func (t *track) keepNone(c clock, ch *chain, shown window) (*kept, error) {
-	edits := t.cutEdits(c, shown.from, shown.to)
+	edits := cutEdits(t, c, shown.from, shown.to)
 	begins, _, media := span(edits, c)
 	if media == 0 {
 		return nil, nil
@@ -248,11 +248,11 @@ func (t *track) keepNone(c clock, ch *chain, shown window) (*kept, error) {
 // shownAt is the moment of the movie timeline at which the track's edit list first shows a media time; 0 where it does
 // not.
 func (t *track) shownAt(c clock, mediaTime int64) int64 {
-	edits := t.cutEdits(c, 0, -1)
+	edits := cutEdits(t, c, 0, -1)
 	at := int64(0)
 	for _, e := range edits {
-		if e.mediaTime != empty && mediaTime < e.mediaEnd(c) {
-			return at + c.toMovieNearest(maxInt64(mediaTime-e.mediaTime, 0))
+		if e.mediaTime != empty && mediaTime < mediaEnd(e, c) {
+			return at + toMovieNearest(c, maxInt64(mediaTime-e.mediaTime, 0))
 		}
 		at += e.duration
 	}

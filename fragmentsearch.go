@@ -339,8 +339,8 @@ func (s *search) walk(off int64, seconds float64) (int64, error) {
 	}
 }
 
-// guessBetween is an offset between those of two places where a fragment of a moment between theirs may be: on the parabola
-// through them and a third, for the rate of a film may change, or in the middle.
+// guessBetween is an offset between those of two places where a fragment of a moment between theirs may be: on the
+// parabola through them and a third, for the rate of a film may change, or in the middle.
 func guessBetween(before, after, third place, seconds float64) int64 {
 	length := after.seconds - before.seconds
 	rate := float64(after.off-before.off) / length
@@ -357,8 +357,8 @@ func guessBetween(before, after, third place, seconds float64) int64 {
 	return before.off + int64(ratio*float64(after.off-before.off))
 }
 
-// placeBehind is where the first fragment between two offsets begins that has samples of the track and tells their time;
-// offset 0 where there is none.
+// placeBehind is where the first fragment between two offsets begins that has samples of the track and tells their
+// time; offset 0 where there is none.
 func (s *search) placeBehind(from, to int64) (place, error) {
 	found, err := s.scan(from, to)
 	for i := 0; err == nil && found != nil && i < maxBetween; i++ {

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// ending is how the fragments of an answer end: unchanged ones up to an offset, and behind them one that is made of those
-// that a window ends in, for all media but those that are shown later.
+// ending is how the fragments of an answer end: unchanged ones up to an offset, and behind them one that is made of
+// those that a window ends in, for all media but those that are shown later.
 type ending struct {
 	end       int64
 	fragments []*fragment      // that it is made of; none: it is not needed
@@ -59,8 +59,8 @@ func (t *trackFragment) until(moment int64) int {
 	return n
 }
 
-// cutOff are the durations and composition offsets of the first n samples, where nothing is shown after a moment. Pictures
-// of later, which others are decoded from, follow it at once.
+// cutOff are the durations and composition offsets of the first n samples, where nothing is shown after a moment.
+// Pictures of later, which others are decoded from, follow it at once.
 func (t *trackFragment) cutOff(n int, moment int64) (durations, offsets []int64) {
 	durations = append([]int64(nil), t.durations[:n]...)
 	offsets = append([]int64(nil), t.offsets[:n]...)
@@ -91,8 +91,8 @@ type madeFragment struct {
 	payload byteRange
 }
 
-// last makes the fragment of an ending. It returns nil where there is nothing left for it, and where the media do not lie
-// among those of its fragments.
+// last makes the fragment of an ending. It returns nil where there is nothing left for it, and where the media do not
+// lie among those of its fragments.
 func (e *ending) last(earlier map[uint32]int64) *madeFragment {
 	made := &madeFragment{earlier: earlier, payload: byteRange{from: math.MaxInt64}}
 	made.write(e, 0)
@@ -172,8 +172,8 @@ func (f *madeFragment) traf(part *trackFragment, n int, moment, begins, moved in
 	f.moof = b
 }
 
-// finish appends to a cut the fragments from an offset of the source on, as they end. Their tracks begin earlier by what
-// was cut off.
+// finish appends to a cut the fragments from an offset of the source on, as they end. Their tracks begin earlier by
+// what was cut off.
 func (c *cut) finish(tracks []*kept, from int64, e *ending) {
 	earlier := make(map[uint32]int64)
 	for _, k := range tracks {

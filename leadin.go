@@ -14,23 +14,23 @@ const maxAhead = 4096
 
 // onShow finds the sample with the greatest composition time of at most limit. Composition times lie within [least,
 // greatest] of decode times, so only the samples around limit are looked at.
-func (t *track) onShow(limit int64) shown {
+func onShow(t *track, limit int64) shown {
 	if t.offsets == nil {
 		if limit < 0 {
 			return shown{sample: -1}
 		}
-		sample, begins := t.sampleAt(limit)
+		sample, begins := sampleAt(t, limit)
 		return shown{sample: sample, cts: begins, first: sample}
 	}
 	// A sample that begins this early is shown by limit, and not before bound.
-	_, certain := t.sampleAt(limit - t.greatest)
+	_, certain := sampleAt(t, limit-t.greatest)
 	bound := certain + t.least
-	low, _ := t.sampleAt(bound - t.greatest)
-	high, _ := t.sampleAt(limit - t.least)
-	if key := t.syncBefore(low); low-key < maxAhead {
+	low, _ := sampleAt(t, bound-t.greatest)
+	high, _ := sampleAt(t, limit-t.least)
+	if key := syncBefore(t, low); low-key < maxAhead {
 		t.list(maxInt64(key, 0), high-maxInt64(key, 0)+1) // a lead-in is made of them
 	}
-	times := t.times(low, high-low+1)
+	times := timesOf(t, low, high-low+1)
 	s := shown{sample: -1, cts: -maxSum}
 	for i, cts := range times.cts {
 		if cts <= limit && cts >= s.cts {
@@ -53,16 +53,16 @@ func (t *track) onShow(limit int64) shown {
 // keyFor is the sync sample from which decoding shows s and all after it: the last one that neither comes after any of
 // them in decode order nor is shown after s (what follows an open group's I picture but is shown before it needs the
 // group before). Without such a one it is the last sync sample in decode order, or the first sample.
-func (t *track) keyFor(s shown) int64 {
+func keyFor(t *track, s shown) int64 {
 	const tries = 64 // sync samples shown out of order are no more than a few
-	last := t.syncBefore(s.first)
+	last := syncBefore(t, s.first)
 	key := last
 	for i := 0; t.offsets != nil && key > 0 && t.compositionTime(key) > s.cts; i++ {
 		if i == tries {
-			early, _ := t.sampleAt(s.cts - t.greatest)
+			early, _ := sampleAt(t, s.cts-t.greatest)
 			key = minInt64(early, key-1) + 1
 		}
-		key = t.syncBefore(key - 1)
+		key = syncBefore(t, key-1)
 	}
 	if key < 0 || s.sample < 0 {
 		key = last
@@ -71,19 +71,19 @@ func (t *track) keyFor(s shown) int64 {
 }
 
 // endBefore is one more than the last sample, in decode order, with a composition time below limit.
-func (t *track) endBefore(limit int64) int64 {
+func endBefore(t *track, limit int64) int64 {
 	if limit >= t.end {
 		return t.samples
 	}
-	high, begins := t.sampleAt(limit - 1 - t.least)
+	high, begins := sampleAt(t, limit-1-t.least)
 	if t.offsets == nil {
 		if begins >= limit {
 			return 0
 		}
 		return high + 1
 	}
-	low, _ := t.sampleAt(limit - 1 - t.greatest)
-	cts := t.times(low, high-low+1).cts
+	low, _ := sampleAt(t, limit-1-t.greatest)
+	cts := timesOf(t, low, high-low+1).cts
 	for i := len(cts) - 1; i >= 0; i-- {
 		if cts[i] < limit {
 			return low + int64(i) + 1
@@ -120,7 +120,7 @@ const (
 // It returns nil where the lead-in must stay as it is: where a tick is too long for so many pictures and the timescale
 // cannot be raised. The formula, with its letters, is the contract's.
 func (t *track) collapse(c clock, e edit, s shown, first, end int64) *leadIn {
-	l := &leadIn{raise: -t.leastOffset(first, end)}
+	l := &leadIn{raise: -leastOffset(t, first, end)}
 	if t.greatest+l.raise > maxOffset {
 		return nil
 	}
@@ -128,12 +128,12 @@ func (t *track) collapse(c clock, e edit, s shown, first, end int64) *leadIn {
 	if gap {
 		s = t.firstShown(first, end)
 	}
-	until, _ := t.sampleAt(s.cts - t.least)
+	until, _ := sampleAt(t, s.cts-t.least)
 	n := minInt64(until+1, end) - first // no sample behind them is shown before s
 	if n > maxLead {
 		return nil
 	}
-	times := t.times(first, n)
+	times := timesOf(t, first, n)
 	if int64(len(times.dts)) < n {
 		return nil
 	}
@@ -159,8 +159,8 @@ func (t *track) collapse(c clock, e edit, s shown, first, end int64) *leadIn {
 	l.begins = maxInt64(m, s.cts*f)
 	m = l.begins - base*f
 	l.samples = maxInt64(h.last, s.sample-first) + 1
-	next := (t.decodeEnd(first+l.samples) - begin) * f // decode time of the sample after them
-	following := next                                  // and of the one after the last hidden
+	next := (decodeEnd(t, first+l.samples) - begin) * f // decode time of the sample after them
+	following := next                                   // and of the one after the last hidden
 	if h.last+1 < n {
 		following = (times.dts[h.last+1] - begin) * f
 	}
@@ -284,7 +284,7 @@ const textHandlers = "textsbtlsubtsubpclcp"
 // text, ffmpeg's among them, take no notice of an edit that begins within a sample, and would show this and all later
 // texts late; its list of chapters goes by decode times alone.
 func (t *track) shorten(e edit, s shown) *leadIn {
-	left := t.decodeEnd(s.sample+1) - e.mediaTime
+	left := decodeEnd(t, s.sample+1) - e.mediaTime
 	if t.offsets != nil || e.rate != normalRate || left <= 0 {
 		return nil
 	}
@@ -293,8 +293,8 @@ func (t *track) shorten(e edit, s shown) *leadIn {
 
 // firstShown is the sample of [first, end) that is shown first: on show is the gap before it.
 func (t *track) firstShown(first, end int64) shown {
-	until, _ := t.sampleAt(t.compositionTime(first) - t.least)
-	cts := t.times(first, minInt64(until+1, end)-first).cts
+	until, _ := sampleAt(t, t.compositionTime(first)-t.least)
+	cts := timesOf(t, first, minInt64(until+1, end)-first).cts
 	s := shown{sample: first, cts: cts[0], first: first}
 	for i, c := range cts {
 		if c <= s.cts { // the later of two is seen

@@ -54,8 +54,8 @@ var localTypes = map[string]string{
 	".mov": "video/quicktime",
 }
 
-// openLocal opens the file of that name in its URL below root. Everything that is no regular file is missing, a symbolic
-// link out of root forbidden.
+// openLocal opens the file of that name in its URL below root. Everything that is no regular file is missing, a
+// symbolic link out of root forbidden.
 func openLocal(root, name string) (*local, error) {
 	target, err := resolve(root, name)
 	if err != nil {

@@ -11,18 +11,18 @@ func (m *movie) keyFrameAt(moment, ticks int64, listed *int64) int64 {
 	}
 	t = t.limited(listed)
 	c := clock{movie: ticks, source: m.timescale, media: t.timescale}
-	left := t.cutEdits(c, moment, -1)
+	left := cutEdits(t, c, moment, -1)
 	if len(left) == 0 || left[0].mediaTime == empty || left[0].rate != normalRate {
 		return moment
 	}
 	e := left[0]
-	s := t.onShow(e.latest(c))
+	s := onShow(t, e.latest(c))
 	if s.sample < 0 {
 		return moment
 	}
-	key := t.compositionTime(t.keyFor(s))
-	begin := e.mediaTime - c.toMedia(e.passed, e.rate) // of the whole edit: what is left of it begins at a rounded time
-	return minInt64(moment, moment-e.passed+c.toMovieNearest(maxInt64(key-begin, 0)))
+	key := t.compositionTime(keyFor(t, s))
+	begin := e.mediaTime - toMedia(c, e.passed, e.rate) // of the whole edit: what is left of it begins at a rounded time
+	return minInt64(moment, moment-e.passed+toMovieNearest(c, maxInt64(key-begin, 0)))
 }
 
 // reference is the first enabled video track, or without one the longest track, chapters aside; nil where no track has
@@ -48,16 +48,16 @@ func (m *movie) reference() *track {
 // goes by the samples, not by the durations in the headers, and leaves out a track that keeps none.
 func (t *track) keepAsNginx(iv interval, c clock) *kept {
 	start := scaleMS(iv.start, t.timescale)
-	if start >= t.decodeEnd(t.samples) {
+	if start >= decodeEnd(t, t.samples) {
 		return nil
 	}
 	k := &kept{track: t, clock: c, end: t.samples, moved: -1}
 	var begins int64
-	k.first, begins = t.sampleAt(start)
+	k.first, begins = sampleAt(t, start)
 	if iv.end >= 0 {
 		stop := begins + scaleMS(iv.end-iv.start, t.timescale)
-		if stop < t.decodeEnd(t.samples) {
-			k.end, _ = t.sampleAt(stop)
+		if stop < decodeEnd(t, t.samples) {
+			k.end, _ = sampleAt(t, stop)
 		}
 	}
 	if k.end <= k.first {

@@ -71,12 +71,12 @@ const (
 // readDefaults reads the trex boxes of a mvex.
 func readDefaults(mvex *box) (map[uint32]trackDefaults, error) {
 	defaults := make(map[uint32]trackDefaults)
-	err := mvex.open("mehd")
+	err := readChildren(mvex, "mehd")
 	if err != nil {
 		return nil, err
 	}
 	for _, b := range mvex.children {
-		p := b.payload()
+		p := payload(b)
 		if b.typ != "trex" {
 			continue
 		}
@@ -95,13 +95,13 @@ func readDefaults(mvex *box) (map[uint32]trackDefaults, error) {
 
 // readFragment reads a moof.
 func (m *movie) readFragment(moof *box) (*fragment, error) {
-	err := moof.open("mfhd")
+	err := readChildren(moof, "mfhd")
 	if err != nil {
 		return nil, err
 	}
 	f := &fragment{off: moof.at, moof: moof.at, end: moof.at + int64(len(moof.data))}
-	if mfhd := moof.child("mfhd"); mfhd != nil && len(mfhd.payload()) >= fullBoxLen+4 {
-		f.number = binary.BigEndian.Uint32(mfhd.payload()[fullBoxLen:])
+	if mfhd := childOf(moof, "mfhd"); mfhd != nil && len(payload(mfhd)) >= fullBoxLen+4 {
+		f.number = binary.BigEndian.Uint32(payload(mfhd)[fullBoxLen:])
 	}
 	end := moof.at // where the data of the traf before ended
 	for _, traf := range moof.children {
@@ -166,15 +166,15 @@ func (f *fields) take(flag, otherwise uint32) uint32 {
 
 // read reads a traf of the moof at an offset, with so many samples at most. It returns where its data end.
 func (t *trackFragment) read(traf *box, all map[uint32]trackDefaults, moof, before, room int64) (int64, error) {
-	err := traf.open("tfhdtfdt")
+	err := readChildren(traf, "tfhdtfdt")
 	if err != nil {
 		return 0, err
 	}
-	tfhd := traf.child("tfhd")
-	if tfhd == nil || len(tfhd.payload()) < 8 {
+	tfhd := childOf(traf, "tfhd")
+	if tfhd == nil || len(payload(tfhd)) < 8 {
 		return 0, traf.fail("no tfhd in it, or a short one")
 	}
-	p := tfhd.payload()
+	p := payload(tfhd)
 	f := &fields{rest: p[8:], flags: binary.BigEndian.Uint32(p) & 0xFFFFFF}
 	t.id = binary.BigEndian.Uint32(p[4:])
 	d := all[t.id]
@@ -193,11 +193,11 @@ func (t *trackFragment) read(traf *box, all map[uint32]trackDefaults, moof, befo
 	if f.short || base < 0 || base > maxBoxSize {
 		return 0, tfhd.fail("too short, or its offset is beyond any file")
 	}
-	err = t.readTime(traf.child("tfdt"))
+	err = t.readTime(childOf(traf, "tfdt"))
 	if err != nil {
 		return 0, err
 	}
-	t.protected = traf.child("saiz") != nil || traf.child("senc") != nil
+	t.protected = childOf(traf, "saiz") != nil || childOf(traf, "senc") != nil
 	at := base
 	for _, b := range traf.children {
 		if b.typ == "trun" {
@@ -215,7 +215,7 @@ func (t *trackFragment) readTime(tfdt *box) error {
 	if tfdt == nil {
 		return nil
 	}
-	p := tfdt.payload()
+	p := payload(tfdt)
 	if len(p) < 8 || p[0] != 0 && len(p) < 12 {
 		return tfdt.fail("too short")
 	}
@@ -233,7 +233,7 @@ func (t *trackFragment) readTime(tfdt *box) error {
 
 // readRun reads a trun whose data begin at an offset unless it says otherwise. It returns where they end.
 func (t *trackFragment) readRun(trun *box, d trackDefaults, base, at, room int64) (int64, error) {
-	p := trun.payload()
+	p := payload(trun)
 	if len(p) < 8 {
 		return 0, trun.fail("too short")
 	}
@@ -296,8 +296,8 @@ func column(to []int64, u []uint32, stride, field, count int, otherwise int64, t
 	return to
 }
 
-// addTimes adds up the durations of the samples from one on. Composition offsets are read as signed in version 0 too, as
-// in ctts.
+// addTimes adds up the durations of the samples from one on. Composition offsets are read as signed in version 0 too,
+// as in ctts.
 func (t *trackFragment) addTimes(from int) {
 	at, shown, least := t.duration, t.shown, t.least
 	for i := from; i < len(t.durations); i++ {

@@ -5,8 +5,8 @@ import "encoding/binary"
 // moovWriter makes what comes before the media of a cut: ftyp, moov and the header of mdat. Its size is known when the
 // boxes are laid out; entries that change are changed when they are written.
 //
-// What is called for each box, table or sample is a function, here and elsewhere: a call of a method costs the
-// interpreter a closure and a call by reflection, 1.2 µs, and a function's a fifth of that.
+// What every cut calls is a function, here and elsewhere: a call of a method costs the interpreter a closure and a call
+// by reflection, 1.2 µs, and a function's a fifth of that. Methods are for interfaces and for what is seldom.
 type moovWriter struct {
 	movie    *movie
 	kept     []*kept
@@ -90,7 +90,7 @@ func (w *moovWriter) place(o *chunkOffsets) {
 		w.overflow = true
 		return
 	}
-	first := k.chunk(k.firstChunk) + k.sizeOf(k.first-k.skipped, k.first) + shift
+	first := chunkOffset(k.track, k.firstChunk) + sizeOf(k.track, k.first-k.skipped, k.first) + shift
 	entry := w.pieces[o.first.piece].data[o.first.at:]
 	if wide {
 		binary.BigEndian.PutUint64(entry, uint64(first))
@@ -195,7 +195,8 @@ func writeBox(w *moovWriter, b *box) {
 	}
 }
 
-// writeExtends writes the mvex (8.8.1) of an answer in which fragments follow, without the mehd: its duration is another now.
+// writeExtends writes the mvex (8.8.1) of an answer in which fragments follow, without the mehd: its duration is
+// another now.
 func writeExtends(w *moovWriter, b *box) {
 	if !w.fragmented {
 		return
@@ -224,19 +225,19 @@ func writeContainer(w *moovWriter, b *box) {
 func (w *moovWriter) duration() int64 {
 	longest := int64(0)
 	for _, k := range w.kept {
-		longest = maxInt64(longest, k.presentation())
+		longest = maxInt64(longest, presentation(k))
 	}
 	return longest
 }
 
-// writeTimes writes a mvhd, tkhd or mdhd with a new duration, and a new timescale where timescale is not 0. Version 0 grows
-// to 1 where the duration needs it.
+// writeTimes writes a mvhd, tkhd or mdhd with a new duration, and a new timescale where timescale is not 0. Version 0
+// grows to 1 where the duration needs it.
 func writeTimes(w *moovWriter, b *box, v0, v1 int, timescale, duration int64) {
 	if w.ticks == 0 {
 		writeRaw(w, b.data)
 		return
 	}
-	p := b.payload()
+	p := payload(b)
 	at, size := openBox(w, b.typ)
 	begin := len(w.small)
 	switch {
@@ -267,7 +268,7 @@ func writeTimes(w *moovWriter, b *box, v0, v1 int, timescale, duration int64) {
 func hasItemLocations(meta *box) bool {
 	for _, lead := range []int64{0, fullBoxLen} {
 		m := &box{typ: meta.typ, at: meta.at, header: meta.header + lead, data: meta.data}
-		if int64(len(m.data)) >= m.header && m.open("") == nil && m.child("iloc") != nil {
+		if int64(len(m.data)) >= m.header && readChildren(m, "") == nil && childOf(m, "iloc") != nil {
 			return true
 		}
 	}
@@ -280,7 +281,7 @@ func writeTrack(w *moovWriter, k *kept) {
 	for _, c := range k.box.children {
 		switch c.typ {
 		case "tkhd":
-			writeTimes(w, c, tkhdDuration0, tkhdDuration1, 0, k.presentation())
+			writeTimes(w, c, tkhdDuration0, tkhdDuration1, 0, presentation(k))
 			if w.ticks != 0 && len(k.edits) > 0 {
 				writeEditList(w, k.edits)
 			}
@@ -330,7 +331,7 @@ func writeEditList(w *moovWriter, edits []edit) {
 func writeReferences(w *moovWriter, b *box) {
 	var left []byte
 	for _, c := range trackReferences(b) {
-		ids := c.payload()
+		ids := payload(c)
 		var there []byte
 		for ; len(ids) >= 4; ids = ids[4:] {
 			if w.keeps(binary.BigEndian.Uint32(ids)) {
@@ -370,7 +371,7 @@ func writeMedia(w *moovWriter, k *kept, b *box) {
 			if k.lead != nil {
 				timescale *= k.lead.scale
 			}
-			writeTimes(w, c, mdhdDuration0, mdhdDuration1, timescale, k.mediaDuration())
+			writeTimes(w, c, mdhdDuration0, mdhdDuration1, timescale, mediaDuration(k))
 		case "minf":
 			writeMedia(w, k, c)
 		case "stbl":

@@ -127,10 +127,10 @@ func route(p *plugin, rw http.ResponseWriter, req *http.Request) {
 		p.files.ServeHTTP(rw, req)
 		return
 	}
-	answer(p, rw, req, iv)
+	respond(p, rw, req, iv)
 }
 
-func answer(p *plugin, rw http.ResponseWriter, req *http.Request, iv interval) {
+func respond(p *plugin, rw http.ResponseWriter, req *http.Request, iv interval) {
 	t := newTransfer(p, rw, req, iv)
 	out := runTransfer(t)
 	closeTransfer(t)
@@ -304,7 +304,8 @@ func planCut(t *transfer, m *movie) (*draft, error) {
 	return d, nil
 }
 
-// findIndex returns the file's tables: from the cache, from a request that is reading them already, or read by this one.
+// findIndex returns the file's tables: from the cache, from a request that is reading them already, or read by this
+// one.
 func findIndex(t *transfer, try int) (*entry, error) {
 	if t.root != "" {
 		f, err := openLocal(t.root, t.req.URL.Path)
@@ -339,9 +340,9 @@ func findIndex(t *transfer, try int) (*entry, error) {
 	}
 }
 
-// useIndex takes an index that another request has read. Whether this client may have it, the origin will say. That there is
-// none is known of that request only: the next client may get the film where that one got a page to sign in, and nobody
-// would ask the origin again.
+// useIndex takes an index that another request has read. Whether this client may have it, the origin will say. That
+// there is none is known of that request only: the next client may get the film where that one got a page to sign in,
+// and nobody would ask the origin again.
 func useIndex(t *transfer, e *entry) (*entry, error) {
 	if e.err != nil && t.root == "" && !everything(t.interval) {
 		return t.read(true)
@@ -414,7 +415,8 @@ func closeFile(t *transfer) {
 	}
 }
 
-// endTransfer turns the error that a transfer ended with into an answer, and says in the log what the owner should know.
+// endTransfer turns the error that a transfer ended with into an answer, and says in the log what the owner should
+// know.
 func endTransfer(t *transfer, err error) outcome {
 	switch {
 	case err == nil || errors.Is(err, errRelayed) || errors.Is(err, errGone) || t.req.Context().Err() != nil:

@@ -250,7 +250,8 @@ type exchange struct {
 	err     error
 }
 
-// runExchange makes the request and checks that the answer is complete: neither of Traefik's proxies says when it is not.
+// runExchange makes the request and checks that the answer is complete: neither of Traefik's proxies says when it is
+// not.
 func runExchange(x *exchange) error {
 	defer x.cancel()
 	callNext(x)
@@ -349,8 +350,8 @@ func (g *gate) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// passGate leads the rest of the body past the gate. What counts it there is a tar.Writer, of the standard library's writers
-// the one that takes exactly so many bytes, and says how many are missing. Its header goes nowhere.
+// passGate leads the rest of the body past the gate. What counts it there is a tar.Writer, of the standard library's
+// writers the one that takes exactly so many bytes, and says how many are missing. Its header goes nowhere.
 func passGate(x *exchange) {
 	x.beyond = bufio.NewWriterSize(io.Discard, 1)
 	x.exactly = tar.NewWriter(x.beyond)

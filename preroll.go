@@ -30,7 +30,7 @@ const plainSound = "raw twossowtin24in32fl32fl64lpcmipcmfpcmNONEulawalawalacfLaC
 // readPreroll reads the distances of the sample groups roll and prol (8.9.3, 10.1) and takes the most that any sample
 // asks for, or what the codec is known to need. Beyond that, sample entries are opaque.
 func readPreroll(stbl *box) (preroll, error) {
-	r := codecPreroll(stbl.child("stsd"))
+	r := codecPreroll(childOf(stbl, "stsd"))
 	for _, b := range stbl.children {
 		if b.typ != "sgpd" {
 			continue
@@ -46,7 +46,7 @@ func readPreroll(stbl *box) (preroll, error) {
 
 // rollDistance returns how many samples back the entries of a sgpd (8.9.3) ask to begin, 0 for groups of other types.
 func rollDistance(sgpd *box) (int64, error) {
-	p := sgpd.payload()
+	p := payload(sgpd)
 	if len(p) < 12 {
 		return 0, sgpd.fail("too short")
 	}
@@ -61,7 +61,7 @@ func rollDistance(sgpd *box) (int64, error) {
 			return 0, nil // of varying length: no writer does so for two bytes
 		}
 	}
-	entries, err := sgpd.entries(lead, width)
+	entries, err := entriesOf(sgpd, lead, width)
 	if err != nil {
 		return 0, err
 	}
@@ -76,10 +76,10 @@ func rollDistance(sgpd *box) (int64, error) {
 
 // codecPreroll is what the codec of the first sample entry of a stsd (8.5.2) needs.
 func codecPreroll(stsd *box) preroll {
-	if stsd == nil || len(stsd.payload()) < countedLen+headerLen {
+	if stsd == nil || len(payload(stsd)) < countedLen+headerLen {
 		return preroll{samples: transformRoll}
 	}
-	entry := stsd.payload()[countedLen:]
+	entry := payload(stsd)[countedLen:]
 	format := string(entry[4:8])
 	switch {
 	case containsType(plainSound, format):
@@ -117,7 +117,7 @@ func isMP3(entry []byte) bool {
 func (t *track) rollBack(sample int64) int64 {
 	first := sample - t.preroll.samples
 	if t.preroll.ms > 0 {
-		at, _ := t.sampleAt(t.decodeTime(sample) - t.preroll.ms*t.timescale/1000)
+		at, _ := sampleAt(t, decodeTime(t, sample)-t.preroll.ms*t.timescale/1000)
 		if at < first {
 			first = at
 		}

@@ -46,7 +46,7 @@ func TestPreroll(t *testing.T) {
 		"roll beside Opus":            {append(sound("Opus"), fullBox("sgpd", 1, []byte("roll"), u32(2, 1), distances(-4))...), preroll{samples: 4, ms: 320}},
 	} {
 		stbl := &box{typ: "stbl", header: headerLen, data: rawBox("stbl", c.stbl)}
-		err := stbl.open("")
+		err := readChildren(stbl, "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -124,8 +124,8 @@ func scanTag(s string) (tag, rest string) {
 	return s[:end], s[end:]
 }
 
-// fitRange decides what of the cut is sent. Where all of it is, nobody needs to know how long it is before the file's owner
-// has agreed, and the cut is laid out meanwhile.
+// fitRange decides what of the cut is sent. Where all of it is, nobody needs to know how long it is before the file's
+// owner has agreed, and the cut is laid out meanwhile.
 func fitRange(r *response, d *draft, known *plans) error {
 	c := d.cut
 	ranged := wantsRange(r)
@@ -233,8 +233,8 @@ func clamp(digits string, limit int64) int64 {
 	return n
 }
 
-// sendResponse sends the parts in order. Those that are made wait for the first that comes from the file: nothing goes out
-// before the file's owner has agreed to this very request, and the same answer says that the file is unchanged.
+// sendResponse sends the parts in order. Those that are made wait for the first that comes from the file: nothing goes
+// out before the file's owner has agreed to this very request, and the same answer says that the file is unchanged.
 func sendResponse(r *response, f file) error {
 	defer settle(r) // what is laid out beside this ends before the request does
 	for {

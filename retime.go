@@ -107,18 +107,18 @@ func (r *retimer) box() error {
 
 // moof changes the times and offsets in a moof, in place. What cannot be read stays as it is.
 func (r *retimer) moof(moof *box) {
-	if moof.open("") != nil {
+	if readChildren(moof, "") != nil {
 		return
 	}
 	for _, traf := range moof.children {
-		if traf.typ != "traf" || traf.open("") != nil {
+		if traf.typ != "traf" || readChildren(traf, "") != nil {
 			continue
 		}
-		tfhd, tfdt := traf.child("tfhd"), traf.child("tfdt")
-		if tfhd == nil || len(tfhd.payload()) < 8 {
+		tfhd, tfdt := childOf(traf, "tfhd"), childOf(traf, "tfdt")
+		if tfhd == nil || len(payload(tfhd)) < 8 {
 			continue
 		}
-		p := tfhd.payload()
+		p := payload(tfhd)
 		earlier, known := r.earlier[binary.BigEndian.Uint32(p[4:])]
 		if !known {
 			copy(traf.data[4:], "free") // of a track that is left out
@@ -129,7 +129,7 @@ func (r *retimer) moof(moof *box) {
 		if !known || tfdt == nil {
 			continue
 		}
-		p = tfdt.payload()
+		p = payload(tfdt)
 		switch {
 		case len(p) >= 12 && p[0] != 0:
 			binary.BigEndian.PutUint64(p[4:], uint64(maxInt64(int64(binary.BigEndian.Uint64(p[4:]))-earlier, 0)))

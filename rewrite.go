@@ -124,7 +124,7 @@ func (m *movie) choose(iv interval, seek string) (*draft, error) {
 		if seek == seekSample {
 			k = t.keepAsNginx(iv, c)
 		} else {
-			k = t.keep(c, from, to)
+			k = keepTrack(t, c, from, to)
 		}
 		if left < 0 {
 			return nil, fmt.Errorf("trak %d at %d: %w", t.id, t.box.at, errListed)
@@ -190,12 +190,14 @@ func inMS(ticks, timescale int64) int64 {
 	return n
 }
 
-// keep chooses the edits and samples of the track that are shown in [from, to) of the answer's movie ticks. It
+// keepTrack chooses the edits and samples of the track that are shown in [from, to) of the answer's movie ticks. It
 // returns nil where there are none.
-func (t *track) keep(c clock, from, to int64) *kept { return t.keepEdits(c, t.cutEdits(c, from, to)) }
+func keepTrack(t *track, c clock, from, to int64) *kept {
+	return keepEdits(t, c, cutEdits(t, c, from, to))
+}
 
-// keepEdits is keep for an edit list that has been cut.
-func (t *track) keepEdits(c clock, edits []edit) *kept {
+// keepEdits is keepTrack for an edit list that has been cut.
+func keepEdits(t *track, c clock, edits []edit) *kept {
 	k := &kept{track: t, clock: c, edits: edits, moved: -1}
 	begins, ends, media := span(k.edits, c)
 	if media == 0 || begins >= t.end {
@@ -207,12 +209,12 @@ func (t *track) keepEdits(c clock, edits []edit) *kept {
 	if collapses {
 		limit = front.latest(c)
 	}
-	s := t.onShow(limit)
-	k.first = t.keyFor(s)
+	s := onShow(t, limit)
+	k.first = keyFor(t, s)
 	if t.handler == "soun" {
-		k.first = maxInt64(t.syncBefore(t.rollBack(s.first)), 0)
+		k.first = maxInt64(syncBefore(t, t.rollBack(s.first)), 0)
 	}
-	k.end = minInt64(maxInt64(t.endBefore(ends), s.sample+1), t.samples)
+	k.end = minInt64(maxInt64(endBefore(t, ends), s.sample+1), t.samples)
 	if collapses && k.first < k.end {
 		k.collapse(front, s)
 	}
@@ -226,8 +228,8 @@ func (t *track) keepEdits(c clock, edits []edit) *kept {
 		k.showFrom()
 		return k
 	}
-	base := t.decodeTime(k.first)
-	raise := maxInt64(-t.leastOffset(k.first, k.end), base-begins)
+	base := decodeTime(t, k.first)
+	raise := maxInt64(-leastOffset(t, k.first, k.end), base-begins)
 	if begins < base && t.greatest+raise <= maxOffset { // no edit begins before 0: decode times are lowered, as in a lead-in
 		base -= raise
 		k.lead = &leadIn{raise: raise, shifted: true, scale: 1, begins: base}
@@ -252,10 +254,10 @@ func (k *kept) collapse(e edit, s shown) {
 	}
 	end := k.first
 	if lead.gap < e.duration {
-		fine, exact := k.clock, e.exactEnd(k.clock)
+		fine, exact := k.clock, exactEnd(e, k.clock)
 		fine.media *= lead.scale
 		e.duration -= maxInt64(lead.gap, minInt64(lead.late, e.duration-1))
-		end = k.endBefore(minInt64(ceilDiv(lead.begins+e.mediaTicks(fine), lead.scale), exact))
+		end = endBefore(k.track, minInt64(ceilDiv(lead.begins+mediaTicks(e, fine), lead.scale), exact))
 		end = minInt64(maxInt64(end, s.sample+1), k.samples)
 	}
 	if k.fixed {
@@ -302,9 +304,9 @@ func firstMedia(edits []edit) edit {
 }
 
 // presentation is the length of the track in movie ticks: that of its edits, without any that of its media.
-func (k *kept) presentation() int64 {
+func presentation(k *kept) int64 {
 	if len(k.edits) == 0 {
-		return k.clock.toMovie(k.mediaDuration())
+		return toMovie(k.clock, mediaDuration(k))
 	}
 	sum := int64(0)
 	for _, e := range k.edits {
@@ -318,11 +320,11 @@ func (k *kept) milliseconds(ticks int64) int64 {
 	if ticks == 0 {
 		return inMS(k.track.end, k.timescale)
 	}
-	return inMS(k.presentation(), ticks)
+	return inMS(presentation(k), ticks)
 }
 
-// locate finds the chunks and bytes of the samples kept.
-func (k *kept) locate(fileSize int64) error {
+// locateKept finds the chunks and bytes of the samples kept.
+func locateKept(k *kept, fileSize int64) error {
 	if k.none {
 		return nil
 	}
@@ -331,16 +333,16 @@ func (k *kept) locate(fileSize int64) error {
 	k.lastRun, k.lastChunk, before = findChunk(k.chunkRuns, k.end-1)
 	k.lastKept = before + 1
 	lastFirst := maxInt64(k.end-k.lastKept, 0)
-	k.bytes.from = k.chunk(k.firstChunk) + k.sizeOf(k.first-k.skipped, k.first)
-	k.bytes.to = k.chunk(k.lastChunk) + k.sizeOf(lastFirst, k.end)
-	if !k.ordered || k.firstChunk < k.lastChunk && k.chunk(k.firstChunk+1) < k.bytes.from { // the next chunk is in this one
+	k.bytes.from = chunkOffset(k.track, k.firstChunk) + sizeOf(k.track, k.first-k.skipped, k.first)
+	k.bytes.to = chunkOffset(k.track, k.lastChunk) + sizeOf(k.track, lastFirst, k.end)
+	if !k.ordered || k.firstChunk < k.lastChunk && chunkOffset(k.track, k.firstChunk+1) < k.bytes.from { // the next chunk is in this one
 		k.bytes = k.extent(k.track, k.chunks, k.chunkLen, k.end, false)
 	}
 	if k.bytes.from < 0 || k.bytes.to < k.bytes.from || fileSize >= 0 && k.bytes.to > fileSize {
 		return fmt.Errorf("%w: trak %d: mdia/minf/stbl: chunks %d to %d lie at bytes %d to %d of a file of %d", errFormat, k.id,
 			k.firstChunk+1, k.lastChunk+1, k.bytes.from, k.bytes.to, fileSize)
 	}
-	return k.locateAuxiliary(fileSize)
+	return locateAuxiliary(k, fileSize)
 }
 
 // window is what a cut shows of the movie timeline.
@@ -365,7 +367,7 @@ func (m *movie) plan(tracks []*kept, shown window) (*cut, error) {
 // arrange is plan without the layout.
 func (m *movie) arrange(tracks []*kept, shown window) (*draft, error) {
 	for _, k := range tracks {
-		err := k.locate(m.fileSize)
+		err := locateKept(k, m.fileSize)
 		if err != nil {
 			return nil, err
 		}

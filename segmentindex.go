@@ -8,8 +8,8 @@ const maxNested = 8
 // unindexed are the bytes at the end of a file that grows of which its sidx may not know.
 const unindexed = 4 << 20
 
-// readIndexes takes the sidx that lies before the first fragment, or reads the mfra at the end of the file. A sidx that is
-// not of the whole file is of the fragment behind it, and of no use.
+// readIndexes takes the sidx that lies before the first fragment, or reads the mfra at the end of the file. A sidx that
+// is not of the whole file is of the fragment behind it, and of no use.
 func (s *search) readIndexes(begin int64, best *segmentIndex) error {
 	if best != nil && (best.nested() || best.end > s.src.size()-unindexed) {
 		s.index(best.places)
@@ -46,7 +46,7 @@ func (s *search) readSegmentIndex(off int64, b topBox) (*segmentIndex, error) {
 }
 
 func parseSegmentIndex(sidx *box) *segmentIndex {
-	p := sidx.payload()
+	p := payload(sidx)
 	lead := 24 // version, flags, reference_ID, timescale, times of 32 bits, reserved, count
 	if len(p) > 0 && p[0] != 0 {
 		lead = 32
@@ -93,8 +93,8 @@ func (s *search) readNested(at place) ([]place, error) {
 	return x.places, nil
 }
 
-// readRandomAccess reads the mfra (8.8.9) at the end of the file, for the places of the reference track. What is fetched
-// for it serves the search for the last fragment as well.
+// readRandomAccess reads the mfra (8.8.9) at the end of the file, for the places of the reference track. What is
+// fetched for it serves the search for the last fragment as well.
 func (s *search) readRandomAccess() error {
 	const mfroLen = 16
 	size := s.src.size()
@@ -119,11 +119,11 @@ func (s *search) readRandomAccess() error {
 	}
 	b = b[int64(len(b))-length:]
 	mfra := &box{typ: "mfra", at: size - length, header: headerLen, data: b}
-	if string(b[4:8]) != "mfra" || mfra.open("") != nil {
+	if string(b[4:8]) != "mfra" || readChildren(mfra, "") != nil {
 		return nil
 	}
 	for _, tfra := range mfra.children {
-		p := tfra.payload()
+		p := payload(tfra)
 		if tfra.typ == "tfra" && len(p) >= 16 && binary.BigEndian.Uint32(p[4:]) == s.track.id {
 			s.index(randomAccessPoints(p, s.track.timescale))
 		}

@@ -10,10 +10,10 @@ import (
 // The tables of a stbl that say more of samples than when and where they are. Few files have one, so some are walked
 // entry by entry.
 
-// writePerSample writes a table with so many bits for every sample: sdtp (8.6.4), stdp (8.7.6). It has no count, so that
-// one too short for the samples kept says nothing that could be trusted, and is left out.
+// writePerSample writes a table with so many bits for every sample: sdtp (8.6.4), stdp (8.7.6). It has no count, so
+// that one too short for the samples kept says nothing that could be trusted, and is left out.
 func writePerSample(w *moovWriter, k *kept, b *box, width int64) {
-	p := b.payload()
+	p := payload(b)
 	if int64(len(p)) < fullBoxLen+(k.end*width+7)/8 {
 		return
 	}
@@ -25,7 +25,7 @@ func writePerSample(w *moovWriter, k *kept, b *box, width int64) {
 
 // writePaddingBits writes a padb (8.7.6): four bits for every sample behind a count.
 func writePaddingBits(w *moovWriter, k *kept, b *box) {
-	p := b.payload()
+	p := payload(b)
 	if int64(len(p)) < countedLen+(k.end+1)/2 {
 		return
 	}
@@ -38,7 +38,7 @@ func writePaddingBits(w *moovWriter, k *kept, b *box) {
 
 // writeShadowSync writes a stsh (8.6.3): pairs of a sample and the sync sample that can stand for it.
 func writeShadowSync(w *moovWriter, k *kept, b *box) {
-	entries, err := b.entries(countedLen, pairLen)
+	entries, err := entriesOf(b, countedLen, pairLen)
 	if err != nil {
 		w.fail(err)
 		return
@@ -68,9 +68,9 @@ func groupLead(parameter bool) int {
 
 // writeSampleGroups writes a sbgp (8.9.2): runs of samples and the group of each.
 func writeSampleGroups(w *moovWriter, k *kept, b *box) {
-	p := b.payload()
+	p := payload(b)
 	lead := groupLead(len(p) > 0 && p[0] == 1)
-	entries, err := b.entries(lead, pairLen)
+	entries, err := entriesOf(b, lead, pairLen)
 	if err != nil {
 		w.fail(err)
 		return
@@ -98,7 +98,7 @@ const (
 
 // writeCompactGroups writes a csgp (8.9.5) as the sbgp that says the same of the samples kept.
 func writeCompactGroups(w *moovWriter, k *kept, b *box) {
-	p := b.payload()
+	p := payload(b)
 	if len(p) < fullBoxLen+8 {
 		w.fail(b.fail("too short"))
 		return
@@ -193,10 +193,10 @@ func alike(entries []byte, length, n int) bool {
 	return binary.BigEndian.Uint32(front) == 1 && s.x.Cmp(setPattern(s.values, front, n)) == 0
 }
 
-// writeSubSamples writes a subs (8.7.7): entries of a distance to the sample before that has sub-samples, how many this one
-// has, and what is to be said of each.
+// writeSubSamples writes a subs (8.7.7): entries of a distance to the sample before that has sub-samples, how many this
+// one has, and what is to be said of each.
 func writeSubSamples(w *moovWriter, k *kept, b *box) {
-	p := b.payload()
+	p := payload(b)
 	if len(p) < countedLen {
 		w.fail(b.fail("too short"))
 		return

@@ -62,7 +62,8 @@ func setPatterns(s *scratch, width, n int) {
 	}
 }
 
-// takePairs sets x to the entries of a table of pairs, and counts to the first of each. The patterns have as many lanes.
+// takePairs sets x to the entries of a table of pairs, and counts to the first of each. The patterns have as many
+// lanes.
 func takePairs(s *scratch, entries []byte) {
 	s.x.SetBytes(entries)
 	s.counts.Rsh(s.x, 32)
@@ -124,9 +125,9 @@ func mulLanes(s *scratch, z, a, b *big.Int, planes int, width uint) {
 }
 
 // runningTotals sets q to running totals of x, in each lane what the lanes before it add up to, and returns what all of
-// them do. Long division by a lane of all ones is the addition: what remains after a lane is the total up to there, and,
-// carried on, it is the next digit of the quotient as well. The total must be less than a lane of ones. Measured: 2.5 ns
-// for a lane of 64 bits, against 80 ns entry by entry.
+// them do. Long division by a lane of all ones is the addition: what remains after a lane is the total up to there,
+// and, carried on, it is the next digit of the quotient as well. The total must be less than a lane of ones. Measured:
+// 2.5 ns for a lane of 64 bits, against 80 ns entry by entry.
 func runningTotals(q, x *big.Int, width int) int64 {
 	ones := new(big.Int).SetBytes(bytes.Repeat([]byte{0xFF}, width))
 	_, total := q.QuoRem(x, ones, new(big.Int))
@@ -638,7 +639,8 @@ func pieceSize(p *piece) int64 {
 // changedLen is how many bytes of a table are changed at once: few steps for each call, and far from the whole table.
 const changedLen = 64 << 10
 
-// writePiece writes the piece's bytes [from, to) to w. Changing entries in bulk costs about 5 ns for each instead of 250.
+// writePiece writes the piece's bytes [from, to) to w. Changing entries in bulk costs about 5 ns for each instead of
+// 250.
 func writePiece(p *piece, w io.Writer, from, to int64) error {
 	if p.change == nil {
 		_, err := w.Write(p.data[from:to])
@@ -725,8 +727,8 @@ func applyChange(t *transform, data []byte) []byte {
 	return fillBytes(t.s, x, len(data))
 }
 
-// growOffsets returns 32-bit entries as 64-bit ones, with the addend added or subtracted. Entry by entry, some 100 ns each:
-// only files that end beyond 4 GiB need it.
+// growOffsets returns 32-bit entries as 64-bit ones, with the addend added or subtracted. Entry by entry, some 100 ns
+// each: only files that end beyond 4 GiB need it.
 func growOffsets(t *transform, data []byte) []byte {
 	u := make([]uint32, len(data)/4)
 	decode(data, u)

@@ -276,7 +276,7 @@ func TestSizes(t *testing.T) {
 					if first < 0 || end < first || end > n {
 						continue
 					}
-					got, want := track.sizeOf(first, end), sums[end]-sums[first]
+					got, want := sizeOf(track, first, end), sums[end]-sums[first]
 					if got != want {
 						t.Errorf("%d bits, samples [%d, %d) of %d: %d bytes, want %d", bits, first, end, n, got, want)
 					}

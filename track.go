@@ -70,14 +70,15 @@ func (t *track) memory() int64 {
 	return int64(n)
 }
 
-// newTrack reads a trak of a file of so many bytes. A track without samples is one that never has anything in an interval.
+// newTrack reads a trak of a file of so many bytes. A track without samples is one that never has anything in an
+// interval.
 func newTrack(trak *box, fileSize int64) (*track, error) {
 	t := &track{box: trak, fileSize: fileSize}
-	err := trak.open(onceInTrak)
+	err := readChildren(trak, onceInTrak)
 	if err != nil {
 		return nil, err
 	}
-	tkhd, mdia, edts := trak.child("tkhd"), trak.child("mdia"), trak.child("edts")
+	tkhd, mdia, edts := childOf(trak, "tkhd"), childOf(trak, "mdia"), childOf(trak, "edts")
 	if tkhd == nil || mdia == nil {
 		return nil, trak.fail("no tkhd or no mdia in it")
 	}
@@ -85,8 +86,8 @@ func newTrack(trak *box, fileSize int64) (*track, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.id = binary.BigEndian.Uint32(tkhd.payload()[at.duration-8:])
-	t.enabled = tkhd.payload()[3]&1 != 0
+	t.id = binary.BigEndian.Uint32(payload(tkhd)[at.duration-8:])
+	t.enabled = payload(tkhd)[3]&1 != 0
 	err = t.readMedia(mdia)
 	if err != nil {
 		return nil, fmt.Errorf("mdia: %w", err)
@@ -102,11 +103,11 @@ func newTrack(trak *box, fileSize int64) (*track, error) {
 
 // readMedia reads a mdia (8.4.1).
 func (t *track) readMedia(mdia *box) error {
-	err := mdia.open(onceInMdia)
+	err := readChildren(mdia, onceInMdia)
 	if err != nil {
 		return err
 	}
-	mdhd, hdlr, minf := mdia.child("mdhd"), mdia.child("hdlr"), mdia.child("minf")
+	mdhd, hdlr, minf := childOf(mdia, "mdhd"), childOf(mdia, "hdlr"), childOf(mdia, "minf")
 	if mdhd == nil {
 		return mdia.fail("no mdhd in it")
 	}
@@ -114,28 +115,28 @@ func (t *track) readMedia(mdia *box) error {
 	if err != nil {
 		return err
 	}
-	t.timescale = int64(binary.BigEndian.Uint32(mdhd.payload()[at.duration-4:]))
+	t.timescale = int64(binary.BigEndian.Uint32(payload(mdhd)[at.duration-4:]))
 	t.claimed = at.value(mdhd)
-	if hdlr != nil && len(hdlr.payload()) >= 12 {
-		t.handler = string(hdlr.payload()[8:12])
+	if hdlr != nil && len(payload(hdlr)) >= 12 {
+		t.handler = string(payload(hdlr)[8:12])
 	}
 	if minf == nil {
 		return nil
 	}
-	err = minf.open(onceInMinf)
+	err = readChildren(minf, onceInMinf)
 	if err != nil {
 		return err
 	}
-	t.visual = t.handler == "vide" || t.handler == "" && minf.child("vmhd") != nil // some writers forget the hdlr
+	t.visual = t.handler == "vide" || t.handler == "" && childOf(minf, "vmhd") != nil // some writers forget the hdlr
 	err = checkReferences(minf)
 	if err != nil {
 		return fmt.Errorf("minf: %w", err)
 	}
-	t.stbl = minf.child("stbl")
+	t.stbl = childOf(minf, "stbl")
 	if t.stbl == nil {
 		return nil
 	}
-	err = t.stbl.open(onceInStbl)
+	err = readChildren(t.stbl, onceInStbl)
 	if err != nil {
 		return fmt.Errorf("minf: %w", err)
 	}
@@ -152,17 +153,17 @@ func (t *track) readMedia(mdia *box) error {
 // checkReferences refuses media that lie in another file: entries of a dref (8.7.2) without the flag for "in this
 // file" that name a place. Some writers forget the flag, but then name none.
 func checkReferences(minf *box) error {
-	dinf := minf.child("dinf")
-	if dinf == nil || dinf.open("dref") != nil || dinf.child("dref") == nil || len(dinf.child("dref").payload()) < countedLen {
+	dinf := childOf(minf, "dinf")
+	if dinf == nil || readChildren(dinf, "dref") != nil || childOf(dinf, "dref") == nil || len(payload(childOf(dinf, "dref"))) < countedLen {
 		return nil
 	}
-	dref := dinf.child("dref")
+	dref := childOf(dinf, "dref")
 	entries := &box{typ: dref.typ, at: dref.at, header: dref.header + countedLen, data: dref.data}
-	if entries.open("") != nil {
+	if readChildren(entries, "") != nil {
 		return nil
 	}
 	for _, e := range entries.children {
-		p := e.payload()
+		p := payload(e)
 		if len(p) > fullBoxLen+1 && p[3]&1 == 0 {
 			return e.fail("the media are in another file")
 		}
@@ -184,11 +185,11 @@ func (t *track) readTables(stbl *box) error {
 	if err != nil || count == 0 {
 		return err
 	}
-	stts, stsc := stbl.child("stts"), stbl.child("stsc")
+	stts, stsc := childOf(stbl, "stts"), childOf(stbl, "stsc")
 	if stts == nil || stsc == nil {
 		return stbl.fail("no stts or no stsc in it")
 	}
-	entries, err := stts.entries(countedLen, pairLen)
+	entries, err := entriesOf(stts, countedLen, pairLen)
 	if err != nil {
 		return err
 	}
@@ -200,7 +201,7 @@ func (t *track) readTables(stbl *box) error {
 	if err != nil {
 		return err
 	}
-	entries, err = stsc.entries(countedLen, stscLen)
+	entries, err = entriesOf(stsc, countedLen, stscLen)
 	if err != nil {
 		return err
 	}
@@ -230,22 +231,22 @@ func (t *track) readTables(stbl *box) error {
 }
 
 // inFile is the number of samples that the file has. One that was cut short plays up to its end, and so must its cuts:
-// they are made as if the track ended before the first sample that does not lie in the file. Where chunks lie in another
-// order than they are played, none is left out.
+// they are made as if the track ended before the first sample that does not lie in the file. Where chunks lie in
+// another order than they are played, none is left out.
 func (t *track) inFile() int64 {
 	if t.fileSize < 0 || !t.ordered || t.samples == 0 {
 		return t.samples
 	}
 	_, last, before := findChunk(t.chunkRuns, t.samples-1)
-	end := t.chunk(last)
-	if end >= 0 && end <= t.fileSize && end+t.sizeOf(t.samples-1-before, t.samples) <= t.fileSize {
+	end := chunkOffset(t, last)
+	if end >= 0 && end <= t.fileSize && end+sizeOf(t, t.samples-1-before, t.samples) <= t.fileSize {
 		return t.samples
 	}
 	low, high := int64(0), t.samples
 	for low < high { // the samples of chunks that begin in the file
 		middle := (low + high) / 2
 		_, chunk, _ := findChunk(t.chunkRuns, middle)
-		if begins := t.chunk(chunk); begins >= 0 && begins <= t.fileSize {
+		if begins := chunkOffset(t, chunk); begins >= 0 && begins <= t.fileSize {
 			low = middle + 1
 		} else {
 			high = middle
@@ -256,11 +257,11 @@ func (t *track) inFile() int64 {
 	}
 	_, last, before = findChunk(t.chunkRuns, low-1)
 	high = low
-	end = t.chunk(last)
+	end = chunkOffset(t, last)
 	low -= before + 1
 	for low < high { // those of the last of them that end in it
 		middle := (low + high + 1) / 2
-		size := t.sizeOf(low, middle)
+		size := sizeOf(t, low, middle)
 		if end+size > t.fileSize {
 			high = middle - 1
 			continue
@@ -273,16 +274,16 @@ func (t *track) inFile() int64 {
 
 // readSizes reads stsz (8.7.3.2) or stz2 (8.7.3.3) and returns the number of samples.
 func (t *track) readSizes(stbl *box) (int64, error) {
-	stsz := stbl.child("stsz")
+	stsz := childOf(stbl, "stsz")
 	if stsz == nil {
-		stsz = stbl.child("stz2")
-	} else if stbl.child("stz2") != nil {
+		stsz = childOf(stbl, "stz2")
+	} else if childOf(stbl, "stz2") != nil {
 		return 0, stbl.fail("both stsz and stz2 in it")
 	}
 	if stsz == nil {
 		return 0, nil
 	}
-	p := stsz.payload()
+	p := payload(stsz)
 	if len(p) < 12 {
 		return 0, stsz.fail("too short")
 	}
@@ -309,19 +310,19 @@ func (t *track) readSizes(stbl *box) (int64, error) {
 
 // readChunks reads stco or co64 (8.7.5).
 func (t *track) readChunks(stbl *box) error {
-	stco := stbl.child("stco")
+	stco := childOf(stbl, "stco")
 	t.chunkLen = 4
 	if stco == nil {
-		stco = stbl.child("co64")
+		stco = childOf(stbl, "co64")
 		t.chunkLen = 8
-	} else if stbl.child("co64") != nil {
+	} else if childOf(stbl, "co64") != nil {
 		return stbl.fail("both stco and co64 in it")
 	}
 	if stco == nil {
 		return stbl.fail("neither stco nor co64 in it")
 	}
 	var err error
-	t.chunks, err = stco.entries(countedLen, int(t.chunkLen))
+	t.chunks, err = entriesOf(stco, countedLen, int(t.chunkLen))
 	if err != nil {
 		return err
 	}
@@ -331,11 +332,11 @@ func (t *track) readChunks(stbl *box) error {
 
 // readOffsets reads ctts (8.6.1.3). Offsets are read as signed in version 0 too: real files write them so.
 func (t *track) readOffsets(stbl *box) error {
-	ctts := stbl.child("ctts")
+	ctts := childOf(stbl, "ctts")
 	if ctts == nil {
 		return nil
 	}
-	entries, err := ctts.entries(countedLen, pairLen)
+	entries, err := entriesOf(ctts, countedLen, pairLen)
 	if err != nil || len(entries) == 0 {
 		return err
 	}
@@ -380,7 +381,7 @@ func (t *track) useOffsets(entries []byte) error {
 
 // leastOffset is the least composition offset of the samples [first, end), never above 0. Blocks of entries that lie
 // wholly among them are not looked into.
-func (t *track) leastOffset(first, end int64) int64 {
+func leastOffset(t *track, first, end int64) int64 {
 	if t.least == 0 || first >= lastTotal(t.offsets.samples) {
 		return 0
 	}
@@ -407,13 +408,13 @@ func (t *track) leastOffset(first, end int64) int64 {
 // readSync reads stss (8.6.2) and QuickTime's stps, the I pictures of open groups: decoding may begin there as well,
 // and what comes before them in composition order belongs to the group before.
 func (t *track) readSync(stbl *box) error {
-	stss, stps := stbl.child("stss"), stbl.child("stps")
+	stss, stps := childOf(stbl, "stss"), childOf(stbl, "stps")
 	t.allSync = stss == nil && stps == nil
 	for _, b := range []*box{stss, stps} {
 		if b == nil {
 			continue
 		}
-		entries, err := b.entries(countedLen, 4)
+		entries, err := entriesOf(b, countedLen, 4)
 		if err != nil {
 			return err
 		}
@@ -433,25 +434,25 @@ func (t *track) readSync(stbl *box) error {
 }
 
 // decodeTime is the tick at which a sample begins in decode order (DTS).
-func (t *track) decodeTime(sample int64) int64 {
+func decodeTime(t *track, sample int64) int64 {
 	return tickIn(findRun(t.durations, sample), sample)
 }
 
 // decodeEnd is the tick at which the last of the samples before end has been decoded.
-func (t *track) decodeEnd(end int64) int64 {
+func decodeEnd(t *track, end int64) int64 {
 	return tickIn(findRun(t.durations, end-1), end)
 }
 
 // sampleAt is the last sample with a decode time of at most tick, and that time. Before the first sample it is the
 // first.
-func (t *track) sampleAt(tick int64) (sample, begins int64) {
+func sampleAt(t *track, tick int64) (sample, begins int64) {
 	if tick < 0 {
 		return 0, 0
 	}
 	sample, begins = sampleAtTick(t.durations, tick)
 	if sample >= t.samples {
 		sample = t.samples - 1
-		begins = t.decodeTime(sample)
+		begins = decodeTime(t, sample)
 	}
 	return sample, begins
 }
@@ -475,14 +476,14 @@ func (t *track) limited(left *int64) *track {
 // list reads the times of samples that a request will ask for again and again.
 func (t *track) list(first, n int64) {
 	if t.left != nil {
-		t.listed = t.times(first, n)
+		t.listed = timesOf(t, first, n)
 		t.listedFrom = first
 	}
 }
 
-// times returns the times of n samples from first on, 1 µs each where they are not listed. Where too many are asked for,
-// they are those of one sample, and left is negative: what comes of them must not be used.
-func (t *track) times(first, n int64) sampleTimes {
+// timesOf returns the times of n samples from first on, 1 µs each where they are not listed. Where too many are asked
+// for, they are those of one sample, and left is negative: what comes of them must not be used.
+func timesOf(t *track, first, n int64) sampleTimes {
 	if i := first - t.listedFrom; i >= 0 && i+n <= int64(len(t.listed.dts)) {
 		return sampleTimes{dts: t.listed.dts[i : i+n], cts: t.listed.cts[i : i+n]}
 	}
@@ -492,7 +493,7 @@ func (t *track) times(first, n int64) sampleTimes {
 			n = 1
 		}
 	}
-	s := sampleTimes{dts: t.decodeTimes(first, n)}
+	s := sampleTimes{dts: decodeTimes(t, first, n)}
 	s.cts = s.dts
 	if t.offsets == nil {
 		return s
@@ -506,7 +507,7 @@ func (t *track) times(first, n int64) sampleTimes {
 
 // decodeTimes lists the decode times of n samples from first on. Of samples that last equally long they are running
 // totals.
-func (t *track) decodeTimes(first, n int64) []int64 {
+func decodeTimes(t *track, first, n int64) []int64 {
 	r := findRun(t.durations, first)
 	at := tickIn(r, first)
 	one := first+n <= r.first+r.count
@@ -535,14 +536,14 @@ const fewTimes = 32
 
 // compositionTime is the tick at which a sample is shown (CTS).
 func (t *track) compositionTime(sample int64) int64 {
-	return t.times(sample, 1).cts[0]
+	return timesOf(t, sample, 1).cts[0]
 }
 
 // lastEnd is the end of the sample that is shown last.
 func (t *track) lastEnd() int64 {
-	_, begins := t.sampleAt(maxSum)
-	first, _ := t.sampleAt(begins - (t.greatest - t.least))
-	s := t.times(first, t.samples-first)
+	_, begins := sampleAt(t, maxSum)
+	first, _ := sampleAt(t, begins-(t.greatest-t.least))
+	s := timesOf(t, first, t.samples-first)
 	final, last := int64(0), -maxSum
 	for i, cts := range s.cts {
 		if cts >= last {
@@ -553,7 +554,7 @@ func (t *track) lastEnd() int64 {
 }
 
 // syncBefore returns the last sync sample, whole or partial, that is at most sample; -1 where there is none.
-func (t *track) syncBefore(sample int64) int64 {
+func syncBefore(t *track, sample int64) int64 {
 	if t.allSync {
 		return sample
 	}
@@ -584,7 +585,7 @@ func countAtMost(entries []byte, v int64) int {
 }
 
 // sizeOf is the number of bytes of the samples [first, end).
-func (t *track) sizeOf(first, end int64) int64 {
+func sizeOf(t *track, first, end int64) int64 {
 	if t.uniform != 0 {
 		return (end - first) * t.uniform
 	}
@@ -619,8 +620,8 @@ func (t *track) size(sample int64) int64 {
 	return int64(binary.BigEndian.Uint32(t.sizes[4*sample:]))
 }
 
-// chunk is where a chunk lies in the file. Offsets beyond any file are negative.
-func (t *track) chunk(number int64) int64 {
+// chunkOffset is where a chunk lies in the file. Offsets beyond any file are negative.
+func chunkOffset(t *track, number int64) int64 {
 	if t.chunkLen == 4 {
 		return int64(binary.BigEndian.Uint32(t.chunks[4*number:]))
 	}

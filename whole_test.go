@@ -71,7 +71,7 @@ func TestWholeTolerated(t *testing.T) {
 func sampleOf(m *movie, data []byte, sample int64) []byte {
 	t := m.tracks[0]
 	_, chunk, before := findChunk(t.chunkRuns, sample)
-	at := t.chunk(chunk) + t.sizeOf(sample-before, sample)
+	at := chunkOffset(t, chunk) + sizeOf(t, sample-before, sample)
 	return data[at : at+t.size(sample)]
 }
 
