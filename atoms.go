@@ -433,17 +433,11 @@ type trackRead struct {
 	err      error
 }
 
-// readTrack is a function because Yaegi binds the receiver of go x.f() when it runs. A panic here would end Traefik.
+// readTrack is a function because Yaegi binds the receiver of go x.f() when it runs.
 func readTrack(r *trackRead, done *sync.WaitGroup) {
 	defer done.Done()
-	defer r.guard()
+	defer recovered(&r.err)
 	r.track, r.err = newTrack(r.box, r.fileSize)
-}
-
-func (r *trackRead) guard() {
-	if p := recover(); p != nil {
-		r.err = fmt.Errorf("%w: panic: %v", errFormat, p)
-	}
 }
 
 // finish lists as few samples as it takes to know the track's end.

@@ -414,17 +414,17 @@ func layOut(d *draft) error {
 // its movie.
 func layBeside(d *draft, known *plans) {
 	defer d.laying.Done()
-	defer d.guard()
+	defer recovered(&d.err)
 	d.err = layOut(d)
 	if d.err == nil {
 		keepPlan(known, d.cut)
 	}
 }
 
-// guard makes an error of a panic, which in a goroutine would end Traefik.
-func (d *draft) guard() {
+// recovered is deferred by what runs in a goroutine, where a panic would end Traefik: it makes an error of it.
+func recovered(err *error) {
 	if r := recover(); r != nil {
-		d.err = fmt.Errorf("%w: panic: %v", errFormat, r)
+		*err = fmt.Errorf("%w: panic: %v", errFormat, r)
 	}
 }
 
