@@ -110,8 +110,18 @@ func (s *search) tail(begin int64) (int64, error) {
 	if s.src.size()-begin <= s.piece() {
 		return s.first, nil
 	}
-	from := s.first
-	for i, to := 0, s.src.size(); i < maxLast; i++ {
+	from, to := s.first, s.src.size()
+	if n := s.habits().length(); n > maxPeek {
+		ahead := maxInt64(to-aheadOfEnd*n-n/4, begin) // a quarter more, for fragments of one size
+		last, err := s.lastBehind(ahead)
+		if err != nil || last > 0 {
+			return last, err
+		}
+		if last == 0 {
+			to = ahead
+		}
+	}
+	for i := 0; i < maxLast && s.scanned < maxBarren; i++ {
 		f, err := s.scanBack(begin, to)
 		if err != nil {
 			return 0, err
@@ -130,6 +140,30 @@ func (s *search) tail(begin int64) (int64, error) {
 
 // maxLast is how many fragments from the end on one of the reference track is looked for: each track may have its own.
 const maxLast = 4
+
+// aheadOfEnd is how many fragments, if they are large, before the end of the file the search for the last one begins: going
+// on from one to the next costs little, while a search back from the end reads all of the last one.
+const aheadOfEnd = 2
+
+// lastBehind returns the offset of the last fragment of the reference track behind an offset: 0 where there is none, and -1
+// where they cannot be read from there on, or are many.
+func (s *search) lastBehind(off int64) (int64, error) {
+	last := int64(0)
+	f, err := s.scan(off, s.src.size())
+	for i := 0; err == nil && f != nil; i++ {
+		if i == maxHops {
+			return -1, nil
+		}
+		if f.part(s.track.id) != nil {
+			last = f.off
+		}
+		f, err = s.next(f.end)
+	}
+	if errors.Is(err, errFormat) {
+		return -1, nil
+	}
+	return last, err
+}
 
 // walkToEnd reads fragments to the end of the file. It reports false where one did not tell its times.
 func (s *search) walkToEnd(off int64) (measurement, bool, error) {

@@ -106,6 +106,9 @@ func (s *search) piece() int64 {
 	return minInt64(maxInt64(n, minScan), maxScan)
 }
 
+// longer is a piece after so many bytes without a fragment: where they are larger than those that were read.
+func longer(piece, barren int64) int64 { return minInt64(maxInt64(piece, barren/2), maxScan) }
+
 // next returns the first whole fragment at or behind an offset where a box begins; nil where there is none any more. A
 // file that is still being written may end within one.
 func (s *search) next(off int64) (*fragment, error) {
@@ -196,7 +199,7 @@ func (s *search) readMoof(off int64, b topBox) (*fragment, error) {
 func (s *search) scan(from, to int64) (*fragment, error) {
 	tries := 0
 	piece := s.piece()
-	for off := from; off < to && off < from+maxBarren && s.scanned < maxScanned; off += piece - moofFrontLen {
+	for off := from; off < to && off < from+maxBarren && s.scanned < maxScanned; {
 		s.scanned += piece
 		b, err := s.src.peek(off, piece, piece)
 		if err != nil {
@@ -218,6 +221,8 @@ func (s *search) scan(from, to int64) (*fragment, error) {
 		if int64(len(b)) < piece {
 			return nil, nil
 		}
+		off += piece - moofFrontLen
+		piece = longer(piece, off-from)
 	}
 	return nil, nil
 }
@@ -225,7 +230,7 @@ func (s *search) scan(from, to int64) (*fragment, error) {
 // scanBack looks for the last fragment that begins between two offsets; nil where there is none near the second.
 func (s *search) scanBack(from, to int64) (*fragment, error) {
 	piece, tries := s.piece(), 0
-	for end := to; end > from && end > to-maxBarren && s.scanned < maxScanned; end -= piece {
+	for end := to; end > from && end > to-maxBarren && s.scanned < maxScanned; {
 		s.scanned += piece
 		off := maxInt64(end-piece, from)
 		n := end - off + moofFrontLen
@@ -243,6 +248,8 @@ func (s *search) scanBack(from, to int64) (*fragment, error) {
 			}
 			at = lastFront(b, at)
 		}
+		end -= piece
+		piece = longer(piece, to-end)
 	}
 	return nil, nil
 }

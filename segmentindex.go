@@ -94,14 +94,18 @@ func (s *search) readNested(at place) ([]place, error) {
 }
 
 // readRandomAccess reads the mfra (8.8.9) at the end of the file, for the places of the reference track. What is
-// fetched for it serves the search for the last fragment as well.
+// fetched for it serves the search for the last fragment as well, unless fragments are large.
 func (s *search) readRandomAccess() error {
 	const mfroLen = 16
 	size := s.src.size()
 	if size < s.first+mfroLen {
 		return nil
 	}
-	from := maxInt64(size-s.piece(), s.first)
+	n := s.piece()
+	if s.habits().length() > maxPeek {
+		n = peekLen // where the last one hardly begins
+	}
+	from := maxInt64(size-n, s.first)
 	b, err := s.src.peek(from, size-from, size-from)
 	if err != nil || int64(len(b)) < size-from || string(b[len(b)-12:len(b)-8]) != "mfro" {
 		return err
