@@ -16,6 +16,7 @@ type search struct {
 	peeks   int       // at boxes
 	samples int64     // read
 	scanned int64     // bytes, in search for fragments
+	most    int64     // of these: then it goes from fragment to fragment
 }
 
 const (
@@ -24,19 +25,20 @@ const (
 	maxPeek       = 64 << 10
 	minScan       = 16 << 10 // asked for at once in a search for a fragment at a guess
 	maxScan       = 256 << 10
-	maxBarren     = 4 << 20 // bytes without a fragment in which such a search goes on
-	maxScanned    = 6 << 20 // bytes of all searches of a request: then it goes from fragment to fragment
-	maxBetween    = 100     // boxes between two fragments
-	maxPeeks      = 20000   // in one request, at some 10 µs each
-	maxSamples    = 1 << 20 // read in one request, at 1 µs each
-	maxChain      = 2000    // fragments whose samples go into a moov
-	maxClip       = 200     // requests for those of a clip; beyond, it stays in fragments
+	maxBarren     = 4 << 20  // bytes without a fragment in which such a search goes on
+	maxScanned    = 6 << 20  // bytes of all searches of a request, where a long walk may follow
+	maxSearch     = 10 << 20 // bytes of all searches and of the walk, where that is short
+	maxBetween    = 100      // boxes between two fragments
+	maxPeeks      = 20000    // in one request, at some 10 µs each
+	maxSamples    = 1 << 20  // read in one request, at 1 µs each
+	maxChain      = 2000     // fragments whose samples go into a moov
+	maxClip       = 200      // requests for those of a clip; beyond, it stays in fragments
 	guesses       = 12
 	maxMatches    = 64 // of what may be a moof, in a search for one
 	fewHops       = 6  // from fragment to fragment are as quick as another guess; more, where that reads more
 	maxHops       = 24
 	bytesOfHop    = 64 << 10 // that a guess reads more, for one hop more
-	unsteady      = 0.05     // part of the distance to the guess before by which the next one may be wrong
+	unsteady      = 0.1      // part of the distance to the guess before by which the next one may be wrong
 	heardBefore   = 0.4      // seconds of sound that decoders hear before it plays right
 	mostApart     = 15.0     // seconds by which the media of one moment lie apart in the file
 	further       = 12.0     // seconds that a search for a key frame goes back
@@ -47,7 +49,7 @@ const (
 
 // newSearch begins a search. It goes by the first track with pictures, or else the first.
 func (m *movie) newSearch(src source) *search {
-	s := &search{fragmentMap: m.fragments, src: src, movie: m, track: m.tracks[0]}
+	s := &search{fragmentMap: m.fragments, src: src, movie: m, track: m.tracks[0], most: maxScanned}
 	for _, t := range m.tracks {
 		if t.visual && t.enabled {
 			s.track = t
@@ -119,6 +121,16 @@ func (s *search) next(off int64) (*fragment, error) {
 	if known != nil {
 		return known, nil
 	}
+	found, err := s.look(off)
+	if err != nil || found == nil {
+		return nil, err
+	}
+	s.remember(found, s.track)
+	return found, nil
+}
+
+// look is next for an offset where nobody knows whether a box begins: what it finds is not remembered.
+func (s *search) look(off int64) (*fragment, error) {
 	begin, ended := off, false
 	var found *fragment
 	for i := 0; i < maxBetween; i++ {
@@ -158,7 +170,6 @@ func (s *search) next(off int64) (*fragment, error) {
 		}
 	}
 	s.recall(found)
-	s.remember(found, s.track)
 	return found, nil
 }
 
@@ -199,7 +210,7 @@ func (s *search) readMoof(off int64, b topBox) (*fragment, error) {
 func (s *search) scan(from, to int64) (*fragment, error) {
 	tries := 0
 	piece := s.piece()
-	for off := from; off < to && off < from+maxBarren && s.scanned < maxScanned; {
+	for off := from; off < to && off < from+maxBarren && s.scanned < s.most; {
 		s.scanned += piece
 		b, err := s.src.peek(off, piece, piece)
 		if err != nil {
@@ -209,7 +220,7 @@ func (s *search) scan(from, to int64) (*fragment, error) {
 			if off+int64(at) >= to {
 				return nil, nil
 			}
-			found, err := s.next(off + int64(at))
+			found, err := s.look(off + int64(at))
 			if found != nil && found.moof == off+int64(at) {
 				return found, nil
 			}
@@ -230,7 +241,7 @@ func (s *search) scan(from, to int64) (*fragment, error) {
 // scanBack looks for the last fragment that begins between two offsets; nil where there is none near the second.
 func (s *search) scanBack(from, to int64) (*fragment, error) {
 	piece, tries := s.piece(), 0
-	for end := to; end > from && end > to-maxBarren && s.scanned < maxScanned; {
+	for end := to; end > from && end > to-maxBarren && s.scanned < s.most; {
 		s.scanned += piece
 		off := maxInt64(end-piece, from)
 		n := end - off + moofFrontLen
@@ -239,7 +250,7 @@ func (s *search) scanBack(from, to int64) (*fragment, error) {
 			return nil, err
 		}
 		for at := lastFront(b, len(b)); at >= 0 && tries < maxMatches; tries++ {
-			found, err := s.next(off + int64(at))
+			found, err := s.look(off + int64(at))
 			if found != nil && found.moof == off+int64(at) {
 				return found, nil
 			}
@@ -295,18 +306,18 @@ func (s *search) before(seconds float64) (int64, error) {
 		return best.off, nil
 	}
 	third := place{}
-	for i := 0; i < guesses && s.scanned < maxScanned; i++ {
+	for i := 0; i < guesses; i++ {
 		u := s.habits()
 		near := u.lasts() * float64(minInt64(fewHops+u.length()/bytesOfHop, maxHops)) // enough to walk
-		if after.off-best.off <= s.piece() || seconds-best.seconds <= near {
+		if after.off-best.off <= s.piece() || seconds-best.seconds <= near || !s.affords(seconds-best.seconds) {
 			break
 		}
-		early := near / 2
+		early := near / 3
 		if i > 0 {
 			early += unsteady * math.Min(seconds-best.seconds, after.seconds-seconds)
 		}
 		guess := guessBetween(best, after, third, seconds-early)
-		p, err := s.placeBehind(guess, after.off)
+		p, err := s.placeBehind(guess, after.off, seconds)
 		if err != nil {
 			return 0, err
 		}
@@ -322,6 +333,15 @@ func (s *search) before(seconds float64) (int64, error) {
 		}
 	}
 	return s.walk(best.off, seconds)
+}
+
+// affords reports whether there may be another guess, where a walk of so many seconds is left without: what both may read
+// is limited.
+func (s *search) affords(seconds float64) bool {
+	u := s.habits()
+	walk := int64(seconds/u.lasts()) * s.near()
+	s.most = maxInt64(maxScanned, maxSearch-walk)
+	return s.scanned+u.length()/2 <= s.most
 }
 
 // walk goes from one fragment to the last one that begins at or before a moment, as far as they tell their times.
@@ -365,15 +385,22 @@ func guessBetween(before, after, third place, seconds float64) int64 {
 }
 
 // placeBehind is where the first fragment between two offsets begins that has samples of the track and tells their
-// time; offset 0 where there is none.
-func (s *search) placeBehind(from, to int64) (place, error) {
+// time; offset 0 where there is none. Where that is not after a moment it is the one behind the first: an answer may
+// begin with the boxes before a moof, and a search finds the moof.
+func (s *search) placeBehind(from, to int64, seconds float64) (place, error) {
 	found, err := s.scan(from, to)
 	for i := 0; err == nil && found != nil && i < maxBetween; i++ {
 		part := found.part(s.track.id)
-		if part != nil && part.timed {
-			return place{off: found.off, seconds: float64(part.begins) / float64(s.track.timescale)}, nil
+		if part != nil && !part.timed {
+			break
 		}
-		if part != nil || found.end >= to {
+		if part != nil {
+			p := place{off: found.off, seconds: float64(part.begins) / float64(s.track.timescale)}
+			if i > 0 || p.seconds > seconds {
+				return p, nil
+			}
+		}
+		if found.end >= to {
 			break
 		}
 		found, err = s.next(found.end)

@@ -312,6 +312,24 @@ func TestSearchBytes(t *testing.T) {
 	}
 }
 
+// TestSearchHistory: an answer does not depend on what was asked for before, also where it begins with the boxes before a
+// moof.
+func TestSearchHistory(t *testing.T) {
+	count := rounds(400, 100)
+	o := &longOrigin{film: newLongFilm("each", count, 150000)}
+	config := CreateConfig()
+	config.Seek = "keyframe"
+	before := atLengthWith(t, o, config)
+	for start := 5; start < longSeconds*count; start += rounds(3, 37) {
+		query := fmt.Sprintf("start=%d", start)
+		first := o.ask(atLengthWith(t, o, config), "HEAD", query, "").header.Get("Content-Length")
+		later := o.ask(before, "HEAD", query, "").header.Get("Content-Length")
+		if first == "" || first != later {
+			t.Errorf("from %d: %s bytes, and %s after other seeks", start, first, later)
+		}
+	}
+}
+
 // TestHugeFragments: a search that would read too much goes from fragment to fragment.
 func TestHugeFragments(t *testing.T) {
 	for _, average := range []int{4000000, 12000000} {
@@ -373,6 +391,12 @@ func atLength(t *testing.T, next http.Handler, bufferSize string) http.Handler {
 	t.Helper()
 	config := CreateConfig()
 	config.BufferSize = bufferSize
+	return atLengthWith(t, next, config)
+}
+
+// atLengthWith is atLength with options of its own.
+func atLengthWith(t *testing.T, next http.Handler, config *Config) http.Handler {
+	t.Helper()
 	atLengths++
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
