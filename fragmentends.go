@@ -141,12 +141,12 @@ func (s *search) tail(begin int64) (int64, error) {
 // maxLast is how many fragments from the end on one of the reference track is looked for: each track may have its own.
 const maxLast = 4
 
-// aheadOfEnd is how many fragments, if they are large, before the end of the file the search for the last one begins: going
-// on from one to the next costs little, while a search back from the end reads all of the last one.
+// aheadOfEnd is how many fragments, if they are large, before the end of the file the search for the last one begins:
+// going on from one to the next costs little, while a search back from the end reads all of the last one.
 const aheadOfEnd = 2
 
-// lastBehind returns the offset of the last fragment of the reference track behind an offset: 0 where there is none, and -1
-// where they cannot be read from there on, or are many.
+// lastBehind returns the offset of the last fragment of the reference track behind an offset: 0 where there is none, and
+// -1 where they cannot be read from there on, or are many.
 func (s *search) lastBehind(off int64) (int64, error) {
 	last := int64(0)
 	f, err := s.scan(off, s.src.size())

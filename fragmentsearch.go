@@ -335,8 +335,8 @@ func (s *search) before(seconds float64) (int64, error) {
 	return s.walk(best.off, seconds)
 }
 
-// affords reports whether there may be another guess, where a walk of so many seconds is left without: what both may read
-// is limited.
+// affords limits what searches may read, where a walk of so many seconds would be left, and reports whether there may be
+// another guess.
 func (s *search) affords(seconds float64) bool {
 	u := s.habits()
 	walk := int64(seconds/u.lasts()) * s.near()
