@@ -317,19 +317,19 @@ func (s *search) before(seconds float64) (int64, error) {
 			early += unsteady * math.Min(seconds-best.seconds, after.seconds-seconds)
 		}
 		guess := guessBetween(best, after, third, seconds-early)
-		p, err := s.placeBehind(guess, after.off, seconds)
+		behind, begins, err := s.placeBehind(guess, after.off)
 		if err != nil {
 			return 0, err
 		}
 		switch {
-		case p.off == 0:
+		case behind.off == 0:
 			after.off = guess // none that tells its time
-		case p.seconds <= seconds && p.off > best.off:
+		case behind.seconds <= seconds && behind.off > best.off:
 			third = best
-			best = p
+			best = behind
 		default:
 			third = after
-			after = place{off: guess, seconds: p.seconds}
+			after = place{off: guess, seconds: begins}
 		}
 	}
 	return s.walk(best.off, seconds)
@@ -384,28 +384,24 @@ func guessBetween(before, after, third place, seconds float64) int64 {
 	return before.off + int64(ratio*float64(after.off-before.off))
 }
 
-// placeBehind is where the first fragment between two offsets begins that has samples of the track and tells their
-// time; offset 0 where there is none. Where that is not after a moment it is the one behind the first: an answer may
-// begin with the boxes before a moof, and a search finds the moof.
-func (s *search) placeBehind(from, to int64, seconds float64) (place, error) {
+// placeBehind is the place behind the first fragment between two offsets that has samples of the track and tells their
+// time, and the second at which that begins; offset 0 where there is none. The fragment itself is no place to begin an
+// answer: a search finds its moof, and not the boxes before that.
+func (s *search) placeBehind(from, to int64) (place, float64, error) {
 	found, err := s.scan(from, to)
 	for i := 0; err == nil && found != nil && i < maxBetween; i++ {
 		part := found.part(s.track.id)
-		if part != nil && !part.timed {
-			break
+		if part != nil && part.timed {
+			begins, ends := float64(part.begins), float64(part.begins+part.duration)
+			scale := float64(s.track.timescale)
+			return place{off: found.end, seconds: ends / scale}, begins / scale, nil
 		}
-		if part != nil {
-			p := place{off: found.off, seconds: float64(part.begins) / float64(s.track.timescale)}
-			if i > 0 || p.seconds > seconds {
-				return p, nil
-			}
-		}
-		if found.end >= to {
+		if part != nil || found.end >= to {
 			break
 		}
 		found, err = s.next(found.end)
 	}
-	return place{}, err
+	return place{}, 0, err
 }
 
 // reached is how far a walk has come: the decode times behind the last samples, by track_ID.
