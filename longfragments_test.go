@@ -371,11 +371,12 @@ func TestSearchHistory(t *testing.T) {
 	config.Seek = "keyframe"
 	before := atLengthWith(t, o, config)
 	for start := 5; start < longSeconds*count; start += rounds(3, 37) {
-		query := fmt.Sprintf("start=%d", start)
-		first := o.ask(atLengthWith(t, o, config), "HEAD", query, "").header.Get("Content-Length")
-		later := o.ask(before, "HEAD", query, "").header.Get("Content-Length")
-		if first == "" || first != later {
-			t.Errorf("from %d: %s bytes, and %s after other seeks", start, first, later)
+		for _, query := range []string{fmt.Sprintf("start=%d", start), fmt.Sprintf("start=%d.4&end=%d", start, start+20)} {
+			first := o.ask(atLengthWith(t, o, config), "HEAD", query, "").header.Get("Content-Length")
+			later := o.ask(before, "HEAD", query, "").header.Get("Content-Length")
+			if first == "" || first != later {
+				t.Errorf("%s: %s bytes, and %s after other seeks", query, first, later)
+			}
 		}
 	}
 }
