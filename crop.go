@@ -76,21 +76,15 @@ func writeTable(w *moovWriter, k *kept, b *box) {
 	case "stsz", "stz2":
 		writeSampleSizes(w, k, b)
 	case "sdtp":
-		writePerSample(w, k, b, 8)
-	case "stdp":
-		writePerSample(w, k, b, 16)
-	case "padb":
-		writePaddingBits(w, k, b)
-	case "stsh":
-		writeShadowSync(w, k, b)
+		writeDependencies(w, k, b)
 	case "sbgp":
 		writeSampleGroups(w, k, b)
 	case "csgp":
 		writeCompactGroups(w, k, b)
 	case "subs":
 		writeSubSamples(w, k, b)
-	case "cslg":
-		// Bounds of the composition times (8.6.1.4), which have moved.
+	case "cslg", "stdp", "padb", "stsh":
+		// Bounds of the composition times (8.6.1.4), which have moved; per-sample tables that no writer makes.
 	default:
 		writeRaw(w, b.data)
 	}
