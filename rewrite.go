@@ -399,12 +399,12 @@ func layOut(d *draft) error {
 	for _, s := range d.cut.segments[1:] {
 		media += s.length
 	}
-	w.build(media)
+	buildMoov(w, media)
 	if w.overflow {
 		w = &moovWriter{movie: w.movie, kept: w.kept, window: w.window, ranges: w.ranges, wide: true}
-		w.build(media)
+		buildMoov(w, media)
 	}
-	d.cut.segments[0].pieces = w.pieces
+	d.cut.segments[0].pieces = joinPieces(w.boxWriter)
 	d.cut.segments[0].length = w.size
 	d.cut.length = w.size + media
 	return w.err

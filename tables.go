@@ -331,6 +331,14 @@ func newRuns(entries []byte, timed bool) (*runs, error) {
 	return r, nil
 }
 
+// runsMemory is the number of bytes that the index of a table holds, with what stays open; r is nil where there is none.
+func runsMemory(r *runs) int {
+	if r == nil {
+		return 0
+	}
+	return 8*(len(r.samples)+len(r.ticks)) + 3*8*minInt(openLen, len(r.entries)/pairLen)
+}
+
 // fewRuns is up to how many entries are added up sooner by a loop.
 const fewRuns = 32
 

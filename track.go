@@ -58,11 +58,7 @@ const (
 // memory is the number of bytes that the indexes of the tables hold.
 func (t *track) memory() int64 {
 	n := 4096
-	for _, r := range []*runs{t.durations, t.offsets} {
-		if r != nil {
-			n += 8*(len(r.samples)+len(r.ticks)) + 3*8*minInt(openLen, len(r.entries)/pairLen) // what stays open
-		}
-	}
+	n += runsMemory(t.durations) + runsMemory(t.offsets)
 	if t.chunkRuns != nil {
 		n += 8*len(t.chunkRuns.samples) + minInt(openLen*stscLen, len(t.chunkRuns.entries))
 	}
