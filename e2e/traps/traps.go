@@ -1,18 +1,17 @@
-// Command traps looks in a package for code that Go and Yaegi v0.16.1 understand differently. Where the two differ,
-// Yaegi mostly says nothing and does something else.
+// Command traps looks in the packages of a module for code that Go and Yaegi v0.16.1 understand differently. Where the two
+// differ, Yaegi mostly says nothing and does something else.
 package main
 
 import (
+	"errors"
 	"fmt"
 	"go/ast"
-	"go/importer"
-	"go/parser"
 	"go/token"
 	"go/types"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
+
+	"golang.org/x/tools/go/packages"
 )
 
 func main() {
@@ -33,31 +32,27 @@ func main() {
 	}
 }
 
-// Find lists the traps in the package in dir, less its tests.
+// Find lists the traps in the packages of the module in dir, less their tests.
 func Find(dir string) ([]string, error) {
-	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	loaded, err := packages.Load(&packages.Config{
+		Mode: packages.NeedName | packages.NeedFiles | packages.NeedImports | packages.NeedTypes | packages.NeedSyntax | packages.NeedTypesInfo,
+		Dir:  dir,
+	}, "./...")
 	if err != nil {
 		return nil, err
 	}
-	names = slices.DeleteFunc(names, func(name string) bool { return strings.HasSuffix(name, "_test.go") })
-	f := &finder{fset: token.NewFileSet()}
-	var files []*ast.File
-	for _, name := range names {
-		file, err := parser.ParseFile(f.fset, name, nil, 0)
-		if err != nil {
-			return nil, err
+	var found []string
+	for _, pkg := range loaded {
+		for _, wrong := range pkg.Errors {
+			err = errors.Join(err, wrong)
 		}
-		files = append(files, file)
+		f := &finder{fset: pkg.Fset, info: pkg.TypesInfo}
+		for _, file := range pkg.Syntax {
+			f.walk(file)
+		}
+		found = append(found, f.found...)
 	}
-	f.info = &types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}, Selections: map[*ast.SelectorExpr]*types.Selection{}}
-	config := types.Config{Importer: importer.ForCompiler(f.fset, "source", nil)}
-	if _, err := config.Check(dir, f.fset, files, f.info); err != nil {
-		return nil, err
-	}
-	for _, file := range files {
-		f.walk(file)
-	}
-	return f.found, nil
+	return found, err
 }
 
 type finder struct {
@@ -89,6 +84,7 @@ func (f *finder) check(node ast.Node, path []ast.Node) {
 		if n.Tok == token.ASSIGN && len(n.Rhs) > 1 && slices.ContainsFunc(n.Rhs, f.computed) {
 			f.report(n, "of values assigned at once, Yaegi drops those beside a call: assign one at a time")
 		}
+		f.checkFar(n)
 	case *ast.SwitchStmt:
 		for _, clause := range n.Body.List {
 			list := clause.(*ast.CaseClause).List
@@ -107,8 +103,16 @@ func (f *finder) check(node ast.Node, path []ast.Node) {
 		if kind := f.info.TypeOf(n.X).Underlying(); !rangeable(kind) {
 			f.report(n, "Yaegi does not range over "+kind.String())
 		}
+	case *ast.ForStmt:
+		if n.Init != nil && n.Cond == nil && n.Post == nil {
+			f.report(n, "Yaegi forgets what the body of a loop without condition and post statement assigns to its variable: declare it before the loop")
+		}
+	case *ast.GenDecl:
+		f.checkConstants(n)
 	case *ast.DeferStmt:
 		f.checkDefer(n, path)
+	case *ast.GoStmt:
+		f.checkGo(n, path)
 	case *ast.CallExpr:
 		f.checkCall(n)
 	case *ast.SelectorExpr:
@@ -135,19 +139,121 @@ func (f *finder) check(node ast.Node, path []ast.Node) {
 }
 
 func (f *finder) checkDefer(n *ast.DeferStmt, path []ast.Node) {
-	for i := len(path) - 1; i >= 0; i-- {
-		switch path[i].(type) {
-		case *ast.ForStmt, *ast.RangeStmt:
-			f.report(n, "Yaegi evaluates a deferred call's arguments late, in a loop all are the last's")
-		case *ast.FuncDecl, *ast.FuncLit:
-			i = 0
-		}
+	if loopAround(path) != nil {
+		f.report(n, "Yaegi evaluates a deferred call's arguments late, in a loop all are the last's")
 	}
 	if name, ok := n.Call.Fun.(*ast.Ident); ok {
 		if _, variable := f.info.Uses[name].(*types.Var); variable {
 			f.report(n, "Yaegi hangs on a deferred function that is a variable")
 		}
 	}
+}
+
+// checkFar finds values that are assigned to another package's variable: Yaegi keeps only those that it need not compute.
+func (f *finder) checkFar(n *ast.AssignStmt) {
+	if n.Tok != token.ASSIGN {
+		return
+	}
+	for _, to := range n.Lhs {
+		selector, ok := to.(*ast.SelectorExpr)
+		if !ok || f.info.Selections[selector] != nil {
+			continue
+		}
+		if len(n.Rhs) == 1 && len(n.Lhs) == 1 && plain(n.Rhs[0]) {
+			continue
+		}
+		f.report(n, "Yaegi drops what is assigned to another package's variable where it is computed: assign it to a variable first")
+	}
+}
+
+// plain tells whether the expression is a name or a literal.
+func plain(e ast.Expr) bool {
+	switch ast.Unparen(e).(type) {
+	case *ast.Ident, *ast.BasicLit:
+		return true
+	}
+	return false
+}
+
+// checkConstants finds constants with a type whose values are computed: Yaegi keeps them as a number without the type, that
+// compares as unequal to each of it, and is no key of a map.
+func (f *finder) checkConstants(n *ast.GenDecl) {
+	if n.Tok != token.CONST {
+		return
+	}
+	var typ ast.Expr
+	var values []ast.Expr // those of the last that had some, which others repeat
+	for _, spec := range n.Specs {
+		spec := spec.(*ast.ValueSpec)
+		if spec.Values != nil {
+			typ, values = spec.Type, spec.Values
+		}
+		if typ == nil {
+			continue
+		}
+		for _, value := range values {
+			if _, computed := ast.Unparen(value).(*ast.BinaryExpr); computed {
+				f.report(spec, "Yaegi forgets the type of a constant that is computed, which then equals no variable: convert the value, T(1 + 2)")
+			}
+		}
+	}
+}
+
+// checkGo finds pointers that goroutines of a loop are given as interfaces: Yaegi gives the last to all.
+func (f *finder) checkGo(n *ast.GoStmt, path []ast.Node) {
+	loop := loopAround(path)
+	signature, ok := f.info.TypeOf(n.Call.Fun).Underlying().(*types.Signature)
+	if loop == nil || !ok {
+		return
+	}
+	for i, argument := range n.Call.Args {
+		last := signature.Params().Len() - 1
+		parameter := signature.Params().At(min(i, last)).Type()
+		if slice, ok := parameter.(*types.Slice); ok && signature.Variadic() && i >= last {
+			parameter = slice.Elem()
+		}
+		if types.IsInterface(parameter) && f.changes(argument, loop) {
+			f.report(n, "Yaegi gives all goroutines of a loop the last of what they get as an interface: let the parameter have the type of the value")
+		}
+	}
+}
+
+// loopAround is the innermost loop around the end of the path, within its function.
+func loopAround(path []ast.Node) ast.Node {
+	for i := len(path) - 1; i >= 0; i-- {
+		switch path[i].(type) {
+		case *ast.ForStmt, *ast.RangeStmt:
+			return path[i]
+		case *ast.FuncDecl, *ast.FuncLit:
+			return nil
+		}
+	}
+	return nil
+}
+
+// changes tells whether the argument may be another one each time around the loop. What is not an interface yet, and declared
+// within, is safe.
+func (f *finder) changes(argument ast.Expr, loop ast.Node) bool {
+	name, ok := ast.Unparen(argument).(*ast.Ident)
+	if !ok {
+		return f.info.Types[argument].Value == nil
+	}
+	object := f.info.Uses[name]
+	if object.Pos() >= loop.Pos() && object.Pos() < loop.End() {
+		return types.IsInterface(object.Type())
+	}
+	assigned := false
+	ast.Inspect(loop, func(node ast.Node) bool {
+		if n, ok := node.(*ast.AssignStmt); ok {
+			for _, to := range n.Lhs {
+				if to, ok := to.(*ast.Ident); ok && f.info.Uses[to] == object {
+					assigned = true
+				}
+			}
+		}
+		return true
+	})
+	return assigned
 }
 
 func (f *finder) checkCall(n *ast.CallExpr) {
