@@ -14,7 +14,7 @@ import (
 )
 
 // TestDocs: links lead somewhere, and the files, tests, folders and make targets that documents name exist. The file table
-// of the README leaves none of the plugin's files out.
+// of the README leaves none of the plugin's files and inner packages out.
 func TestDocs(t *testing.T) {
 	root, err := rig.Checkout()
 	if err != nil {
@@ -29,15 +29,28 @@ func TestDocs(t *testing.T) {
 			t.Errorf("%s: %s", name, problem)
 		}
 	}
-	files, err := filepath.Glob(filepath.Join(root, "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		if name := filepath.Base(file); !strings.HasSuffix(name, "_test.go") && !strings.Contains(documents["README.md"], "`"+name+"`") {
+	for _, name := range sources(t, root) {
+		if !strings.Contains(documents["README.md"], "`"+name+"`") {
 			t.Errorf("README.md: %s is not in the table of files", name)
 		}
 	}
+}
+
+// sources are the plugin's files in the root, and the folders of its inner packages.
+func sources(t *testing.T, root string) (names []string) {
+	t.Helper()
+	for _, pattern := range []string{"*.go", "internal/*"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range found {
+			if !strings.HasSuffix(name, "_test.go") {
+				names = append(names, strings.TrimPrefix(name, root+"/"))
+			}
+		}
+	}
+	return names
 }
 
 // TestCheck: what is wrong is found.
@@ -60,6 +73,7 @@ func TestCheck(t *testing.T) {
 		"`TestOfWhichThereIsNone`":                  true,
 		"`of_which_there_is_none.go`":               true,
 		"`e2e/of-which-there-is-none`":              true,
+		"`internal/of-which-there-is-none`":         true,
 		"`make nothing`":                            true,
 		"[a][reference-of-which-there-is-none] b c": true,
 	} {
@@ -114,7 +128,7 @@ var (
 	reference = regexp.MustCompile(`\]\[[^\]\n]+\]`)
 	testName  = regexp.MustCompile(`^(?:Test|Fuzz|Benchmark)[A-Z]\w*$`)
 	fileName  = regexp.MustCompile(`^[\w./-]+\.(?:go|md|sh|mjs|svg)$`)
-	folder    = regexp.MustCompile(`^(?:e2e|bench|examples|testdata)(?:/[\w.-]*)*$`)
+	folder    = regexp.MustCompile(`^(?:internal|e2e|bench|examples|testdata)(?:/[\w.-]*)*$`)
 	makeOf    = regexp.MustCompile(`(?m)(?:^|&& )make ([a-z][a-z-]*)`)
 	heading   = regexp.MustCompile(`(?m)^#+ (.+)$`)
 )

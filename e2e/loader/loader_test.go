@@ -257,20 +257,13 @@ func TestArchive(t *testing.T) {
 	if parsed.Module.Mod.Path != module {
 		t.Errorf("go.mod is for %s", parsed.Module.Mod.Path)
 	}
-	sources, err := filepath.Glob(filepath.Join(dir, "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, source := range sources {
-		if strings.HasSuffix(source, "_test.go") {
-			continue // the interpreter leaves tests out
-		}
-		file, err := goparser.ParseFile(token.NewFileSet(), source, nil, goparser.PackageClauseOnly)
+	for _, name := range sources(files) {
+		file, err := goparser.ParseFile(token.NewFileSet(), filepath.Join(dir, name), nil, goparser.PackageClauseOnly)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if file.Name.Name != path.Base(module) {
-			t.Errorf("%s is of package %s", filepath.Base(source), file.Name.Name)
+		if want := path.Base(path.Join(module, path.Dir(name))); file.Name.Name != want {
+			t.Errorf("%s is of package %s, its folder is %s", name, file.Name.Name, want)
 		}
 	}
 
@@ -306,6 +299,81 @@ func TestArchive(t *testing.T) {
 	handler.ServeHTTP(answer, httptest.NewRequest("GET", "/film.mp4?start=2.5", nil))
 	if err := oracle.CheckBytes(filepath.Join(dir, "testdata", "film.mp4"), answer.Body.Bytes(), 2500, -1); answer.Code != http.StatusOK || err != nil {
 		t.Errorf("a cut: %d, %v", answer.Code, err)
+	}
+}
+
+// sources are those of the files that the interpreter may load: in the root and in inner packages, less tests.
+func sources(files []string) (names []string) {
+	for _, name := range files {
+		if dir, _, inner := strings.Cut(name, "/"); path.Ext(name) == ".go" && !strings.HasSuffix(name, "_test.go") && (!inner || dir == "internal") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// TestInner loads a plugin that consists of several packages, as Traefik does.
+func TestInner(t *testing.T) {
+	dir := t.TempDir()
+	plugin := map[string]string{
+		".traefik.yml": "displayName: Inner\ntype: middleware\nimport: example.com/inner\nsummary: A plugin in parts.\ntestData: {}\n",
+		"go.mod":       "module example.com/inner\n\ngo 1.21\n",
+		"inner.go": `package inner
+
+import (
+	"context"
+	"net/http"
+
+	"example.com/inner/internal/answers"
+)
+
+type Config struct{}
+
+func CreateConfig() *Config { return &Config{} }
+
+func New(ctx context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
+	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) { answers.Say(rw, name) }), nil
+}
+`,
+		"internal/answers/answers.go": `package answers
+
+import (
+	"io"
+
+	"example.com/inner/internal/words"
+)
+
+func Say(to io.Writer, name string) { io.WriteString(to, words.Greeting+name) }
+`,
+		"internal/words/words.go":      "package words\n\nvar Greeting = \"I am \"\n",
+		"internal/words/words_test.go": "package words\n\nvar not = loaded\n",
+	}
+	var files []string
+	for name, text := range plugin {
+		files = append(files, name)
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	loaded, err := Load(t.TempDir(), "example.com/inner", dir, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler, err := loaded.New(t.Context(), http.HandlerFunc(noop), nil, "inner")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, httptest.NewRequest("GET", "/", nil))
+	if got := answer.Body.String(); got != "I am inner" {
+		t.Errorf("it says %q", got)
+	}
+	if got := len(sources(files)); got != 3 {
+		t.Errorf("%d sources", got)
 	}
 }
 
