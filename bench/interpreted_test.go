@@ -17,7 +17,7 @@ func TestCopyPlugin(t *testing.T) {
 		"README.md":                "# Read me\n",
 		"internal/lanes/lanes.go":  "package lanes\n\nfunc Sum(of []int) (sum int) { return }\n",
 		"internal/lanes/a_test.go": "package lanes\n",
-		"e2e/rig.go":               "package rig\n",
+		"e2e/seek/seek.go":         "package seek\n",
 	} {
 		file := filepath.Join(from, name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {

@@ -28,7 +28,7 @@ for name in $foreign $refused; do
 done
 
 # What Yaegi would take otherwise than Go does.
-go run -C e2e ./traps .. || failed=1
+go run -C e2e ./cmd/traps .. || failed=1
 
 [[ $failed -eq 0 ]] && echo "lint: nothing found"
 exit $failed

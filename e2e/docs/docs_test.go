@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // TestDocs: links lead somewhere, and the files, tests, folders and make targets that documents name exist. The file table
@@ -62,7 +62,7 @@ func TestCheck(t *testing.T) {
 	documents, tests := look(t, root)
 	for text, wrong := range map[string]bool{
 		"[a](README.md), [b](../README.md#limits), [c](#here)\n# Here": false,
-		"`TestDocs` `origin.go` `e2e/rig` `make test` `film.mp4`":      false,
+		"`TestDocs` `origin.go` `e2e/internal/rig` `make test` `film.mp4`":      false,
 		"```sh\nmake test\n```":                     false,
 		"```sh\nmake nothing\n```":                  true,
 		"[a](missing.md)":                           true,
