@@ -36,6 +36,44 @@ func TestDocs(t *testing.T) {
 	}
 }
 
+// TestFolders: e2e/README.md has a line for each folder, and for none that is not there.
+func TestFolders(t *testing.T) {
+	root, err := rig.Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e2e := filepath.Join(root, "e2e")
+	text, err := os.ReadFile(filepath.Join(e2e, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for _, row := range regexp.MustCompile(`(?m)^\| (`+"`.*?`"+`) \|`).FindAllStringSubmatch(string(text), -1) {
+		for _, folder := range span.FindAllStringSubmatch(row[1], -1) {
+			listed[strings.TrimSuffix(folder[1], "/")] = true
+		}
+	}
+	for _, pattern := range []string{"*", "internal/*", "cmd/*"} {
+		found, err := filepath.Glob(filepath.Join(e2e, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range found {
+			name := strings.TrimPrefix(path, e2e+"/")
+			if info, err := os.Stat(path); err != nil || !info.IsDir() || name == "internal" || name == "cmd" {
+				continue
+			}
+			if !listed[name] {
+				t.Errorf("e2e/README.md has no line for %s", name)
+			}
+			delete(listed, name)
+		}
+	}
+	for name := range listed {
+		t.Errorf("e2e/README.md has a line for %s, which is not there", name)
+	}
+}
+
 // sources are the plugin's files in the root, and the folders of its inner packages.
 func sources(t *testing.T, root string) (names []string) {
 	t.Helper()
