@@ -10,11 +10,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // TestDocs: links lead somewhere, and the files, tests, folders and make targets that documents name exist. The file table
-// of the README leaves none of the plugin's files out.
+// of the README leaves none of the plugin's files and inner packages out.
 func TestDocs(t *testing.T) {
 	root, err := rig.Checkout()
 	if err != nil {
@@ -29,15 +29,66 @@ func TestDocs(t *testing.T) {
 			t.Errorf("%s: %s", name, problem)
 		}
 	}
-	files, err := filepath.Glob(filepath.Join(root, "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		if name := filepath.Base(file); !strings.HasSuffix(name, "_test.go") && !strings.Contains(documents["README.md"], "`"+name+"`") {
+	for _, name := range sources(t, root) {
+		if !strings.Contains(documents["README.md"], "`"+name+"`") {
 			t.Errorf("README.md: %s is not in the table of files", name)
 		}
 	}
+}
+
+// TestFolders: e2e/README.md has a line for each folder, and for none that is not there.
+func TestFolders(t *testing.T) {
+	root, err := rig.Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e2e := filepath.Join(root, "e2e")
+	text, err := os.ReadFile(filepath.Join(e2e, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for _, row := range regexp.MustCompile(`(?m)^\| (`+"`.*?`"+`) \|`).FindAllStringSubmatch(string(text), -1) {
+		for _, folder := range span.FindAllStringSubmatch(row[1], -1) {
+			listed[strings.TrimSuffix(folder[1], "/")] = true
+		}
+	}
+	for _, pattern := range []string{"*", "internal/*", "cmd/*"} {
+		found, err := filepath.Glob(filepath.Join(e2e, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range found {
+			name := strings.TrimPrefix(path, e2e+"/")
+			if info, err := os.Stat(path); err != nil || !info.IsDir() || name == "internal" || name == "cmd" {
+				continue
+			}
+			if !listed[name] {
+				t.Errorf("e2e/README.md has no line for %s", name)
+			}
+			delete(listed, name)
+		}
+	}
+	for name := range listed {
+		t.Errorf("e2e/README.md has a line for %s, which is not there", name)
+	}
+}
+
+// sources are the plugin's files in the root, and the folders of its inner packages.
+func sources(t *testing.T, root string) (names []string) {
+	t.Helper()
+	for _, pattern := range []string{"*.go", "internal/*"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range found {
+			if !strings.HasSuffix(name, "_test.go") {
+				names = append(names, strings.TrimPrefix(name, root+"/"))
+			}
+		}
+	}
+	return names
 }
 
 // TestCheck: what is wrong is found.
@@ -49,7 +100,7 @@ func TestCheck(t *testing.T) {
 	documents, tests := look(t, root)
 	for text, wrong := range map[string]bool{
 		"[a](README.md), [b](../README.md#limits), [c](#here)\n# Here": false,
-		"`TestDocs` `origin.go` `e2e/rig` `make test` `film.mp4`":      false,
+		"`TestDocs` `origin.go` `e2e/internal/rig` `make test` `film.mp4`":      false,
 		"```sh\nmake test\n```":                     false,
 		"```sh\nmake nothing\n```":                  true,
 		"[a](missing.md)":                           true,
@@ -60,6 +111,7 @@ func TestCheck(t *testing.T) {
 		"`TestOfWhichThereIsNone`":                  true,
 		"`of_which_there_is_none.go`":               true,
 		"`e2e/of-which-there-is-none`":              true,
+		"`internal/of-which-there-is-none`":         true,
 		"`make nothing`":                            true,
 		"[a][reference-of-which-there-is-none] b c": true,
 	} {
@@ -114,7 +166,7 @@ var (
 	reference = regexp.MustCompile(`\]\[[^\]\n]+\]`)
 	testName  = regexp.MustCompile(`^(?:Test|Fuzz|Benchmark)[A-Z]\w*$`)
 	fileName  = regexp.MustCompile(`^[\w./-]+\.(?:go|md|sh|mjs|svg)$`)
-	folder    = regexp.MustCompile(`^(?:e2e|bench|examples|testdata)(?:/[\w.-]*)*$`)
+	folder    = regexp.MustCompile(`^(?:internal|e2e|bench|examples|testdata)(?:/[\w.-]*)*$`)
 	makeOf    = regexp.MustCompile(`(?m)(?:^|&& )make ([a-z][a-z-]*)`)
 	heading   = regexp.MustCompile(`(?m)^#+ (.+)$`)
 )
