@@ -480,9 +480,9 @@ func sampleAtTick(r *runs, tick int64) (sample, begins int64) {
 	return u.first + k, u.begins + k*u.value
 }
 
-// expand returns the values of n samples from the sample first on, read as signed where signed is set. Samples beyond
+// expandRuns returns the values of n samples from the sample first on, read as signed where signed is set. Samples beyond
 // the table have the value 0.
-func (r *runs) expand(first, n int64, signed bool) []int64 {
+func expandRuns(r *runs, first, n int64, signed bool) []int64 {
 	out := make([]int64, 0, n)
 	for first < lastTotal(r.samples) && int64(len(out)) < n {
 		p := openRunsAt(r, intervalOf(r.samples, first))
@@ -517,6 +517,7 @@ type chunkRuns struct {
 	entries []byte
 	chunks  int64    // in the track
 	samples []int64  // before every openLen entries, and at the end all
+	planes  int      // bits in the greatest samples_per_chunk
 	tail    chunkRun // the last run: its samples are asked for in every cut
 	before  int64    // samples before it
 
@@ -545,7 +546,7 @@ func newChunkRuns(entries []byte, chunks int64) (*chunkRuns, error) {
 	var err error
 	for i := 0; i < len(entries)/stscLen; i += pieceLen {
 		n := minInt(len(entries)/stscLen-i, pieceLen)
-		err = t.multiply(s, i, n)
+		err = multiplyChunks(t, s, i, n)
 		if err != nil {
 			return nil, err
 		}
@@ -559,34 +560,44 @@ func newChunkRuns(entries []byte, chunks int64) (*chunkRuns, error) {
 	return t, nil
 }
 
-// multiply sets s.x to the samples in each of n runs.
-func (t *chunkRuns) multiply(s *scratch, first, n int) error {
+// multiplyChunks sets s.x to the samples in each of n runs, and remembers how large the counts in a chunk are.
+func multiplyChunks(t *chunkRuns, s *scratch, first, n int) error {
 	const width = stscLen * 8
+	takeChunks(t, s, first, n)
+	if !notLess(s.values, s.x.Add(s.counts, s.ones), s.ones, s.spare) {
+		return fmt.Errorf("%w: runs of chunks are out of order or reach beyond the last chunk", errFormat)
+	}
+	s.values.Sub(s.values, s.counts) // chunks in each run
+	takePerChunk(t, s, first, n)
+	planes := bits.Len64(orLanes(s, s.x.Set(s.spare), width, n))
+	if planes+bits.Len64(orLanes(s, s.x.Set(s.values), width, n))+bits.Len(uint(n)) > 63 {
+		return errOverflow
+	}
+	if planes > t.planes {
+		t.planes = planes
+	}
+	mulLanes(s, s.x, s.values, s.spare, planes, width)
+	return nil
+}
+
+// takeChunks sets counts to the first chunk of each of n runs, and values to the one behind its last.
+func takeChunks(t *chunkRuns, s *scratch, first, n int) {
 	following := t.chunks + 1
 	if next := (first + n) * stscLen; next < len(t.entries) {
 		following = int64(binary.BigEndian.Uint32(t.entries[next:]))
 	}
 	setPatterns(s, stscLen, n)
-	x, begins, ends, perChunk, low, ones := s.x, s.counts, s.values, s.spare, s.low, s.ones
-	x.SetBytes(t.entries[first*stscLen : (first+n)*stscLen])
-	begins.Rsh(x, 64)
-	begins.And(begins, low)
-	ends.Lsh(begins, width)
-	ends.Add(ends, x.SetInt64(following))
-	ends.And(ends, low)
-	if !notLess(ends, x.Add(begins, ones), ones, perChunk) {
-		return fmt.Errorf("%w: runs of chunks are out of order or reach beyond the last chunk", errFormat)
-	}
-	ends.Sub(ends, begins) // chunks in each run
-	x.SetBytes(t.entries[first*stscLen : (first+n)*stscLen])
-	perChunk.Rsh(x, 32)
-	perChunk.And(perChunk, low)
-	planes := bits.Len64(orLanes(s, x.Set(perChunk), width, n))
-	if planes+bits.Len64(orLanes(s, x.Set(ends), width, n))+bits.Len(uint(n)) > 63 {
-		return errOverflow
-	}
-	mulLanes(s, x, ends, perChunk, planes, width)
-	return nil
+	s.counts.Rsh(s.x.SetBytes(t.entries[first*stscLen:(first+n)*stscLen]), 64)
+	s.counts.And(s.counts, s.low)
+	s.values.Lsh(s.counts, stscLen*8)
+	s.values.Add(s.values, s.x.SetInt64(following))
+	s.values.And(s.values, s.low)
+}
+
+// takePerChunk sets spare to the samples in a chunk of each of n runs.
+func takePerChunk(t *chunkRuns, s *scratch, first, n int) {
+	s.spare.Rsh(s.x.SetBytes(t.entries[first*stscLen:(first+n)*stscLen]), 32)
+	s.spare.And(s.spare, s.low)
 }
 
 // chunkRun is one run of the table, numbered from 0 like its chunks.
@@ -658,7 +669,10 @@ func openChunksAt(t *chunkRuns, number int) *openChunks {
 func openChunksOf(t *chunkRuns, number int) *openChunks {
 	n := minInt(len(t.entries)/stscLen-number*openLen, openLen)
 	s := newScratch()
-	_ = t.multiply(s, number*openLen, n) // what can be wrong was wrong with the index
+	takeChunks(t, s, number*openLen, n)
+	s.values.Sub(s.values, s.counts)
+	takePerChunk(t, s, number*openLen, n)
+	mulLanes(s, s.x, s.values, s.spare, t.planes, stscLen*8)
 	runningTotals(s.x, s.x, stscLen)
 	p := &openChunks{number: number, totals: decodeWords(fillBytes(s, s.x, n*stscLen))}
 	scratches.Put(s)

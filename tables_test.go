@@ -498,7 +498,7 @@ func TestExpand(t *testing.T) {
 		all = append(all, make([]int64, 2*openLen+4)...) // beyond the table all are 0
 		for _, first := range nearby(r, list, false, samples+2) {
 			for _, length := range []int64{0, 1, 2, openLen, 2*openLen + 1} {
-				got, signed := u.expand(first, length, false), u.expand(first, length, true)
+				got, signed := expandRuns(u, first, length, false), expandRuns(u, first, length, true)
 				for i := range got {
 					want := all[first+int64(i)]
 					if got[i] != want || signed[i] != int64(int32(want)) {

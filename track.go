@@ -483,6 +483,10 @@ func timesOf(t *track, first, n int64) sampleTimes {
 	if i := first - t.listedFrom; i >= 0 && i+n <= int64(len(t.listed.dts)) {
 		return sampleTimes{dts: t.listed.dts[i : i+n], cts: t.listed.cts[i : i+n]}
 	}
+	return listTimes(t, first, n)
+}
+
+func listTimes(t *track, first, n int64) sampleTimes {
 	if t.left != nil {
 		*t.left -= n
 		if *t.left < 0 {
@@ -494,7 +498,7 @@ func timesOf(t *track, first, n int64) sampleTimes {
 	if t.offsets == nil {
 		return s
 	}
-	s.cts = t.offsets.expand(first, n, true)
+	s.cts = expandRuns(t.offsets, first, n, true)
 	for i, begins := range s.dts {
 		s.cts[i] += begins
 	}
@@ -520,7 +524,7 @@ func decodeTimes(t *track, first, n int64) []int64 {
 		}
 		return dts
 	}
-	for i, duration := range t.durations.expand(first, n, false) {
+	for i, duration := range expandRuns(t.durations, first, n, false) {
 		dts[i] = at
 		at += duration
 	}
