@@ -18,7 +18,7 @@ import (
 )
 
 // TestDocs: links lead somewhere, and the files, tests, folders and make targets that documents name exist. The list of
-// files leaves none of the plugin's out.
+// files leaves none of the plugin's files and inner packages out.
 func TestDocs(t *testing.T) {
 	root, err := rig.Checkout()
 	if err != nil {
@@ -33,16 +33,29 @@ func TestDocs(t *testing.T) {
 			t.Errorf("%s: %s", name, problem)
 		}
 	}
-	files, err := filepath.Glob(filepath.Join(root, "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	const list = "docs/how-it-works.md"
-	for _, file := range files {
-		if name := filepath.Base(file); !strings.HasSuffix(name, "_test.go") && !strings.Contains(documents[list], "\n| `"+name+"` |") {
+	for _, name := range sources(t, root) {
+		if !strings.Contains(documents[list], "\n| `"+name+"` |") {
 			t.Errorf("%s: %s is not in the list of files", list, name)
 		}
 	}
+}
+
+// sources are the plugin's files in the root, and the folders of its inner packages.
+func sources(t *testing.T, root string) (names []string) {
+	t.Helper()
+	for _, pattern := range []string{"*.go", "internal/*"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range found {
+			if !strings.HasSuffix(name, "_test.go") {
+				names = append(names, strings.TrimPrefix(name, root+"/"))
+			}
+		}
+	}
+	return names
 }
 
 // TestReadme: it is short, it names both commands and no tests, and its configurations are files that other tests run.
@@ -154,6 +167,7 @@ func TestCheck(t *testing.T) {
 		"`TestOfWhichThereIsNone`":                  true,
 		"`of_which_there_is_none.go`":               true,
 		"`e2e/of-which-there-is-none`":              true,
+		"`internal/of-which-there-is-none`":         true,
 		"`make nothing`":                            true,
 		"[a][reference-of-which-there-is-none] b c": true,
 	} {
@@ -208,7 +222,7 @@ var (
 	reference = regexp.MustCompile(`\]\[[^\]\n]+\]`)
 	testName  = regexp.MustCompile(`^(?:Test|Fuzz|Benchmark)[A-Z]\w*$`)
 	fileName  = regexp.MustCompile(`^[\w./-]+\.(?:go|md|sh|mjs|svg)$`)
-	folder    = regexp.MustCompile(`^(?:e2e|bench|docs|examples|internal|testdata)(?:/[\w.-]*)*$`)
+	folder    = regexp.MustCompile(`^(?:internal|e2e|bench|examples|testdata)(?:/[\w.-]*)*$`)
 	makeOf    = regexp.MustCompile(`(?m)(?:^|&& )make ([a-z][a-z-]*)`)
 	heading   = regexp.MustCompile(`(?m)^#+ (.+)$`)
 )
