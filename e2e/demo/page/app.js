@@ -91,11 +91,11 @@ function eachPicture(video, callback) {
   }
 }
 
-// settle steps over the lead-in of an exact cut, some milliseconds, in a browser that shows it (Firefox) and is not playing.
+// settle steps over the lead-in of an exact cut, a tenth of a second, in a browser that shows it (Firefox) and is not playing.
 function settle(video, start) {
   const step = () => {
     const early = pictureNumber(video) < Math.floor((start() + video.currentTime) * rate + 1e-6);
-    if (video.paused && early && video.currentTime < 0.05) video.currentTime += 0.004;
+    if (video.paused && early && video.currentTime < 0.15) video.currentTime += 0.02;
   };
   for (const event of ["loadeddata", "seeked"]) video.addEventListener(event, () => setTimeout(step, 50));
 }
