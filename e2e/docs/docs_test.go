@@ -14,7 +14,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // TestDocs: links lead somewhere, and the files, tests, folders and make targets that documents name exist. The list of
@@ -56,6 +56,44 @@ func sources(t *testing.T, root string) (names []string) {
 		}
 	}
 	return names
+}
+
+// TestFolders: e2e/README.md has a line for each folder, and for none that is not there.
+func TestFolders(t *testing.T) {
+	root, err := rig.Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e2e := filepath.Join(root, "e2e")
+	text, err := os.ReadFile(filepath.Join(e2e, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for _, row := range regexp.MustCompile(`(?m)^\| (`+"`.*?`"+`) \|`).FindAllStringSubmatch(string(text), -1) {
+		for _, folder := range span.FindAllStringSubmatch(row[1], -1) {
+			listed[strings.TrimSuffix(folder[1], "/")] = true
+		}
+	}
+	for _, pattern := range []string{"*", "internal/*", "cmd/*"} {
+		found, err := filepath.Glob(filepath.Join(e2e, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range found {
+			name := strings.TrimPrefix(path, e2e+"/")
+			if info, err := os.Stat(path); err != nil || !info.IsDir() || name == "internal" || name == "cmd" {
+				continue
+			}
+			if !listed[name] {
+				t.Errorf("e2e/README.md has no line for %s", name)
+			}
+			delete(listed, name)
+		}
+	}
+	for name := range listed {
+		t.Errorf("e2e/README.md has a line for %s, which is not there", name)
+	}
 }
 
 // TestReadme: it is short, it names both commands and no tests, and its configurations are files that other tests run.
@@ -155,8 +193,8 @@ func TestCheck(t *testing.T) {
 	}
 	documents, tests := look(t, root)
 	for text, wrong := range map[string]bool{
-		"[a](README.md), [b](../README.md#limits), [c](#here)\n# Here": false,
-		"`TestDocs` `origin.go` `e2e/rig` `make test` `film.mp4`":      false,
+		"[a](README.md), [b](../README.md#limits), [c](#here)\n# Here":  false,
+		"`TestDocs` `mp4.go` `e2e/internal/rig` `make test` `film.mp4`": false,
 		"```sh\nmake test\n```":                     false,
 		"```sh\nmake nothing\n```":                  true,
 		"[a](missing.md)":                           true,

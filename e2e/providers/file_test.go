@@ -14,8 +14,8 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/traefik-mp4/mp4/e2e/lab"
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/lab"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // TestFileYAML runs Traefik with the static configuration of examples/file, which takes the plugin from the catalog, and

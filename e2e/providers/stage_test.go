@@ -12,11 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/traefik-mp4/mp4/e2e/lab"
-	"github.com/traefik-mp4/mp4/e2e/loader"
-	"github.com/traefik-mp4/mp4/e2e/media"
-	"github.com/traefik-mp4/mp4/e2e/oracle"
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/lab"
+	"github.com/traefik-mp4/mp4/e2e/internal/loader"
+	"github.com/traefik-mp4/mp4/e2e/internal/media"
+	"github.com/traefik-mp4/mp4/e2e/internal/oracle"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 const (
