@@ -99,8 +99,8 @@ func TestCheck(t *testing.T) {
 	}
 	documents, tests := look(t, root)
 	for text, wrong := range map[string]bool{
-		"[a](README.md), [b](../README.md#limits), [c](#here)\n# Here": false,
-		"`TestDocs` `origin.go` `e2e/internal/rig` `make test` `film.mp4`":      false,
+		"[a](README.md), [b](../README.md#limits), [c](#here)\n# Here":     false,
+		"`TestDocs` `origin.go` `e2e/internal/rig` `make test` `film.mp4`": false,
 		"```sh\nmake test\n```":                     false,
 		"```sh\nmake nothing\n```":                  true,
 		"[a](missing.md)":                           true,
