@@ -182,11 +182,12 @@ func settle(r *response) error {
 	return nil
 }
 
-// wantsRange reports whether Range counts: for GET only (RFC 9110, 14.2), and where If-Range is what the client has
-// (13.1.5): the tag compared strongly, or the very date, which net/http and nginx take for strong as well.
+// wantsRange reports whether Range counts: where If-Range is what the client has (RFC 9110, 13.1.5), the tag compared
+// strongly, or the very date, which net/http and nginx take for strong as well. RFC 9110 defines Range for GET only
+// (14.2), but nginx, Apache and net/http have it in HEAD's answer as well.
 func wantsRange(r *response) bool {
 	h := r.t.req.Header
-	if r.t.req.Method != http.MethodGet || h.Get("Range") == "" {
+	if h.Get("Range") == "" {
 		return false
 	}
 	condition := textproto.TrimString(h.Get("If-Range"))
