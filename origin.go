@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // How requests to an origin end, other than well.
@@ -204,7 +205,7 @@ func replayCookies(t *transfer, req *http.Request) {
 	if len(t.cookies) == 0 {
 		return
 	}
-	set := (&http.Response{Header: http.Header{"Set-Cookie": t.cookies}}).Cookies()
+	set := parseCookies(t.cookies)
 	newer := make(map[string]bool)
 	for _, c := range set {
 		newer[c.Name] = true
@@ -217,8 +218,40 @@ func replayCookies(t *transfer, req *http.Request) {
 		}
 	}
 	for _, c := range set {
-		req.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
+		takenBack := c.MaxAge < 0 || c.MaxAge == 0 && !c.Expires.IsZero() && c.Expires.Before(time.Now())
+		if !takenBack {
+			req.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
+		}
 	}
+}
+
+// parseCookies reads Set-Cookie lines, but for those that are none.
+func parseCookies(lines []string) []*http.Cookie {
+	return (&http.Response{Header: http.Header{"Set-Cookie": lines}}).Cookies()
+}
+
+// mergeCookies adds Set-Cookie lines to others. Of those with one name, path and domain the last counts (RFC 6265, 5.3).
+func mergeCookies(lines, more []string) []string {
+	for _, line := range more {
+		var others []string
+		for _, other := range lines {
+			if !sameCookie(line, other) {
+				others = append(others, other)
+			}
+		}
+		lines = append(others, line)
+	}
+	return lines
+}
+
+// sameCookie reports whether one of two Set-Cookie lines takes the place of the other.
+func sameCookie(line, other string) bool {
+	a, b := parseCookies([]string{line}), parseCookies([]string{other})
+	if len(a) == 0 || len(b) == 0 {
+		return line == other
+	}
+	return a[0].Name == b[0].Name && a[0].Path == b[0].Path &&
+		strings.EqualFold(strings.TrimPrefix(a[0].Domain, "."), strings.TrimPrefix(b[0].Domain, "."))
 }
 
 // exchange is one request of ours: the http.ResponseWriter that the next handler answers to.
@@ -436,10 +469,13 @@ func acceptRange(x *exchange, header http.Header) (io.Writer, error) {
 func acceptVersion(x *exchange, header http.Header, total int64) error {
 	o := x.origin
 	// Bytes of a coding are not the file's, and nobody asked for one.
-	if coding := header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return fmt.Errorf("%w: Content-Encoding %q in spite of Accept-Encoding: identity", errMisbehaving, coding)
+	if encoded(header) {
+		return fmt.Errorf("%w: Content-Encoding %q in spite of Accept-Encoding: identity", errMisbehaving,
+			strings.Join(header["Content-Encoding"], ", "))
 	}
-	o.t.cookies = append(o.t.cookies, header["Set-Cookie"]...)
+	if len(header["Set-Cookie"]) > 0 {
+		o.t.cookies = mergeCookies(o.t.cookies, header["Set-Cookie"])
+	}
 	v := version{etag: header.Get("Etag"), modified: header.Get("Last-Modified"), size: total}
 	if v.size < 0 && o.bound {
 		v.size = o.version.size // "bytes 0-99/*" is allowed (RFC 9110, 14.4)
@@ -450,6 +486,32 @@ func acceptVersion(x *exchange, header http.Header, total int64) error {
 	}
 	o.version, o.bound = v, true
 	return nil
+}
+
+// codings are the content codings that change bytes (RFC 9110, 8.4.1, and IANA's registry). What else some origins say,
+// such as aws-chunked, none or utf-8, is of how the file came to them, or of nothing.
+var codings = map[string]bool{
+	"br":         true,
+	"compress":   true,
+	"dcb":        true,
+	"dcz":        true,
+	"deflate":    true,
+	"gzip":       true,
+	"x-compress": true,
+	"x-gzip":     true,
+	"zstd":       true,
+}
+
+// encoded reports whether a body is in a coding.
+func encoded(header http.Header) bool {
+	for _, line := range header["Content-Encoding"] {
+		for _, coding := range strings.Split(line, ",") {
+			if codings[strings.ToLower(strings.TrimSpace(coding))] {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // words is for the log.
