@@ -163,7 +163,7 @@ func TestLocateRefused(t *testing.T) {
 		{"a second ftyp", append(append([]byte{}, ftyp...), small...), errFormat, "ftyp at 20"},
 		{"an ftyp of 5000 bytes", rawBox("ftyp", make([]byte, 5000)), errFormat, "ftyp at 0 is 5008 bytes"},
 		{"an ftyp that is cut short", append(u32(100), ftyp[4:]...), errFormat, "ftyp at 0"},
-		{"more boxes than anybody needs", append(bytes.Repeat(rawBox("free"), 2000), moov...), errFormat, "no moov"},
+		{"more boxes than anybody needs", bytes.Join([][]byte{bytes.Repeat(rawBox("free"), maxWalked), moov, mdat}, nil), errFormat, "no moov found among the first 10000 boxes"},
 		{"a fragment before any moov", append(append([]byte{}, ftyp...), rawBox("moof", moov)...), errFragmented, "moof at 20"},
 	} {
 		for _, hidden := range []bool{false, true} {
@@ -190,6 +190,67 @@ func TestLocateRefused(t *testing.T) {
 		if !errors.Is(err, broken) {
 			t.Errorf("a source that cannot be read from %d on: %v", from, err)
 		}
+	}
+}
+
+// TestMoovAtEnd has more boxes before the moov than are walked along before the end of the file is looked at.
+func TestMoovAtEnd(t *testing.T) {
+	ftyp, mdat := smallParts["ftyp"], smallParts["mdat"]
+	small := smallMovie(nil)
+	moov := small[len(ftyp)+len(mdat):]
+	front := append(append([]byte{}, ftyp...), bytes.Repeat(rawBox("mdat", make([]byte, hopLen)), hopsToEnd+8)...)
+	odd := rawBox("moov", rawBox("free"), rawBox("udta")) // no mvhd
+	torn := append(append(u32(100), "moov"...), bytes.Repeat([]byte{0xFF}, 92)...)
+	for _, tt := range []struct {
+		name  string
+		parts [][]byte // behind the boxes at the front
+		at    int      // the moov among them
+	}{
+		{"a moov that ends the file", [][]byte{moov}, 0},
+		{"a moov of a 64-bit size", [][]byte{mdat, largeBox("moov", moov[8:])}, 1},
+		{"free space behind", [][]byte{mdat, moov, rawBox("free", make([]byte, 1000))}, 1},
+		{"what else there is behind", [][]byte{mdat, moov, rawBox("udta"), rawBox("wide"), rawBox("mfra", []byte("moov"))}, 1},
+		{"media behind", [][]byte{mdat, moov, mdat}, 1},
+		{"junk behind", [][]byte{mdat, moov, {1, 2, 3}}, 1},
+		{"the word in the media, often", [][]byte{moov, rawBox("mdat", bytes.Repeat([]byte("moov"), 1000))}, 0},
+		{"the word, and then the moov", [][]byte{rawBox("mdat", bytes.Repeat([]byte("moov"), 1000)), moov}, 1},
+		{"a moov in the media that does not end with them", [][]byte{moov, rawBox("mdat", small, []byte{0, 0, 0, 8, 'f', 'r', 'e', 'e', 1})}, 0},
+		{"one that ends with them but has no header", [][]byte{moov, rawBox("mdat", odd)}, 0},
+		{"one that is not made of boxes", [][]byte{moov, rawBox("mdat", torn)}, 0},
+	} {
+		want := len(front)
+		for _, part := range tt.parts[:tt.at] {
+			want += len(part)
+		}
+		data := append(append([]byte{}, front...), bytes.Join(tt.parts, nil)...)
+		for _, hidden := range []bool{false, true} {
+			src := &memorySource{data: data, hidden: hidden}
+			m, err := findMovie(src, testMoov)
+			if err != nil {
+				t.Errorf("%s, length hidden: %v: %v", tt.name, hidden, err)
+				continue
+			}
+			if m.moov.at != int64(want) || m.moovFirst || len(m.tracks) != 1 {
+				t.Errorf("%s, length hidden: %v: moov at %d, want %d; first: %v", tt.name, hidden, m.moov.at, want, m.moovFirst)
+			}
+		}
+	}
+	// Of a moov much larger than what is read of the end at first, no byte is read twice.
+	large := rawBox("moov", moov[8:], rawBox("free", make([]byte, 5*endLen)))
+	data := bytes.Join([][]byte{front, mdat, large}, nil)
+	src := &memorySource{data: data}
+	m, err := findMovie(src, testMoov)
+	if err != nil || m.moov.at != int64(len(front)+len(mdat)) || src.asked > int64(len(data)) {
+		t.Errorf("a large one: %v, %d bytes read of %d", err, src.asked, len(data))
+	}
+	_, err = findMovie(&memorySource{data: data}, int64(len(large))-1)
+	if !errors.Is(err, errTooLarge) {
+		t.Errorf("one larger than allowed: %v", err)
+	}
+	broken := errors.New("the line is dead")
+	_, err = findMovie(&failingSource{data: data, from: int64(len(data)) - 1, err: broken}, testMoov)
+	if !errors.Is(err, broken) {
+		t.Errorf("a source whose end cannot be read: %v", err)
 	}
 }
 

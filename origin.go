@@ -22,6 +22,7 @@ var (
 	errChanged     = errors.New("mp4: the file changed")      // between two requests, or replicas differ
 	errGone        = errors.New("mp4: the client is gone")
 	errEnd         = errors.New("mp4: the file ends before") // where nobody had said how long it is
+	errPastLength  = errors.New("mp4: refused as a range past the end")
 	errMisbehaving = errors.New("mp4: the origin misbehaves")
 	errNoRanges    = errors.New("mp4: the origin ignores Range and the moov is not at the front: " +
 		"let it answer 206, put the moov first, or increase maxBufferSize")
@@ -46,8 +47,11 @@ type origin struct {
 	agreed  http.Header // of the first read, which is the origin's consent to this client
 	window  []byte      // what was fetched last
 	from    int64       // and where it lies in the file
-	fetched int64       // in all
-	peeked  int64       // memory taken for the last peek
+	fetched int64       // in all, but for hops
+	hops    int
+	asked   int   // requests for what was fetched
+	named   int64 // the file's length by an answer that refused a range; 0: none
+	peeked  int64 // memory taken for the last peek
 }
 
 func (o *origin) size() int64    { return o.version.size }
@@ -55,8 +59,12 @@ func (o *origin) state() version { return o.version }
 func (o *origin) settled() bool  { return false }
 func (o *origin) close()         {}
 
-// ahead is fetched beyond a moov: the header of the box behind it is wanted next.
-const ahead = 4 << 10
+const (
+	ahead      = 4 << 10 // fetched beyond a moov: the header of the box behind it is wanted next
+	hopLen     = 256     // fetched at most for a hop
+	maxHeaders = 1000    // hops of a request
+	maxFetches = 10000   // requests of ours for one client's, before the media: some answer little at a time
+)
 
 // read answers from the window, by a copy where that is small: a view would keep all of the window in memory with the
 // index.
@@ -64,8 +72,12 @@ func (o *origin) read(off, n int64) ([]byte, error) {
 	return o.get(off, n, maxInt64(n+ahead, o.t.bufferSize))
 }
 
-// peek is read that fetches less, for a moment: its memory is given back with the next.
+// peek is read that fetches less, for a moment: its memory is given back with the next. The first hop mostly leads to
+// the moov, and is a read.
 func (o *origin) peek(off, n, atOnce int64) ([]byte, error) {
+	if atOnce <= hopLen && o.asked == 0 {
+		return o.read(off, n)
+	}
 	used := o.t.lease.used
 	b, err := o.get(off, n, maxInt64(n, atOnce))
 	if taken := o.t.lease.used - used; taken > 0 && err == nil {
@@ -78,10 +90,10 @@ func (o *origin) peek(off, n, atOnce int64) ([]byte, error) {
 func (o *origin) reserve(n int64) error { return o.t.lease.take(n) }
 
 // get is read that fetches so many bytes at once.
-func (o *origin) get(off, n, fetched int64) ([]byte, error) {
+func (o *origin) get(off, n, atOnce int64) ([]byte, error) {
 	b := o.held(off, n)
 	if int64(len(b)) < n && (o.version.size < 0 || off+int64(len(b)) < o.version.size) {
-		if err := o.fetch(off, fetched); err != nil {
+		if err := o.fetch(off, n, atOnce); err != nil {
 			return nil, err
 		}
 		b = o.held(off, n)
@@ -102,41 +114,130 @@ func (o *origin) held(off, n int64) []byte {
 	return o.window[i:end:end]
 }
 
-// fetch moves the window to off, and asks for what is missing of n bytes.
-func (o *origin) fetch(off, n int64) error {
+// fetch moves the window to off, and asks for what is missing of so many bytes at once: again where an answer is of less
+// (RFC 9110, 15.3.7), until n are there.
+func (o *origin) fetch(off, n, atOnce int64) error {
 	if o.version.size >= 0 {
 		n = minInt64(n, o.version.size-off)
+		atOnce = minInt64(atOnce, o.version.size-off)
 	}
-	if o.fetched+n > o.t.maxMoov+2*o.t.bufferSize {
-		return fmt.Errorf("%w: %d", errTooLarge, o.fetched+n)
-	}
-	if err := o.t.lease.take(n); err != nil {
+	if err := o.admit(atOnce); err != nil {
 		return err
 	}
-	held := o.held(off, n)
-	k := int64(len(held))
-	into := newBuffer(n)
-	_, _ = into.data.Write(held) // to memory: never fails
-	x := ask(o, off+k, n-k, into)
-	x.hidden = true
-	if err := runExchange(x); err != nil && !errors.Is(err, errEnd) {
-		return err
+	into := newBuffer(atOnce)
+	_, _ = into.data.Write(o.held(off, atOnce)) // to memory: never fails
+	before := int64(into.data.Len())
+	for int64(into.data.Len()) < n {
+		err := fetchOnce(o, off+int64(into.data.Len()), atOnce-int64(into.data.Len()), into)
+		if errors.Is(err, errEnd) {
+			break
+		}
+		if err != nil {
+			return err
+		}
 	}
 	o.window = into.data.Bytes()
 	o.from = off
-	o.fetched += int64(len(o.window)) - k
+	if atOnce > hopLen {
+		o.fetched += int64(len(o.window)) - before
+	}
 	return nil
 }
 
-// send streams n bytes at off.
+// admit bounds what is fetched, and takes memory for it.
+func (o *origin) admit(n int64) error {
+	if n <= hopLen {
+		o.hops++
+		if o.hops > maxHeaders {
+			return fmt.Errorf("%w: %d requests for box headers that lie apart, and no moov yet", errFormat, maxHeaders)
+		}
+	} else if o.fetched+n > o.t.maxMoov+2*o.t.bufferSize {
+		return fmt.Errorf("%w: %d", errTooLarge, o.fetched+n)
+	}
+	return o.t.lease.take(n)
+}
+
+// fetchOnce makes a request for up to n bytes at off; a second and a third where the origin refuses a range that
+// reaches past the end, of which it has not said before where that is.
+func fetchOnce(o *origin, off, n int64, into *buffer) error {
+	form := exactly
+	for {
+		o.asked++
+		if o.asked > maxFetches {
+			return fmt.Errorf("%w: %d requests and no index yet", errMisbehaving, maxFetches)
+		}
+		x := askIn(o, form, off, n, into)
+		x.hidden = true
+		err := runExchange(x)
+		if !errors.Is(err, errPastLength) {
+			return err
+		}
+		next := nextForm(o, form, off, n)
+		if next == inOne && form == toEnd {
+			return errEnd
+		}
+		if next == inOne {
+			return fmt.Errorf("%w: it refuses bytes from %d on of a file of %d", errMisbehaving, off, o.named)
+		}
+		form = next
+	}
+}
+
+// The forms of a request for some bytes, each for an origin that refuses the one before.
+const (
+	exactly = iota // bytes=off-(off+n-1)
+	within         // no further than the length that the origin has named
+	toEnd          // bytes=off-, of which no more is read
+	inOne          // without Range
+)
+
+// nextForm is the one to try after a range was refused.
+func nextForm(o *origin, form int, off, n int64) int {
+	switch {
+	case form == exactly && o.named > off && o.named < off+n:
+		return within
+	case form == exactly && o.named == 0:
+		return toEnd
+	}
+	return inOne
+}
+
+// askIn prepares a request in a form.
+func askIn(o *origin, form int, off, n int64, to receiver) *exchange {
+	switch form {
+	case within:
+		n = o.named - off
+	case toEnd:
+		x := ask(o, off, n, to)
+		x.open = true
+		x.req.Header.Set("Range", "bytes="+strconv.FormatInt(off, 10)+"-")
+		return x
+	case inOne:
+		return ask(o, 0, -1, to)
+	}
+	return ask(o, off, n, to)
+}
+
+// send streams n bytes at off: by one request, or by as many as it takes where the origin answers less than it is asked
+// for.
 func (o *origin) send(out receiver, off, n int64) error {
 	o.window = nil // no more is read
-	x := ask(o, off, n, out)
-	if err := runExchange(x); err != nil {
-		return err
-	}
-	if x.length < n {
-		return fmt.Errorf("%w: %d bytes at %d instead of %d", errMisbehaving, x.length, off, n)
+	flows := false
+	for n > 0 {
+		x := ask(o, off, n, out)
+		x.flows = flows
+		if err := runExchange(x); err != nil {
+			return err
+		}
+		off += x.length
+		n -= x.length
+		flows = x.exactly != nil
+		if n > 0 && off == o.version.size {
+			return fmt.Errorf("%w: the file ends %d bytes early", errMisbehaving, n)
+		}
+		if err := o.t.req.Context().Err(); n > 0 && err != nil {
+			return fmt.Errorf("%w: %v", errGone, err)
+		}
 	}
 	return nil
 }
@@ -269,6 +370,8 @@ type exchange struct {
 	origin  *origin
 	to      receiver
 	opening *opening // for a first read, which may turn into a stream
+	open    bool     // the range that is asked for has no end
+	flows   bool     // as the body before it did, of which this one is the rest
 	hidden  bool     // from the client, whose going away no write tells
 	off, n  int64
 	req     *http.Request
@@ -352,6 +455,8 @@ func (x *exchange) WriteHeader(status int) {
 	}
 	if x.err != nil {
 		x.cancel()
+	} else if x.flows && x.status == http.StatusPartialContent && x.to.native() {
+		passGate(x)
 	}
 }
 
@@ -436,29 +541,43 @@ func judge(x *exchange, header http.Header) (io.Writer, error) {
 		return acceptRange(x, header)
 	case x.status == http.StatusOK && x.opening != nil:
 		return x.opening.whole(x, header)
-	case x.status == http.StatusRequestedRangeNotSatisfiable && x.hidden && x.opening == nil && x.origin.version.size < 0:
-		return nil, errEnd
-	case x.status == http.StatusOK || x.status == http.StatusRequestedRangeNotSatisfiable && x.opening == nil:
+	case x.status == http.StatusRequestedRangeNotSatisfiable && x.hidden && (x.opening != nil || x.origin.version.size < 0):
+		return nil, unsatisfied(x, header)
+	case x.status == http.StatusOK || x.status == http.StatusRequestedRangeNotSatisfiable:
 		return nil, fmt.Errorf("%w: the origin answers %d to a range", errChanged, x.status)
-	case x.status == http.StatusRequestedRangeNotSatisfiable:
-		return nil, errPass // an empty file
 	case x.status >= http.StatusBadRequest:
 		return x.relay(header)
 	}
 	return nil, errPass // a redirect is the answer to the client's own request
 }
 
-// acceptRange accepts the range that was asked for, of the version that is expected.
+// unsatisfied is what is meant by an answer that refuses a range of a file whose length was not known. Some servers
+// refuse one that reaches past the end.
+func unsatisfied(x *exchange, header http.Header) error {
+	length, err := strconv.ParseInt(strings.TrimPrefix(header.Get("Content-Range"), "bytes */"), 10, 64)
+	switch {
+	case err != nil || length < 0:
+		return errPastLength
+	case length == 0 && x.opening != nil:
+		return errPass // an empty file
+	case length <= x.off:
+		return errEnd
+	}
+	x.origin.named = length
+	return errPastLength
+}
+
+// acceptRange accepts the range that was asked for, or the first bytes of it, of the version that is expected.
 func acceptRange(x *exchange, header http.Header) (io.Writer, error) {
 	first, last, total, ok := contentRange(header.Get("Content-Range"))
-	if !ok || first != x.off || last >= x.off+x.n || last < x.off+x.n-1 && total >= 0 && last != total-1 {
+	if !ok || first != x.off || last >= x.off+x.n && !x.open {
 		return nil, fmt.Errorf("%w: it answers Content-Range %q to bytes %d-%d", errMisbehaving,
 			header.Get("Content-Range"), x.off, x.off+x.n-1)
 	}
 	if err := acceptVersion(x, header, total); err != nil {
 		return nil, err
 	}
-	x.length = last - first + 1
+	x.length = minInt64(last-first+1, x.n)
 	if x.hidden {
 		x.origin.agreed = header
 	}
@@ -568,29 +687,35 @@ func open(t *transfer, ranges bool) (file, error) {
 		return nil, err
 	}
 	o := &origin{t: t}
-	head := &opening{ready: make(chan struct{})}
-	var x *exchange
-	if ranges {
-		head.buffer = newBuffer(n)
-		x = ask(o, 0, n, head)
-	} else {
-		x = ask(o, 0, -1, head)
+	form := exactly
+	if !ranges {
+		form = inOne
 	}
-	x.opening = head
-	x.hidden = true
-	// A stream is read while the next handler still writes it. The goroutine has ended before ServeHTTP returns: here,
-	// or where the stream is closed.
-	go runOpening(x, head)
-	<-head.ready
-	if head.stream != nil {
-		return head.stream, nil
+	for {
+		head := &opening{ready: make(chan struct{})}
+		if form != inOne {
+			head.buffer = newBuffer(n)
+		}
+		x := askIn(o, form, 0, n, head)
+		x.opening = head
+		x.hidden = true
+		// A stream is read while the next handler still writes it. The goroutine has ended before ServeHTTP returns: here,
+		// or where the stream is closed.
+		go runOpening(x, head)
+		<-head.ready
+		if head.stream != nil {
+			return head.stream, nil
+		}
+		if x.err == nil {
+			o.window = head.buffer.data.Bytes()
+			o.fetched = int64(len(o.window))
+			return o, nil
+		}
+		if form == inOne || !errors.Is(x.err, errPastLength) {
+			return nil, x.err
+		}
+		form = nextForm(o, form, 0, n)
 	}
-	if x.err != nil {
-		return nil, x.err
-	}
-	o.window = head.buffer.data.Bytes()
-	o.fetched = int64(len(o.window))
-	return o, nil
 }
 
 // runOpening is a function because Yaegi binds the receiver of go x.f() when it runs.

@@ -296,7 +296,6 @@ func TestLies(t *testing.T) {
 		{"another unit", answerWith(206, "lines 0-2047/99999"), "Content-Range"},
 		{"another place", answerWith(206, "bytes 1-2048/99999"), "Content-Range"},
 		{"too much", answerWith(206, "bytes 0-2048/99999"), "Content-Range"},
-		{"too little", answerWith(206, "bytes 0-1023/99999"), "Content-Range"},
 		{"backwards", answerWith(206, "bytes 2047-0/99999"), "Content-Range"},
 		{"past its own end", answerWith(206, "bytes 0-2047/2000"), "Content-Range"},
 		{"negative", answerWith(206, "bytes -5-2047/99999"), "Content-Range"},
