@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/traefik-mp4/mp4/internal/budget"
 )
 
 // folder serves the plain files below root.
@@ -43,7 +45,7 @@ type local struct {
 	version  version
 	modified time.Time
 	header   http.Header
-	lease    *lease // of the request that reads the file's tables
+	lease    *budget.Lease // of the request that reads the file's tables
 }
 
 // localTypes are our own, since Traefik's image has no mime.types.
@@ -136,7 +138,7 @@ func (l *local) close()         { _ = l.file.Close() }
 
 func (l *local) read(off, n int64) ([]byte, error) {
 	n = maxInt64(0, minInt64(n, l.version.size-off))
-	if err := l.lease.take(n); err != nil {
+	if err := l.lease.Take(n); err != nil {
 		return nil, err
 	}
 	b := make([]byte, n)
@@ -148,15 +150,15 @@ func (l *local) read(off, n int64) ([]byte, error) {
 
 // peek is read, for a moment.
 func (l *local) peek(off, n, atOnce int64) ([]byte, error) {
-	used := l.lease.used
+	used := l.lease.Used()
 	b, err := l.read(off, n)
 	if err == nil {
-		l.lease.used = used
+		l.lease.Reuse(l.lease.Used() - used)
 	}
 	return b, err
 }
 
-func (l *local) reserve(n int64) error { return l.lease.take(n) }
+func (l *local) reserve(n int64) error { return l.lease.Take(n) }
 
 // unchanged fails where somebody has written to the file since it was opened. A file that was replaced stays what it
 // was as long as it is open.

@@ -17,6 +17,8 @@ import (
 	"net/http/httputil"
 	"path"
 	"strings"
+
+	"github.com/traefik-mp4/mp4/internal/budget"
 )
 
 // Config is the plugin's part of Traefik's dynamic configuration. Scalars are strings, because a value that Traefik
@@ -183,7 +185,7 @@ type transfer struct {
 	file     file
 	seen     version  // of the file, where it was found to be another than expected
 	cookies  []string // Set-Cookie lines in answers to requests of our own
-	lease    *lease
+	lease    *budget.Lease
 	started  bool // the client has got a status
 }
 
@@ -196,7 +198,7 @@ func newTransfer(p *plugin, rw http.ResponseWriter, req *http.Request, iv interv
 		interval: iv,
 		query:    withoutArguments(p.args, req.URL.RawQuery),
 		key:      strings.Join([]string{p.name, p.effective, req.Host, prefix, req.URL.EscapedPath()}, "\x00"),
-		lease:    &lease{budget: metadata},
+		lease:    budget.NewLease(metadata),
 	}
 }
 
@@ -224,9 +226,9 @@ func runTransfer(t *transfer) (out outcome) {
 			closeTransfer(t)
 		case errors.Is(err, errNoRanges) && changed != nil:
 			return endTransfer(t, changed) // that the last try could not do without ranges is not what is wrong
-		case errors.Is(err, errNoMemory):
+		case errors.Is(err, budget.ErrNoMemory):
 			closeFile(t)
-			if !t.lease.renew(t.req.Context()) {
+			if !t.lease.Renew(t.req.Context()) {
 				return endTransfer(t, err)
 			}
 		default:
@@ -327,7 +329,7 @@ func findIndex(t *transfer, try int) (*entry, error) {
 		if leads {
 			return t.lead(f)
 		}
-		either(f.landed, t.req.Context())
+		budget.Either(f.landed, t.req.Context())
 		if err := t.req.Context().Err(); err != nil {
 			return nil, err
 		}
@@ -405,7 +407,7 @@ func (t *transfer) read(ranges bool) (*entry, error) {
 // closeTransfer ends what is under way at the origin and gives back the memory.
 func closeTransfer(t *transfer) {
 	closeFile(t)
-	t.lease.release()
+	t.lease.Release()
 }
 
 func closeFile(t *transfer) {
@@ -426,7 +428,7 @@ func endTransfer(t *transfer, err error) outcome {
 		return broken
 	case errors.Is(err, errPass) || errors.Is(err, errNotMP4) || errors.Is(err, errFragmented):
 		return passed
-	case errors.Is(err, errNoMemory):
+	case errors.Is(err, budget.ErrNoMemory):
 		t.log(err)
 		t.rw.Header().Set("Retry-After", "10")
 		return t.refuse(http.StatusServiceUnavailable)

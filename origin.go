@@ -78,16 +78,16 @@ func (o *origin) peek(off, n, atOnce int64) ([]byte, error) {
 	if atOnce <= hopLen && o.asked == 0 {
 		return o.read(off, n)
 	}
-	used := o.t.lease.used
+	used := o.t.lease.Used()
 	b, err := o.get(off, n, maxInt64(n, atOnce))
-	if taken := o.t.lease.used - used; taken > 0 && err == nil {
-		o.t.lease.used -= o.peeked
+	if taken := o.t.lease.Used() - used; taken > 0 && err == nil {
+		o.t.lease.Reuse(o.peeked)
 		o.peeked = taken
 	}
 	return b, err
 }
 
-func (o *origin) reserve(n int64) error { return o.t.lease.take(n) }
+func (o *origin) reserve(n int64) error { return o.t.lease.Take(n) }
 
 // get is read that fetches so many bytes at once.
 func (o *origin) get(off, n, atOnce int64) ([]byte, error) {
@@ -154,7 +154,7 @@ func (o *origin) admit(n int64) error {
 	} else if o.fetched+n > o.t.maxMoov+2*o.t.bufferSize {
 		return fmt.Errorf("%w: %d", errTooLarge, o.fetched+n)
 	}
-	return o.t.lease.take(n)
+	return o.t.lease.Take(n)
 }
 
 // fetchOnce makes a request for up to n bytes at off; a second and a third where the origin refuses a range that
@@ -683,7 +683,7 @@ type opening struct {
 // open makes the first read, bytes=0-(bufferSize-1); of the whole file in one piece where ranges is false.
 func open(t *transfer, ranges bool) (file, error) {
 	n := t.bufferSize
-	if err := t.lease.take(n); err != nil {
+	if err := t.lease.Take(n); err != nil {
 		return nil, err
 	}
 	o := &origin{t: t}
@@ -803,7 +803,7 @@ func (s *stream) read(off, n int64) ([]byte, error) {
 // peek is read: what comes, comes in order.
 func (s *stream) peek(off, n, atOnce int64) ([]byte, error) { return s.read(off, n) }
 
-func (s *stream) reserve(n int64) error { return s.t.lease.take(n) }
+func (s *stream) reserve(n int64) error { return s.t.lease.Take(n) }
 
 // hold reads on until the first n bytes are held, or the file ends.
 func (s *stream) hold(n int64) error {
@@ -814,7 +814,7 @@ func (s *stream) hold(n int64) error {
 	if n > s.t.maxMoov+s.t.bufferSize {
 		return errNoRanges
 	}
-	if err := s.t.lease.take(more); err != nil {
+	if err := s.t.lease.Take(more); err != nil {
 		return err
 	}
 	k, err := io.CopyN(s.held, s.body, more)

@@ -345,7 +345,7 @@ func sendMade(r *response) error {
 			return err
 		}
 	}
-	r.t.lease.release()
+	r.t.lease.Release()
 	return nil
 }
 
