@@ -80,9 +80,8 @@ func TestExchangeBodies(t *testing.T) {
 				next := &writing{promised: promised, data: data[:tt.written], size: size}
 				to := &taking{limit: int64(tt.taken), compiled: compiled}
 				var handler http.Handler = next
-				trans := &transfer{plugin: &plugin{next: handler}, req: httptest.NewRequest("GET", "/film.mp4", nil)}
-				o := &origin{t: trans}
-				err := runExchange(ask(o, 0, promised, to))
+				asking := &told{client: &client{next: handler, request: httptest.NewRequest("GET", "/film.mp4", nil)}}
+				err := runExchange(ask(asking, 0, promised, to))
 				_ = to.writer.Close()
 				<-to.done
 				name := fmt.Sprintf("%d bytes in pieces of %d to one who takes %d, compiled: %v", tt.written, size, tt.taken, compiled)

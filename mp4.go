@@ -177,28 +177,27 @@ type receiver interface {
 // transfer is one client's request on its way through.
 type transfer struct {
 	*plugin
-	rw       http.ResponseWriter
-	req      *http.Request
+	client   *client
 	interval interval
-	query    string // without our arguments
 	key      string // of the file, in the cache
 	file     file
-	seen     version  // of the file, where it was found to be another than expected
-	cookies  []string // Set-Cookie lines in answers to requests of our own
-	lease    *budget.Lease
-	started  bool // the client has got a status
 }
 
 func newTransfer(p *plugin, rw http.ResponseWriter, req *http.Request, iv interval) *transfer {
 	prefix := req.Header.Get("X-Forwarded-Prefix") // what stripPrefix took away: paths alike may be of two origins
 	return &transfer{
-		plugin:   p,
-		rw:       rw,
-		req:      req,
+		plugin: p,
+		client: &client{
+			request:    req,
+			writer:     rw,
+			next:       p.next,
+			query:      withoutArguments(p.args, req.URL.RawQuery),
+			bufferSize: p.bufferSize,
+			maxSearch:  p.maxMoov,
+			lease:      budget.NewLease(metadata),
+		},
 		interval: iv,
-		query:    withoutArguments(p.args, req.URL.RawQuery),
 		key:      strings.Join([]string{p.name, p.effective, req.Host, prefix, req.URL.EscapedPath()}, "\x00"),
-		lease:    budget.NewLease(metadata),
 	}
 }
 
@@ -218,7 +217,7 @@ func runTransfer(t *transfer) (out outcome) {
 	for { // not for try := 1; ; {: Yaegi forgets what the body adds to try
 		err := attempt(t, try)
 		switch {
-		case t.started:
+		case t.client.started:
 			return endTransfer(t, err)
 		case errors.Is(err, errChanged) && try < maxTries:
 			changed = err
@@ -228,7 +227,7 @@ func runTransfer(t *transfer) (out outcome) {
 			return endTransfer(t, changed) // that the last try could not do without ranges is not what is wrong
 		case errors.Is(err, budget.ErrNoMemory):
 			closeFile(t)
-			if !t.lease.Renew(t.req.Context()) {
+			if !t.client.lease.Renew(t.client.request.Context()) {
 				return endTransfer(t, err)
 			}
 		default:
@@ -310,30 +309,30 @@ func planCut(t *transfer, m *movie) (*draft, error) {
 // one.
 func findIndex(t *transfer, try int) (*entry, error) {
 	if t.root != "" {
-		f, err := openLocal(t.root, t.req.URL.Path)
+		f, err := openLocal(t.root, t.client.request.URL.Path)
 		if err != nil {
 			return nil, err
 		}
-		f.lease = t.lease
+		f.lease = t.client.lease
 		t.file = f
-		t.seen = f.state()
+		t.client.seen = f.state()
 	}
-	if try == maxTries || try > 1 && !t.seen.known() {
+	if try == maxTries || try > 1 && !t.client.seen.known() {
 		return t.read(try < maxTries)
 	}
 	for {
-		e, f, leads := lookUp(indexes, t.key, t.query, t.seen, t.interval == whole)
+		e, f, leads := lookUp(indexes, t.key, t.client.query, t.client.seen, t.interval == whole)
 		if e != nil {
 			return useIndex(t, e)
 		}
 		if leads {
 			return t.lead(f)
 		}
-		budget.Either(f.landed, t.req.Context())
-		if err := t.req.Context().Err(); err != nil {
+		budget.Either(f.landed, t.client.request.Context())
+		if err := t.client.request.Context().Err(); err != nil {
 			return nil, err
 		}
-		if f.entry != nil && rankOf(f.entry, t.query, t.seen, t.interval == whole) > 0 {
+		if f.entry != nil && rankOf(f.entry, t.client.query, t.client.seen, t.interval == whole) > 0 {
 			return useIndex(t, f.entry)
 		}
 		if !f.retry {
@@ -350,7 +349,7 @@ func useIndex(t *transfer, e *entry) (*entry, error) {
 		return t.read(true)
 	}
 	if t.file == nil {
-		t.file = &origin{t: t, version: e.version, bound: true}
+		t.file = &origin{told: &told{client: t.client, version: e.version, bound: true}}
 	}
 	return e, nil
 }
@@ -359,7 +358,7 @@ func useIndex(t *transfer, e *entry) (*entry, error) {
 func (t *transfer) lead(f *flight) (*entry, error) {
 	defer indexes.land(f)
 	e, err := t.read(true)
-	f.retry = err != nil && t.req.Context().Err() != nil || err == nil && e.plain
+	f.retry = err != nil && t.client.request.Context().Err() != nil || err == nil && e.plain
 	if err == nil && e.shared {
 		f.entry = e
 	}
@@ -370,13 +369,13 @@ func (t *transfer) lead(f *flight) (*entry, error) {
 // not for us is worth sharing too, with those who ask for all of it.
 func (t *transfer) read(ranges bool) (*entry, error) {
 	if t.file == nil {
-		f, err := open(t, ranges)
+		f, err := open(t.client, ranges)
 		if err != nil {
 			return nil, err
 		}
 		t.file = f
 	}
-	e := &entry{key: t.key, query: t.query}
+	e := &entry{key: t.key, query: t.client.query}
 	// A stream's index would save nothing: its bytes come along all the same.
 	_, streamed := t.file.(*stream)
 	switch {
@@ -407,7 +406,7 @@ func (t *transfer) read(ranges bool) (*entry, error) {
 // closeTransfer ends what is under way at the origin and gives back the memory.
 func closeTransfer(t *transfer) {
 	closeFile(t)
-	t.lease.Release()
+	t.client.lease.Release()
 }
 
 func closeFile(t *transfer) {
@@ -421,16 +420,16 @@ func closeFile(t *transfer) {
 // know.
 func endTransfer(t *transfer, err error) outcome {
 	switch {
-	case err == nil || errors.Is(err, errRelayed) || errors.Is(err, errGone) || t.req.Context().Err() != nil:
+	case err == nil || errors.Is(err, errRelayed) || errors.Is(err, errGone) || t.client.request.Context().Err() != nil:
 		return answered
-	case t.started:
+	case t.client.started:
 		t.log(err)
 		return broken
 	case errors.Is(err, errPass) || errors.Is(err, errNotMP4) || errors.Is(err, errFragmented):
 		return passed
 	case errors.Is(err, budget.ErrNoMemory):
 		t.log(err)
-		t.rw.Header().Set("Retry-After", "10")
+		t.client.writer.Header().Set("Retry-After", "10")
 		return t.refuse(http.StatusServiceUnavailable)
 	case errors.Is(err, fs.ErrNotExist):
 		return t.refuse(http.StatusNotFound)
@@ -447,7 +446,7 @@ func endTransfer(t *transfer, err error) outcome {
 	return t.refuse(http.StatusBadGateway)
 }
 
-func (t *transfer) log(err error) { log.Printf("%q %v", t.req.URL.Path, err) }
+func (t *transfer) log(err error) { log.Printf("%q %v", t.client.request.URL.Path, err) }
 
 // logFormat is log with advice.
 func (t *transfer) logFormat(err error) {
@@ -458,7 +457,7 @@ func (t *transfer) logFormat(err error) {
 }
 
 func (t *transfer) refuse(status int) outcome {
-	http.Error(t.rw, http.StatusText(status), status)
+	http.Error(t.client.writer, http.StatusText(status), status)
 	return answered
 }
 

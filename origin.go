@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/traefik-mp4/mp4/internal/budget"
 )
 
 // How requests to an origin end, other than well.
@@ -28,6 +30,20 @@ var (
 		"let it answer 206, put the moov first, or increase maxBufferSize")
 )
 
+// client is whom a file is asked for: the request, what is to be done with it, and what came of that so far.
+type client struct {
+	request    *http.Request
+	writer     http.ResponseWriter // for a refusal
+	next       http.Handler        // answers requests for the file
+	query      string              // of these
+	bufferSize int64               // bytes of the first
+	maxSearch  int64               // bytes that may be held in search of the tables
+	lease      *budget.Lease
+	started    bool     // the client has got a status
+	seen       version  // of the file, where it was found to be another than expected
+	cookies    []string // Set-Cookie lines in answers to requests of our own
+}
+
 // version tells one state of a file from another, by what comes with every answer.
 type version struct {
 	etag     string
@@ -41,17 +57,22 @@ func (v version) known() bool { return v.etag != "" || v.modified != "" }
 // origin is a file behind the next handler, read by range. Requests go out one after another and never two at a time:
 // Traefik keeps its log of a client's request in a map without a lock.
 type origin struct {
-	t       *transfer
+	*told
+	window  []byte // what was fetched last
+	from    int64  // and where it lies in the file
+	fetched int64  // in all, but for hops
+	hops    int
+	asked   int   // requests for what was fetched
+	peeked  int64 // memory taken for the last peek
+}
+
+// told is what the answers to a client's requests have told of a file.
+type told struct {
+	client  *client
 	version version
 	bound   bool        // every answer must be of that version
 	agreed  http.Header // of the first read, which is the origin's consent to this client
-	window  []byte      // what was fetched last
-	from    int64       // and where it lies in the file
-	fetched int64       // in all, but for hops
-	hops    int
-	asked   int   // requests for what was fetched
-	named   int64 // the file's length by an answer that refused a range; 0: none
-	peeked  int64 // memory taken for the last peek
+	named   int64       // the file's length by an answer that refused a range; 0: none
 }
 
 func (o *origin) size() int64    { return o.version.size }
@@ -69,7 +90,7 @@ const (
 // read answers from the window, by a copy where that is small: a view would keep all of the window in memory with the
 // index.
 func (o *origin) read(off, n int64) ([]byte, error) {
-	return o.get(off, n, maxInt64(n+ahead, o.t.bufferSize))
+	return o.get(off, n, maxInt64(n+ahead, o.client.bufferSize))
 }
 
 // peek is read that fetches less, for a moment: its memory is given back with the next. The first hop mostly leads to
@@ -78,16 +99,16 @@ func (o *origin) peek(off, n, atOnce int64) ([]byte, error) {
 	if atOnce <= hopLen && o.asked == 0 {
 		return o.read(off, n)
 	}
-	used := o.t.lease.Used()
+	used := o.client.lease.Used()
 	b, err := o.get(off, n, maxInt64(n, atOnce))
-	if taken := o.t.lease.Used() - used; taken > 0 && err == nil {
-		o.t.lease.Reuse(o.peeked)
+	if taken := o.client.lease.Used() - used; taken > 0 && err == nil {
+		o.client.lease.Reuse(o.peeked)
 		o.peeked = taken
 	}
 	return b, err
 }
 
-func (o *origin) reserve(n int64) error { return o.t.lease.Take(n) }
+func (o *origin) reserve(n int64) error { return o.client.lease.Take(n) }
 
 // get is read that fetches so many bytes at once.
 func (o *origin) get(off, n, atOnce int64) ([]byte, error) {
@@ -98,7 +119,7 @@ func (o *origin) get(off, n, atOnce int64) ([]byte, error) {
 		}
 		b = o.held(off, n)
 	}
-	if n >= o.t.bufferSize {
+	if n >= o.client.bufferSize {
 		return b, nil
 	}
 	return append([]byte(nil), b...), nil
@@ -151,16 +172,16 @@ func (o *origin) admit(n int64) error {
 		if o.hops > maxHeaders {
 			return fmt.Errorf("%w: %d requests for box headers that lie apart, and no moov yet", errFormat, maxHeaders)
 		}
-	} else if o.fetched+n > o.t.maxMoov+2*o.t.bufferSize {
+	} else if o.fetched+n > o.client.maxSearch+2*o.client.bufferSize {
 		return fmt.Errorf("%w: %d", errTooLarge, o.fetched+n)
 	}
-	return o.t.lease.Take(n)
+	return o.client.lease.Take(n)
 }
 
 // fetchOnce makes a request for up to n bytes at off; a second and a third where the origin refuses a range that
 // reaches past the end, of which it has not said before where that is.
 func fetchOnce(o *origin, off, n int64, into *buffer) error {
-	form := exactly
+	form := asAsked
 	for {
 		o.asked++
 		if o.asked > maxFetches {
@@ -185,7 +206,7 @@ func fetchOnce(o *origin, off, n int64, into *buffer) error {
 
 // The forms of a request for some bytes, each for an origin that refuses the one before.
 const (
-	exactly = iota // bytes=off-(off+n-1)
+	asAsked = iota // bytes=off-(off+n-1)
 	within         // no further than the length that the origin has named
 	toEnd          // bytes=off-, of which no more is read
 	inOne          // without Range
@@ -194,9 +215,9 @@ const (
 // nextForm is the one to try after a range was refused.
 func nextForm(o *origin, form int, off, n int64) int {
 	switch {
-	case form == exactly && o.named > off && o.named < off+n:
+	case form == asAsked && o.named > off && o.named < off+n:
 		return within
-	case form == exactly && o.named == 0:
+	case form == asAsked && o.named == 0:
 		return toEnd
 	}
 	return inOne
@@ -208,14 +229,14 @@ func askIn(o *origin, form int, off, n int64, to receiver) *exchange {
 	case within:
 		n = o.named - off
 	case toEnd:
-		x := ask(o, off, n, to)
+		x := ask(o.told, off, n, to)
 		x.open = true
 		x.req.Header.Set("Range", "bytes="+strconv.FormatInt(off, 10)+"-")
 		return x
 	case inOne:
-		return ask(o, 0, -1, to)
+		return ask(o.told, 0, -1, to)
 	}
-	return ask(o, off, n, to)
+	return ask(o.told, off, n, to)
 }
 
 // send streams n bytes at off: by one request, or by as many as it takes where the origin answers less than it is asked
@@ -224,7 +245,7 @@ func (o *origin) send(out receiver, off, n int64) error {
 	o.window = nil // no more is read
 	flows := false
 	for n > 0 {
-		x := ask(o, off, n, out)
+		x := ask(o.told, off, n, out)
 		x.flows = flows
 		if err := runExchange(x); err != nil {
 			return err
@@ -235,7 +256,7 @@ func (o *origin) send(out receiver, off, n int64) error {
 		if n > 0 && off == o.version.size {
 			return fmt.Errorf("%w: the file ends %d bytes early", errMisbehaving, n)
 		}
-		if err := o.t.req.Context().Err(); n > 0 && err != nil {
+		if err := o.client.request.Context().Err(); n > 0 && err != nil {
 			return fmt.Errorf("%w: %v", errGone, err)
 		}
 	}
@@ -249,7 +270,7 @@ func (o *origin) consent(out receiver) error {
 		_, err := out.begin(o.agreed)
 		return err
 	}
-	return runExchange(ask(o, 0, 1, &formality{out}))
+	return runExchange(ask(o.told, 0, 1, &formality{out}))
 }
 
 // formality is a receiver of headers only.
@@ -272,13 +293,13 @@ func (b *buffer) native() bool { return true }
 func (b *buffer) begin(header http.Header) (io.Writer, error) { return b.data, nil }
 
 // ask prepares a request for n bytes at off; for the whole file without Range where n is negative.
-func ask(o *origin, off, n int64, to receiver) *exchange {
-	ctx, cancel := context.WithCancel(o.t.req.Context())
+func ask(t *told, off, n int64, to receiver) *exchange {
+	ctx, cancel := context.WithCancel(t.client.request.Context())
 	// Without a server in its context a ReverseProxy returns when its body breaks, where else it panics.
 	ctx = context.WithValue(ctx, http.ServerContextKey, nil)
-	req := o.t.req.Clone(ctx)
+	req := t.client.request.Clone(ctx)
 	req.Method, req.Body, req.ContentLength = http.MethodGet, http.NoBody, 0
-	req.URL.RawQuery = o.t.query
+	req.URL.RawQuery = t.client.query
 	req.RequestURI = req.URL.RequestURI() // Traefik's proxies go by this, not by URL
 	for _, name := range conditional {
 		delete(req.Header, name)
@@ -287,8 +308,8 @@ func ask(o *origin, off, n int64, to receiver) *exchange {
 	if n >= 0 {
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(off, 10)+"-"+strconv.FormatInt(off+n-1, 10))
 	}
-	replayCookies(o.t, req)
-	x := &exchange{origin: o, to: to, off: off, n: n, req: req, cancel: cancel, header: http.Header{}, length: -1}
+	replayCookies(t.client, req)
+	x := &exchange{told: t, to: to, off: off, n: n, req: req, cancel: cancel, header: http.Header{}, length: -1}
 	x.way = bufio.NewWriterSize(&gate{x}, 1)
 	x.Writer = x.way
 	return x
@@ -302,26 +323,26 @@ var conditional = []string{
 }
 
 // replayCookies sends what the origin has set on the way, so that a sticky load balancer asks the same replica again.
-func replayCookies(t *transfer, req *http.Request) {
-	if len(t.cookies) == 0 {
+func replayCookies(c *client, req *http.Request) {
+	if len(c.cookies) == 0 {
 		return
 	}
-	set := parseCookies(t.cookies)
+	set := parseCookies(c.cookies)
 	newer := make(map[string]bool)
-	for _, c := range set {
-		newer[c.Name] = true
+	for _, cookie := range set {
+		newer[cookie.Name] = true
 	}
 	old := req.Cookies()
 	req.Header.Del("Cookie")
-	for _, c := range old {
-		if !newer[c.Name] {
-			req.AddCookie(c)
+	for _, cookie := range old {
+		if !newer[cookie.Name] {
+			req.AddCookie(cookie)
 		}
 	}
-	for _, c := range set {
-		takenBack := c.MaxAge < 0 || c.MaxAge == 0 && !c.Expires.IsZero() && c.Expires.Before(time.Now())
+	for _, cookie := range set {
+		takenBack := cookie.MaxAge < 0 || cookie.MaxAge == 0 && !cookie.Expires.IsZero() && cookie.Expires.Before(time.Now())
 		if !takenBack {
-			req.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
+			req.AddCookie(&http.Cookie{Name: cookie.Name, Value: cookie.Value})
 		}
 	}
 }
@@ -367,7 +388,7 @@ type exchange struct {
 	beyond  *bufio.Writer // behind the gate,
 	exactly *tar.Writer   // and what counts before it; nil: not past the gate
 
-	origin  *origin
+	told    *told
 	to      receiver
 	opening *opening // for a first read, which may turn into a stream
 	open    bool     // the range that is asked for has no end
@@ -426,7 +447,7 @@ func checkEnd(x *exchange) error {
 
 func callNext(x *exchange) {
 	defer x.guard()
-	x.origin.t.next.ServeHTTP(x, x.req)
+	x.told.client.next.ServeHTTP(x, x.req)
 }
 
 // guard is deferred by what runs the next handler or is run by it.
@@ -541,7 +562,7 @@ func judge(x *exchange, header http.Header) (io.Writer, error) {
 		return acceptRange(x, header)
 	case x.status == http.StatusOK && x.opening != nil:
 		return x.opening.whole(x, header)
-	case x.status == http.StatusRequestedRangeNotSatisfiable && x.hidden && (x.opening != nil || x.origin.version.size < 0):
+	case x.status == http.StatusRequestedRangeNotSatisfiable && x.hidden && (x.opening != nil || x.told.version.size < 0):
 		return nil, unsatisfied(x, header)
 	case x.status == http.StatusOK || x.status == http.StatusRequestedRangeNotSatisfiable:
 		return nil, fmt.Errorf("%w: the origin answers %d to a range", errChanged, x.status)
@@ -563,7 +584,7 @@ func unsatisfied(x *exchange, header http.Header) error {
 	case length <= x.off:
 		return errEnd
 	}
-	x.origin.named = length
+	x.told.named = length
 	return errPastLength
 }
 
@@ -579,31 +600,31 @@ func acceptRange(x *exchange, header http.Header) (io.Writer, error) {
 	}
 	x.length = minInt64(last-first+1, x.n)
 	if x.hidden {
-		x.origin.agreed = header
+		x.told.agreed = header
 	}
 	return x.to.begin(header)
 }
 
 // acceptVersion compares the answer's version with the one that is expected.
 func acceptVersion(x *exchange, header http.Header, total int64) error {
-	o := x.origin
+	t := x.told
 	// Bytes of a coding are not the file's, and nobody asked for one.
 	if encoded(header) {
 		return fmt.Errorf("%w: Content-Encoding %q in spite of Accept-Encoding: identity", errMisbehaving,
 			strings.Join(header["Content-Encoding"], ", "))
 	}
 	if len(header["Set-Cookie"]) > 0 {
-		o.t.cookies = mergeCookies(o.t.cookies, header["Set-Cookie"])
+		t.client.cookies = mergeCookies(t.client.cookies, header["Set-Cookie"])
 	}
 	v := version{etag: header.Get("Etag"), modified: header.Get("Last-Modified"), size: total}
-	if v.size < 0 && o.bound {
-		v.size = o.version.size // "bytes 0-99/*" is allowed (RFC 9110, 14.4)
+	if v.size < 0 && t.bound {
+		v.size = t.version.size // "bytes 0-99/*" is allowed (RFC 9110, 14.4)
 	}
-	if o.bound && v != o.version {
-		o.t.seen = v
-		return fmt.Errorf("%w: from %v to %v", errChanged, o.version.words(), v.words())
+	if t.bound && v != t.version {
+		t.client.seen = v
+		return fmt.Errorf("%w: from %v to %v", errChanged, t.version.words(), v.words())
 	}
-	o.version, o.bound = v, true
+	t.version, t.bound = v, true
 	return nil
 }
 
@@ -640,20 +661,20 @@ func (v version) words() string {
 
 // relay hands a refusal to the client as it comes.
 func (x *exchange) relay(header http.Header) (io.Writer, error) {
-	t := x.origin.t
-	if t.started {
+	c := x.told.client
+	if c.started {
 		return nil, fmt.Errorf("%w: it answers %d in the middle of a file", errMisbehaving, x.status)
 	}
-	x.relayed, t.started = true, true
+	x.relayed, c.started = true, true
 	if n, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil {
 		x.length = n
 	}
-	addHeaders(t.rw.Header(), header)
-	t.rw.WriteHeader(x.status)
-	if t.req.Method == http.MethodHead {
+	addHeaders(c.writer.Header(), header)
+	c.writer.WriteHeader(x.status)
+	if c.request.Method == http.MethodHead {
 		return io.Discard, nil
 	}
-	return t.rw, nil
+	return c.writer, nil
 }
 
 // contentRange parses "bytes 0-99/1234"; total is -1 for "*" (RFC 9110, 14.4).
@@ -681,13 +702,13 @@ type opening struct {
 }
 
 // open makes the first read, bytes=0-(bufferSize-1); of the whole file in one piece where ranges is false.
-func open(t *transfer, ranges bool) (file, error) {
-	n := t.bufferSize
-	if err := t.lease.Take(n); err != nil {
+func open(c *client, ranges bool) (file, error) {
+	n := c.bufferSize
+	if err := c.lease.Take(n); err != nil {
 		return nil, err
 	}
-	o := &origin{t: t}
-	form := exactly
+	o := &origin{told: &told{client: c}}
+	form := asAsked
 	if !ranges {
 		form = inOne
 	}
@@ -747,7 +768,7 @@ func (h *opening) whole(x *exchange, header http.Header) (io.Writer, error) {
 	x.length = total
 	r, w := io.Pipe()
 	h.stream = &stream{
-		t: x.origin.t, version: x.origin.version, header: header,
+		client: x.told.client, version: x.told.version, header: header,
 		held: &bytes.Buffer{}, body: r, in: w, cancel: x.cancel, done: make(chan struct{}),
 	}
 	close(h.ready)
@@ -757,7 +778,7 @@ func (h *opening) whole(x *exchange, header http.Header) (io.Writer, error) {
 // stream is a file that comes in one piece, from an origin that ignores Range. What was read while looking for the moov
 // is held, up to maxBufferSize and a first read; beyond, it can only be sent on.
 type stream struct {
-	t       *transfer
+	client  *client
 	version version
 	header  http.Header
 	held    *bytes.Buffer // the front of the file
@@ -803,7 +824,7 @@ func (s *stream) read(off, n int64) ([]byte, error) {
 // peek is read: what comes, comes in order.
 func (s *stream) peek(off, n, atOnce int64) ([]byte, error) { return s.read(off, n) }
 
-func (s *stream) reserve(n int64) error { return s.t.lease.Take(n) }
+func (s *stream) reserve(n int64) error { return s.client.lease.Take(n) }
 
 // hold reads on until the first n bytes are held, or the file ends.
 func (s *stream) hold(n int64) error {
@@ -811,10 +832,10 @@ func (s *stream) hold(n int64) error {
 	if more <= 0 || s.ended {
 		return nil
 	}
-	if n > s.t.maxMoov+s.t.bufferSize {
+	if n > s.client.maxSearch+s.client.bufferSize {
 		return errNoRanges
 	}
-	if err := s.t.lease.Take(more); err != nil {
+	if err := s.client.lease.Take(more); err != nil {
 		return err
 	}
 	k, err := io.CopyN(s.held, s.body, more)

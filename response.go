@@ -34,7 +34,7 @@ type part struct {
 }
 
 func newResponse(t *transfer, v version) *response {
-	r := &response{t: t, etag: cutTag(t, v), code: http.StatusOK, w: t.rw}
+	r := &response{t: t, etag: cutTag(t, v), code: http.StatusOK, w: t.client.writer}
 	if modified, err := http.ParseTime(v.modified); err == nil {
 		r.modified = modified
 	}
@@ -68,7 +68,7 @@ func cutTag(t *transfer, v version) string {
 
 // precondition evaluates the client's conditions (RFC 9110, 13.2.2) and reports whether one of them is the answer.
 func precondition(r *response) bool {
-	h := r.t.req.Header
+	h := r.t.client.request.Header
 	if match := h.Get("If-Match"); match != "" {
 		if !listsTag(match, r.etag, true) {
 			r.code = http.StatusPreconditionFailed
@@ -129,7 +129,7 @@ func scanTag(s string) (tag, rest string) {
 func fitRange(r *response, d *draft, known *plans) error {
 	c := d.cut
 	ranged := wantsRange(r)
-	if d.writer != nil && !ranged && r.t.req.Method == http.MethodGet && r.t.limitRate == 0 {
+	if d.writer != nil && !ranged && r.t.client.request.Method == http.MethodGet && r.t.limitRate == 0 {
 		for _, s := range c.segments {
 			r.parts = append(r.parts, part{segment: s, to: s.length})
 		}
@@ -145,9 +145,9 @@ func fitRange(r *response, d *draft, known *plans) error {
 	keepPlan(known, c)
 	r.length, r.from, r.to = c.length, 0, c.length
 	if ranged {
-		r.code, r.from, r.to = singleRange(r.t.req.Header.Get("Range"), c.length)
+		r.code, r.from, r.to = singleRange(r.t.client.request.Header.Get("Range"), c.length)
 	}
-	if r.t.req.Method == http.MethodHead || r.code == http.StatusRequestedRangeNotSatisfiable {
+	if r.t.client.request.Method == http.MethodHead || r.code == http.StatusRequestedRangeNotSatisfiable {
 		return nil
 	}
 	at := int64(0)
@@ -160,7 +160,7 @@ func fitRange(r *response, d *draft, known *plans) error {
 		at += s.length
 	}
 	if r.t.limitRate > 0 && c.duration > 0 {
-		r.w = newPacer(r.t.req.Context(), r.t.rw, float64(c.length)/float64(c.duration)*1000, r.t.limitRate, r.t.limitRateAfter)
+		r.w = newPacer(r.t.client.request.Context(), r.t.client.writer, float64(c.length)/float64(c.duration)*1000, r.t.limitRate, r.t.limitRateAfter)
 	}
 	return nil
 }
@@ -186,7 +186,7 @@ func settle(r *response) error {
 // strongly, or the very date, which net/http and nginx take for strong as well. RFC 9110 defines Range for GET only
 // (14.2), but nginx, Apache and net/http have it in HEAD's answer as well.
 func wantsRange(r *response) bool {
-	h := r.t.req.Header
+	h := r.t.client.request.Header
 	if h.Get("Range") == "" {
 		return false
 	}
@@ -248,7 +248,7 @@ func sendResponse(r *response, f file) error {
 		}
 		r.parts = r.parts[1:]
 	}
-	if !r.t.started {
+	if !r.t.client.started {
 		return f.consent(r)
 	}
 	return sendMade(r)
@@ -324,11 +324,11 @@ func (r *response) native() bool { return r.t.limitRate == 0 }
 
 // begin writes what comes before the file's bytes.
 func (r *response) begin(header http.Header) (io.Writer, error) {
-	if !r.t.started {
+	if !r.t.client.started {
 		if err := settle(r); err != nil {
 			return nil, err
 		}
-		r.t.started = true
+		r.t.client.started = true
 		writeHead(r, header)
 	}
 	return r.w, sendMade(r)
@@ -345,23 +345,23 @@ func sendMade(r *response) error {
 			return err
 		}
 	}
-	r.t.lease.Release()
+	r.t.client.lease.Release()
 	return nil
 }
 
 // writeHead writes status and headers: the file's, but for what describes its bytes.
 func writeHead(r *response, header http.Header) {
-	h := r.t.rw.Header()
+	h := r.t.client.writer.Header()
 	for name, values := range header {
 		if !ofTheBytes[name] && !strings.HasPrefix(name, "X-Amz-Checksum-") {
 			h[name] = append(h[name], values...)
 		}
 	}
-	if len(r.t.cookies) > 0 {
-		h["Set-Cookie"] = append(h["Set-Cookie"], r.t.cookies...)
+	if len(r.t.client.cookies) > 0 {
+		h["Set-Cookie"] = append(h["Set-Cookie"], r.t.client.cookies...)
 	}
 	if r.code == http.StatusNotFound {
-		http.Error(r.t.rw, http.StatusText(r.code), r.code)
+		http.Error(r.t.client.writer, http.StatusText(r.code), r.code)
 		r.w = io.Discard
 		return
 	}
@@ -387,7 +387,7 @@ func writeHead(r *response, header http.Header) {
 	case http.StatusRequestedRangeNotSatisfiable:
 		h.Set("Content-Range", fmt.Sprintf("bytes */%d", r.length))
 	}
-	r.t.rw.WriteHeader(r.code)
+	r.t.client.writer.WriteHeader(r.code)
 }
 
 // ofTheBytes are the headers that describe the file's bytes, or the origin's connection, and not the cut.
