@@ -6,11 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/traefik-mp4/mp4/internal/origin"
 )
 
 // What can be wrong with a file. ServeHTTP turns each into an answer.
 var (
-	errTooLarge   = errors.New("mp4 moov atom is too large") // nginx's words, which its users know
 	errNotMP4     = errors.New("mp4: not an MP4 file")
 	errFragmented = errors.New("mp4: a fragmented file")
 	errFormat     = errors.New("mp4: not parseable")
@@ -37,21 +38,13 @@ const (
 	max32          = int64(1)<<32 - 1 // the largest 32-bit field
 )
 
-// source is a file that is read by range: behind the next handler (origin.go) or below a folder (local.go).
+// source is what of a file (origin.File) its tables are read by.
 type source interface {
-	// size is the file's length in bytes, or -1 while it is not known.
-	size() int64
-	// read returns the n bytes at off, fewer only where the file ends before. The slice stays as it is for as long
-	// as an index made of it is used.
-	read(off, n int64) ([]byte, error)
-	// peek is read, for a moment and for hops along the file: where the n bytes have to be fetched, so many at once. Up
-	// to hopLen they are a hop, of which there may be many.
-	peek(off, n, atOnce int64) ([]byte, error)
-	// settled reports whether size is the last word on how long the file is. Then one that ends before its tables do is
-	// cut as far as it reaches. What an origin says may be of half a file, and must not come out as a whole film.
-	settled() bool
-	// reserve counts memory that is taken for what was read.
-	reserve(n int64) error
+	Size() int64
+	Read(off, n int64) ([]byte, error)
+	Peek(off, n, atOnce int64) ([]byte, error)
+	Settled() bool
+	Reserve(n int64) error
 }
 
 // movie is the index of a file: views of its ftyp and moov, and what look-ups in the tables need. Requests share it.
@@ -94,7 +87,7 @@ func findMovie(src source, maxMoov int64) (*movie, error) {
 	m.moovFirst = true
 	for ; walked < maxWalked; walked++ {
 		if off+largeHeaderLen > fetched {
-			fetched = off + hopLen
+			fetched = off + origin.HopLen
 			hops++
 			if hops == hopsToEnd {
 				found, err := m.readAtEnd(src, off, maxMoov)
@@ -114,7 +107,7 @@ func findMovie(src source, maxMoov int64) (*movie, error) {
 			return nil, fmt.Errorf("%w: it begins with a box %q", errNotMP4, typ)
 		}
 		if size == sizeToEnd {
-			size = maxInt64(src.size()-off, 0)
+			size = maxInt64(src.Size()-off, 0)
 		}
 		switch typ {
 		case "ftyp":
@@ -151,16 +144,16 @@ func findMovie(src source, maxMoov int64) (*movie, error) {
 // none. What is read in search for it is larger each time, up to maxMoov in all.
 func (m *movie) readAtEnd(src source, off, maxMoov int64) (bool, error) {
 	var end []byte // of the file
-	most := minInt64(maxMoov, src.size()-off)
+	most := minInt64(maxMoov, src.Size()-off)
 	for int64(len(end)) < most {
 		held := int64(len(end))
 		n := minInt64(maxInt64(held, endLen), most-held)
-		from := src.size() - held - n
-		b, err := src.peek(from, n, n)
+		from := src.Size() - held - n
+		b, err := src.Peek(from, n, n)
 		if err == nil {
-			err = src.reserve(n)
+			err = src.Reserve(n)
 		}
-		if errors.Is(err, errNoRanges) {
+		if errors.Is(err, origin.ErrNoRanges) {
 			return false, nil // what comes in order may still bring one
 		}
 		if err != nil || int64(len(b)) < n {
@@ -214,7 +207,7 @@ func endsWell(rest []byte) bool {
 // read reads and indexes the moov of size bytes at off.
 func (m *movie) read(src source, off, header, size, maxMoov int64) error {
 	if size > maxMoov {
-		return fmt.Errorf("%w: %d", errTooLarge, size)
+		return fmt.Errorf("%w: %d", origin.ErrTooLarge, size)
 	}
 	data, err := readBox(src, "moov", off, size)
 	if err != nil {
@@ -229,8 +222,8 @@ func (m *movie) read(src source, off, header, size, maxMoov int64) error {
 // take indexes a moov.
 func (m *movie) take(src source, moov *box) error {
 	m.moov = moov
-	m.fileSize = src.size()
-	m.settled = src.settled()
+	m.fileSize = src.Size()
+	m.settled = src.Settled()
 	m.bytes = int64(len(m.ftyp) + len(moov.data))
 	return m.index()
 }
@@ -255,10 +248,13 @@ func moovAhead(src source, first int64) bool {
 // readHeader reads the header of the box at off; typ is empty at the end of the file. size is sizeToEnd or the whole
 // box's length, at least that of its header.
 func readHeader(src source, off int64) (typ string, header, size int64, err error) {
-	if src.size() >= 0 && off+headerLen > src.size() {
+	if src.Size() >= 0 && off+headerLen > src.Size() {
 		return "", 0, 0, nil
 	}
-	b, err := src.peek(off, largeHeaderLen, hopLen)
+	b, err := src.Peek(off, largeHeaderLen, origin.HopLen)
+	if errors.Is(err, origin.ErrHops) {
+		err = fmt.Errorf("%w: %w", errFormat, err)
+	}
 	if err != nil {
 		return "", 0, 0, err
 	}
@@ -309,7 +305,7 @@ func plausible(typ string) bool {
 
 // readBox reads a whole box, size bytes at off.
 func readBox(src source, typ string, off, size int64) ([]byte, error) {
-	b, err := src.read(off, size)
+	b, err := src.Read(off, size)
 	if err != nil {
 		return nil, err
 	}

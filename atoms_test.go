@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/traefik-mp4/mp4/internal/origin"
 )
 
 const testMoov = 1 << 20 // the largest moov in tests
@@ -109,11 +111,11 @@ type gappedSource struct {
 	asked      int64
 }
 
-func (s *gappedSource) settled() bool { return true }
-func (s *gappedSource) size() int64   { return s.tailAt + int64(len(s.tail)) }
+func (s *gappedSource) Settled() bool { return true }
+func (s *gappedSource) Size() int64   { return s.tailAt + int64(len(s.tail)) }
 
-func (s *gappedSource) read(off, n int64) ([]byte, error) {
-	n = maxInt64(0, minInt64(n, s.size()-off))
+func (s *gappedSource) Read(off, n int64) ([]byte, error) {
+	n = maxInt64(0, minInt64(n, s.Size()-off))
 	s.asked += n
 	b := make([]byte, n)
 	if off < int64(len(s.head)) {
@@ -127,9 +129,9 @@ func (s *gappedSource) read(off, n int64) ([]byte, error) {
 	return b, nil
 }
 
-func (s *gappedSource) reserve(int64) error { return nil }
+func (s *gappedSource) Reserve(int64) error { return nil }
 
-func (s *gappedSource) peek(off, n, atOnce int64) ([]byte, error) { return s.read(off, n) }
+func (s *gappedSource) Peek(off, n, atOnce int64) ([]byte, error) { return s.Read(off, n) }
 
 // TestLocateRefused has files without a moov that could be found.
 func TestLocateRefused(t *testing.T) {
@@ -177,7 +179,7 @@ func TestLocateRefused(t *testing.T) {
 		}
 	}
 	_, err := findMovie(&memorySource{data: small}, int64(len(moov))-1)
-	if !errors.Is(err, errTooLarge) || !strings.HasSuffix(err.Error(), fmt.Sprintf(": %d", len(moov))) {
+	if !errors.Is(err, origin.ErrTooLarge) || !strings.HasSuffix(err.Error(), fmt.Sprintf(": %d", len(moov))) {
 		t.Errorf("a moov larger than allowed: %v", err)
 	}
 	_, err = findMovie(&memorySource{data: small}, int64(len(moov)))
@@ -198,7 +200,7 @@ func TestMoovAtEnd(t *testing.T) {
 	ftyp, mdat := smallParts["ftyp"], smallParts["mdat"]
 	small := smallMovie(nil)
 	moov := small[len(ftyp)+len(mdat):]
-	front := append(append([]byte{}, ftyp...), bytes.Repeat(rawBox("mdat", make([]byte, hopLen)), hopsToEnd+8)...)
+	front := append(append([]byte{}, ftyp...), bytes.Repeat(rawBox("mdat", make([]byte, origin.HopLen)), hopsToEnd+8)...)
 	odd := rawBox("moov", rawBox("free"), rawBox("udta")) // no mvhd
 	torn := append(append(u32(100), "moov"...), bytes.Repeat([]byte{0xFF}, 92)...)
 	for _, tt := range []struct {
@@ -244,7 +246,7 @@ func TestMoovAtEnd(t *testing.T) {
 		t.Errorf("a large one: %v, %d bytes read of %d", err, src.asked, len(data))
 	}
 	_, err = findMovie(&memorySource{data: data}, int64(len(large))-1)
-	if !errors.Is(err, errTooLarge) {
+	if !errors.Is(err, origin.ErrTooLarge) {
 		t.Errorf("one larger than allowed: %v", err)
 	}
 	broken := errors.New("the line is dead")

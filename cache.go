@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/traefik-mp4/mp4/internal/budget"
+	"github.com/traefik-mp4/mp4/internal/origin"
 )
 
 // What all instances of one plugin alias share, and what survives Traefik's
@@ -80,7 +81,7 @@ func (s *limits) apply() {
 type entry struct {
 	key     string
 	query   string // of the request that read it
-	version version
+	version origin.Version
 	movie   *movie
 	err     error // where movie is nil
 	plain   bool  // it says no more than that plain requests are to be passed on
@@ -130,7 +131,7 @@ type flight struct {
 // origin is known to have, if any. Where there is no index it returns the
 // flight that will bring it, and whether the caller leads that. A plain request
 // names no interval.
-func lookUp(c *cache, key, query string, seen version, plain bool) (found *entry, f *flight, leads bool) {
+func lookUp(c *cache, key, query string, seen origin.Version, plain bool) (found *entry, f *flight, leads bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if found = findEntry(c, key, query, seen, plain); found != nil {
@@ -149,7 +150,7 @@ func lookUp(c *cache, key, query string, seen version, plain bool) (found *entry
 // since one path may name many files (/?file=1.mp4), then the latest that says
 // by ETag what it is, since one file may have many queries (every presigned
 // address is another).
-func findEntry(c *cache, key, query string, seen version, plain bool) *entry {
+func findEntry(c *cache, key, query string, seen origin.Version, plain bool) *entry {
 	var best *list.Element
 	var rank int
 	for _, el := range c.files[key] {
@@ -166,11 +167,11 @@ func findEntry(c *cache, key, query string, seen version, plain bool) *entry {
 
 // rankOf is 0 for an entry that cannot be of use. Without an ETag an entry
 // serves only its own query: two films may share a second and a length.
-func rankOf(e *entry, query string, seen version, plain bool) int {
+func rankOf(e *entry, query string, seen origin.Version, plain bool) int {
 	if e.plain && !plain {
 		return 0
 	}
-	if seen.known() && e.version != seen || e.version.etag == "" && e.query != query {
+	if seen.Known() && e.version != seen || e.version.ETag == "" && e.query != query {
 		return 0
 	}
 	if e.query == query {
@@ -201,7 +202,7 @@ func (c *cache) add(e *entry) {
 	elements := c.files[e.key]
 	for _, el := range elements {
 		old := el.Value.(*entry)
-		if old.version == e.version && (old.query == e.query || e.version.etag != "") {
+		if old.version == e.version && (old.query == e.query || e.version.ETag != "") {
 			c.remove(el)
 		}
 	}

@@ -7,10 +7,11 @@ import (
 
 	"github.com/traefik-mp4/mp4/internal/budget"
 	"github.com/traefik-mp4/mp4/internal/filmtest"
+	"github.com/traefik-mp4/mp4/internal/origin"
 )
 
 func testEntry(key, query, etag string) *entry {
-	return &entry{key: key, query: query, version: version{etag: etag, modified: "day", size: 1}, err: errNotMP4}
+	return &entry{key: key, query: query, version: origin.Version{ETag: etag, Modified: "day", Size: 1}, err: errNotMP4}
 }
 
 func TestCacheFind(t *testing.T) {
@@ -21,16 +22,16 @@ func TestCacheFind(t *testing.T) {
 	c.add(testEntry("/a", "file=b", ""))
 	for _, tt := range []struct {
 		key, query string
-		seen       version
+		seen       origin.Version
 		want       string // query of the entry; "-" for none
 	}{
-		{"/a", "", version{}, ""},
-		{"/a", "sig=1", version{}, "sig=1"},
-		{"/a", "sig=2", version{}, "sig=1"}, // the latest with an ETag
-		{"/a", "file=b", version{}, "file=b"},
-		{"/b", "", version{}, "-"},
-		{"/a", "sig=1", version{`"1"`, "day", 1}, ""}, // only that version
-		{"/a", "sig=1", version{`"1"`, "day", 2}, "-"},
+		{"/a", "", origin.Version{}, ""},
+		{"/a", "sig=1", origin.Version{}, "sig=1"},
+		{"/a", "sig=2", origin.Version{}, "sig=1"}, // the latest with an ETag
+		{"/a", "file=b", origin.Version{}, "file=b"},
+		{"/b", "", origin.Version{}, "-"},
+		{"/a", "sig=1", origin.Version{ETag: `"1"`, Modified: "day", Size: 1}, ""}, // only that version
+		{"/a", "sig=1", origin.Version{ETag: `"1"`, Modified: "day", Size: 2}, "-"},
 	} {
 		got := "-"
 		if e := findEntry(c, tt.key, tt.query, tt.seen, false); e != nil {
@@ -43,7 +44,7 @@ func TestCacheFind(t *testing.T) {
 	c = newCache()
 	c.resize(1 << 20)
 	c.add(testEntry("/a", "file=b", ""))
-	if findEntry(c, "/a", "file=c", version{}, false) != nil {
+	if findEntry(c, "/a", "file=c", origin.Version{}, false) != nil {
 		t.Error("an entry without an ETag serves another query")
 	}
 }
@@ -53,12 +54,12 @@ func TestCacheLimit(t *testing.T) {
 	c.resize(10*entryOverhead + 200)
 	for i := 0; i < 100; i++ {
 		c.add(testEntry(fmt.Sprintf("/%d", i), "", `"x"`))
-		findEntry(c, "/0", "", version{}, false) // used, it stays
+		findEntry(c, "/0", "", origin.Version{}, false) // used, it stays
 		if c.size > c.limit {
 			t.Fatalf("%d bytes after %d entries", c.size, i+1)
 		}
 	}
-	if c.recent.Len() != 10 || len(c.files) != 10 || findEntry(c, "/0", "", version{}, false) == nil || findEntry(c, "/99", "", version{}, false) == nil {
+	if c.recent.Len() != 10 || len(c.files) != 10 || findEntry(c, "/0", "", origin.Version{}, false) == nil || findEntry(c, "/99", "", origin.Version{}, false) == nil {
 		t.Errorf("%d entries, %d files", c.recent.Len(), len(c.files))
 	}
 	for i := 0; i < 100; i++ { // another ETag with every answer
