@@ -21,9 +21,12 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	giveBack := takeTerminal()
 	fmt.Println("Starting Traefik with the plugin …")
+	err := run(ctx, *address, announce)
+	giveBack()
 	// Once told to stop, whatever failed failed for that reason.
-	if err := run(ctx, *address, announce); err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}

@@ -1,4 +1,4 @@
-package mp4
+package origin
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ func (s *writing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Range", fmt.Sprintf("bytes 0-%d/*", s.promised-1))
 	w.WriteHeader(http.StatusPartialContent)
 	for data := s.data; len(data) > 0 && s.err == nil; {
-		k := minInt(s.size, len(data))
+		k := int(minInt64(int64(s.size), int64(len(data))))
 		_, s.err = w.Write(data[:k])
 		data = data[k:]
 	}
@@ -37,9 +37,9 @@ type taking struct {
 	done     chan bool
 }
 
-func (s *taking) native() bool { return s.compiled }
+func (s *taking) Native() bool { return s.compiled }
 
-func (s *taking) begin(header http.Header) (io.Writer, error) {
+func (s *taking) Begin(header http.Header) (io.Writer, error) {
 	r, w := io.Pipe()
 	s.writer = w
 	s.done = make(chan bool)
@@ -67,22 +67,21 @@ func TestExchangeBodies(t *testing.T) {
 				stops          bool  // the next handler is told to
 			}{
 				{promised, 1 << 30, nil, false},
-				{promised - 1, 1 << 30, errMisbehaving, false},
-				{promised / 2, 1 << 30, errMisbehaving, false},
-				{flow, 1 << 30, errMisbehaving, false},
-				{1, 1 << 30, errMisbehaving, false},
-				{0, 1 << 30, errMisbehaving, false},
+				{promised - 1, 1 << 30, ErrMisbehaving, false},
+				{promised / 2, 1 << 30, ErrMisbehaving, false},
+				{flow, 1 << 30, ErrMisbehaving, false},
+				{1, 1 << 30, ErrMisbehaving, false},
+				{0, 1 << 30, ErrMisbehaving, false},
 				{promised + 2, 1 << 30, nil, true},
 				{2 * promised, 1 << 30, nil, true},
-				{promised, 100, errGone, true},
-				{promised, flow + 100<<10, errGone, true},
+				{promised, 100, ErrGone, true},
+				{promised, flow + 100<<10, ErrGone, true},
 			} {
 				next := &writing{promised: promised, data: data[:tt.written], size: size}
 				to := &taking{limit: int64(tt.taken), compiled: compiled}
 				var handler http.Handler = next
-				trans := &transfer{plugin: &plugin{next: handler}, req: httptest.NewRequest("GET", "/film.mp4", nil)}
-				o := &origin{t: trans}
-				err := runExchange(ask(o, 0, promised, to))
+				asking := &told{client: &Client{Next: handler, Request: httptest.NewRequest("GET", "/film.mp4", nil)}}
+				err := runExchange(ask(asking, 0, promised, to))
 				_ = to.writer.Close()
 				<-to.done
 				name := fmt.Sprintf("%d bytes in pieces of %d to one who takes %d, compiled: %v", tt.written, size, tt.taken, compiled)
@@ -92,7 +91,7 @@ func TestExchangeBodies(t *testing.T) {
 				if (next.err != nil) != tt.stops {
 					t.Errorf("%s: the next handler's error is %v", name, next.err)
 				}
-				n := minInt(minInt(tt.written, promised), tt.taken)
+				n := int(minInt64(minInt64(int64(tt.written), promised), int64(tt.taken)))
 				if !bytes.Equal(to.data.Bytes(), data[:n]) {
 					t.Errorf("%s: %d bytes instead of %d", name, to.data.Len(), n)
 				}
