@@ -19,7 +19,7 @@ import (
 // 1, 2, 4 … lanes sums up neighbors. What must not happen is that a lane runs over into the next; each function says
 // why its lanes don't. Tables are worked on in pieces that stay in the processor's cache.
 const (
-	pieceLen = 4096              // entries in a piece
+	pieceLen = 8192              // entries in a piece
 	openLen  = 512               // entries that a look-up takes apart, which divides pieceLen
 	blockLen = 128               // entries in a block
 	pairLen  = 8                 // stts, ctts, sbgp: sample_count(4) + value(4)
