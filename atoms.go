@@ -27,7 +27,7 @@ const (
 	fullBoxLen     = 4              // version(1) + flags(3)
 	countedLen     = fullBoxLen + 4 // + entry_count(4)
 	maxTopBoxes    = 1000           // between the moov and the fragments; each may cost a request to the origin
-	maxWalked      = 10000          // boxes in the search for the moov, at some 30 µs each
+	maxWalked      = 4000           // boxes in the search for the moov, at some 30 µs each
 	hopsToEnd      = 24             // of such a search; then the end of the file is looked at
 	endLen         = 64 << 10       // of the file, read at first in search for a moov that ends it
 	maxNamed       = 64             // places there that are looked at because they say moov
@@ -153,8 +153,8 @@ func (m *movie) readAtEnd(src source, off, maxMoov int64) (bool, error) {
 		if err == nil {
 			err = src.Reserve(n)
 		}
-		if errors.Is(err, origin.ErrNoRanges) {
-			return false, nil // what comes in order may still bring one
+		if errors.Is(err, origin.ErrNoRanges) || errors.Is(err, origin.ErrTooLarge) {
+			return false, nil // further along the boxes there may still be one
 		}
 		if err != nil || int64(len(b)) < n {
 			return false, err
