@@ -154,6 +154,9 @@ func editDuration(t *track, e edit, c clock) int64 {
 		if e.mediaTime >= t.end || e.mediaTime == empty {
 			return 0
 		}
+		if t.instant {
+			return mulDivUp(t.end-e.mediaTime, c.movie, c.media)
+		}
 		return toMovie(c, t.end-e.mediaTime)
 	}
 	factor := c.movie / c.source

@@ -1,8 +1,6 @@
 package mp4
 
-import "sort"
-
-// What the contract says of time, in plain loops over lists, to compare the engine with.
+// What docs/lead-in.md and docs/how-it-works.md say of time, in plain loops over lists, to compare the engine with.
 
 // wanted is what a cut must keep of a track, and how.
 type wanted struct {
@@ -15,12 +13,14 @@ type wanted struct {
 
 	// Of the first edit that shows media:
 	scale    int64    // of the answer's movie timeline
-	begins   int64    // media time at the start, in source ticks, rounded
+	fine     int64    // factor of the timescale in which media times are counted
+	begins   int64    // media time at the start, in such ticks, rounded
 	source   int64    // where the edit begins in the media
 	passed   fraction // media ticks that lie before the start, not rounded
 	rate     int64
 	duration int64 // movie ticks
 	exact    int64 // where it ends in the media, rounded up
+	slack    int64 // media ticks by which the end is taken to be later, if then nothing is left
 	on       int   // the sample on show, -1: none
 }
 
@@ -78,7 +78,11 @@ func (m *plainMovie) plainCut(t *plainTrack, scale, from, to int64) ([]plainEdit
 		if e.duration < 0 || e.duration == 0 && e.mediaTime >= 0 {
 			duration = 0
 			if e.mediaTime >= 0 && e.mediaTime < t.mediaEnd() {
-				duration = (t.mediaEnd() - e.mediaTime) * scale / t.timescale
+				lasts := fraction{(t.mediaEnd() - e.mediaTime) * scale, t.timescale}
+				duration = lasts.over / lasts.under
+				if t.instant() {
+					duration = lasts.up()
+				}
 			}
 		}
 		ends := begins + duration
@@ -104,8 +108,8 @@ func (m *plainMovie) wantedOf(t *plainTrack, scale, from, to int64) *wanted {
 		return nil
 	}
 	left, passed := m.plainCut(t, scale, from, to)
-	w := &wanted{begins: 1 << 60, scale: scale}
-	ends := int64(0)
+	w := &wanted{begins: 1 << 60, scale: scale, fine: t.fine(left, passed, scale)}
+	ends, f := int64(0), w.fine
 	for i, e := range left {
 		if e.mediaTime < 0 {
 			w.edits = append(w.edits, plainEdit{e.duration, -1, e.rate})
@@ -122,29 +126,35 @@ func (m *plainMovie) wantedOf(t *plainTrack, scale, from, to int64) *wanted {
 		}
 		end := int64(1 << 60)
 		if e.rate == normalRate {
-			end = e.mediaTime + mediaOf(t, passed[i]+e.duration, scale, e.rate).up()
+			end = e.mediaTime*f + mediaOf(t, passed[i]+e.duration, scale, e.rate).times(f).up()
 		}
-		e.mediaTime += before.round()
-		shows := mediaOf(t, e.duration, scale, e.rate).up()
+		e.mediaTime = e.mediaTime*f + before.times(f).round()
+		shows := mediaOf(t, e.duration, scale, e.rate).times(f).up()
 		if e.rate == 0 {
 			shows = 1
 		}
-		w.beyond = w.beyond || e.mediaTime >= end || e.mediaTime >= t.mediaEnd() || !t.covers(e.mediaTime)
+		w.beyond = w.beyond || e.mediaTime >= end || e.mediaTime >= t.mediaEnd()*f || !t.covers(e.mediaTime/f)
 		if e.mediaTime < w.begins {
 			w.begins = e.mediaTime
 		}
 		ends = maxInt64(ends, minInt64(end, e.mediaTime+shows))
 		w.edits = append(w.edits, e)
 	}
-	if w.media == 0 || w.begins >= t.mediaEnd() {
+	if w.media == 0 || w.begins >= t.mediaEnd()*f {
 		return nil
 	}
+	ends = fraction{ends, f}.up()
 	w.collapses = w.media == 1 && t.handler == "vide"
-	w.on = t.onShowAt(w.begins, fraction{w.begins + 1, 1})
+	w.on = t.onShowAt(w.begins/f, fraction{w.begins + 1, f})
 	if w.collapses {
-		w.on = t.onShowAt(w.begins, w.limit(t))
+		w.on = t.onShowAt(w.begins/f, w.limit(t))
 	}
-	w.end = t.endBelow(ends, w.on)
+	slack := int64(0)
+	if t.instant() { // kept though an edit's length, of whole ticks of the movie, may end before it
+		slack = fraction{t.timescale, m.timescale}.up()
+	}
+	w.slack = slack
+	w.end = t.endBelow(ends, slack, w.on)
 	if w.end == 0 {
 		return nil
 	}
@@ -163,18 +173,43 @@ func (m *plainMovie) wantedOf(t *plainTrack, scale, from, to int64) *wanted {
 	return w
 }
 
+// fine is the factor by which a timescale that cannot tell milliseconds apart is raised: where an edit that is cut into
+// would begin at another millisecond.
+func (t *plainTrack) fine(edits []plainEdit, passed []int64, scale int64) int64 {
+	factor := int64(1)
+	for factor*t.timescale < leadPerSecond {
+		factor++
+	}
+	for i, e := range edits {
+		if e.mediaTime < 0 {
+			continue
+		}
+		before := mediaOf(t, passed[i], scale, e.rate)
+		if before.times(factor).round() != before.round()*factor {
+			return factor
+		}
+	}
+	return 1
+}
+
+// times is so many times the fraction.
+func (f fraction) times(n int64) fraction { return fraction{f.over * n, f.under} }
+
+// instant reports whether the sample that is shown last has no duration.
+func (t *plainTrack) instant() bool { return t.durations[t.byTime[len(t.byTime)-1]] == 0 }
+
 // covers reports whether the sample on show at a composition time lasts until then by its own duration. Where pictures
 // are shown in another order than decoded it may not: the next one is late.
 func (t *plainTrack) covers(at int64) bool {
 	on := t.onShowAt(at, fraction{at + 1, 1})
-	return on >= 0 && at < t.cts[on]+t.durations[on]
+	return on >= 0 && at < t.cts[on]+maxInt64(t.durations[on], 1)
 }
 
 // endBelow is one more than the last sample with a composition time below a limit; not before the one on show.
-func (t *plainTrack) endBelow(limit int64, on int) int {
+func (t *plainTrack) endBelow(limit, slack int64, on int) int {
 	end := on + 1
 	for i, cts := range t.cts {
-		if (cts < limit || limit >= t.mediaEnd()) && i >= end {
+		if (cts < limit || limit+slack >= t.mediaEnd()) && i >= end {
 			end = i + 1
 		}
 	}
@@ -185,7 +220,7 @@ func (t *plainTrack) endBelow(limit int64, on int) int {
 // are truncated to the millisecond, but no later than the start where the edit is not cut into.
 func (w *wanted) limit(t *plainTrack) fraction {
 	if w.passed.over == 0 {
-		return fraction{w.begins + 1, 1}
+		return fraction{w.begins + 1, w.fine}
 	}
 	f := w.passed
 	late := mediaOf(t, 1, 1000, w.rate) // that pass in a millisecond
@@ -282,7 +317,7 @@ func (t *plainTrack) rolledBack(sample int) int {
 // factor is by how much the timescale is raised, so that milliseconds can be told and the lead-in is short.
 func (w *wanted) factor(t *plainTrack, hidden int64) int64 {
 	factor := int64(1)
-	for factor*t.timescale < leadTicks {
+	for factor*t.timescale < leadPerSecond {
 		factor++
 	}
 	if hidden*1000 <= leadMS*t.timescale*factor {
@@ -296,7 +331,7 @@ func (w *wanted) factor(t *plainTrack, hidden int64) int64 {
 
 // start is where a lead-in begins, in ticks of a timescale that is multiplied by a factor.
 type start struct {
-	media     int64 // m of the contract's formula, in the source's media
+	media     int64 // m of the formula, in the source's media
 	shown     int64 // p
 	hidden    int64 // samples
 	gap, late int64 // movie ticks before the first picture, or before the one on show
@@ -344,74 +379,48 @@ func (w *wanted) start(t *plainTrack, first int, factor int64) start {
 		f := mediaOf(t, lasts, w.scale, w.rate)
 		until = fraction{f.over * factor, f.under}.up()
 	}
-	s.end = t.endBelow(minInt64(w.exact, fraction{s.media + until, factor}.up()), w.on)
+	s.end = t.endBelow(minInt64(w.exact, fraction{s.media + until, factor}.up()), w.slack, w.on)
 	return s
 }
 
-// collapsed is a lead-in after the contract's formula.
-type collapsed struct {
-	dts, cts  []int64
-	mediaTime int64
-}
-
-// collapse is the contract's formula for the samples [first, end) of a track whose timescale is multiplied by factor.
-// Where the last sample is a hidden one, none follows that must be decoded later: M does not grow for it.
+// collapse is the formula of docs/lead-in.md for the samples [first, end) of a track whose timescale is multiplied by
+// factor.
 func (w *wanted) collapse(t *plainTrack, s start, first, end int, factor, raise int64) *collapsed {
 	n := end - first
-	d, c := make([]int64, n), make([]int64, n)
+	d, c := make([]int64, n+1), make([]int64, n)
 	origin := t.dts[first]
-	for i := range d {
+	for i := range c {
 		d[i] = (t.dts[first+i] - origin - raise) * factor
 		c[i] = (t.cts[first+i] - origin) * factor
 	}
-	m, p := s.media-origin*factor, s.shown
+	d[n] = d[n-1] + t.durations[end-1]*factor
+	p, lead := s.shown, int64(0)
 	if w.on >= 0 {
+		lead = t.lead(t.cts[first:end], t.cts[w.on], factor)
 		p -= origin * factor
 	}
-	last := -1
-	var hidden []int
-	for i, v := range c {
-		if v < p {
-			hidden = append(hidden, i)
-			last = i
-		}
-	}
-	sort.Slice(hidden, func(i, j int) bool {
-		a, b := hidden[i], hidden[j]
-		return c[a] < c[b] || c[a] == c[b] && a < b
-	})
-	rank := make([]int64, n)
-	for i, h := range hidden {
-		rank[h] = int64(i)
-	}
-	count := int64(len(hidden))
-	out := &collapsed{mediaTime: int64(last) + 1}
-	if last+1 < n && m > d[last+1] {
-		out.mediaTime += m - d[last+1]
-	}
-	for _, h := range hidden {
-		if int64(h)+count-rank[h] > out.mediaTime {
-			out.mediaTime = int64(h) + count - rank[h]
-		}
-	}
-	for i := range d {
-		dts, cts := int64(i), c[i]-m+out.mediaTime
-		if i > last {
-			dts = d[i] - m + out.mediaTime
-		}
-		if cts < out.mediaTime {
-			cts = out.mediaTime
-		}
-		if c[i] < p {
-			cts = out.mediaTime - count + rank[i]
-		}
-		out.dts = append(out.dts, dts)
-		out.cts = append(out.cts, cts)
-	}
-	return out
+	return formula(d, c, s.media-origin*factor, p, lead)
 }
 
-// raise is by how much decode times are lowered: the contract's K, over the samples [first, end).
+// lead is G for the picture on show at p among those with these composition times.
+func (t *plainTrack) lead(cts []int64, p, factor int64) int64 {
+	before := int64(-1 << 60)
+	for _, v := range cts {
+		if v < p && v > before {
+			before = v
+		}
+	}
+	if before < -1<<59 {
+		return 0
+	}
+	least := fraction{64 * t.timescale, 1000}.up()
+	if p-before > least {
+		least = p - before
+	}
+	return minInt64(least*factor, fraction{100 * t.timescale * factor, 1000}.up())
+}
+
+// raise is by how much decode times are lowered: K, over the samples [first, end).
 func (t *plainTrack) raise(first, end int) int64 {
 	most := int64(0)
 	for i := first; i < end; i++ {
@@ -422,22 +431,47 @@ func (t *plainTrack) raise(first, end int) int64 {
 	return most
 }
 
-// keyMoment is where keyframe begins: where the reference track's key frame is shown that shows the picture at a movie
-// tick, but never before the edit that the tick lies in.
-func (m *plainMovie) keyMoment(scale, from int64) int64 {
-	var reference *plainTrack
+// reference is the track whose key frames count: the first enabled one of pictures that are on show at a movie tick, the
+// first enabled one of pictures, or the longest; never a still.
+func (m *plainMovie) reference(scale, from int64) *plainTrack {
+	var enabled, longest *plainTrack
 	for _, t := range m.tracks {
-		if t.samples() == 0 {
+		if t.samples() == 0 || t.handler == "vide" && t.samples() == 1 {
 			continue
 		}
 		if t.handler == "vide" && t.enabled {
-			reference = t
-			break
+			if m.covered(t, scale, from) {
+				return t
+			}
+			if enabled == nil {
+				enabled = t
+			}
 		}
-		if reference == nil || t.mediaEnd()*reference.timescale > reference.mediaEnd()*t.timescale {
-			reference = t
+		if longest == nil || t.mediaEnd()*longest.timescale > longest.mediaEnd()*t.timescale {
+			longest = t
 		}
 	}
+	if enabled != nil {
+		return enabled
+	}
+	return longest
+}
+
+// covered reports whether a picture of the track is on show at a movie tick.
+func (m *plainMovie) covered(t *plainTrack, scale, from int64) bool {
+	left, passed := m.plainCut(t, scale, from, -1)
+	if len(left) == 0 || left[0].mediaTime < 0 {
+		return false
+	}
+	w := &wanted{source: left[0].mediaTime, rate: left[0].rate, passed: mediaOf(t, passed[0], scale, left[0].rate), fine: 1}
+	w.begins = w.source + w.passed.round()
+	return w.begins < t.mediaEnd() && t.onShowAt(w.begins, w.limit(t)) >= 0
+}
+
+// keyMoment is where keyframe begins: where the reference track's key frame is shown that shows the picture at a movie
+// tick, but never before the edit that the tick lies in.
+func (m *plainMovie) keyMoment(scale, from int64) int64 {
+	reference := m.reference(scale, from)
 	if reference == nil {
 		return from
 	}
@@ -446,7 +480,7 @@ func (m *plainMovie) keyMoment(scale, from int64) int64 {
 	if len(left) == 0 || left[0].mediaTime < 0 || left[0].rate != normalRate {
 		return from
 	}
-	w := &wanted{source: left[0].mediaTime, rate: normalRate, passed: mediaOf(t, passed[0], scale, normalRate)}
+	w := &wanted{source: left[0].mediaTime, rate: normalRate, passed: mediaOf(t, passed[0], scale, normalRate), fine: 1}
 	w.begins = w.source + w.passed.round()
 	on := t.onShowAt(w.begins, w.limit(t))
 	if on < 0 {

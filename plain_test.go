@@ -501,7 +501,7 @@ func (t *plainTrack) readPlainSync() error {
 // mediaEnd is the end of the sample shown last.
 func (t *plainTrack) mediaEnd() int64 {
 	last := t.byTime[len(t.byTime)-1]
-	return t.cts[last] + t.durations[last]
+	return t.cts[last] + maxInt64(t.durations[last], 1) // one without a duration is shown, too
 }
 
 // stretch is a time, in seconds on the movie timeline, at which one sample is shown; -1: none. over says that the media
@@ -565,7 +565,7 @@ func (t *plainTrack) stretches(e plainEdit, begins, ends float64) []stretch {
 	}
 	show(-1, t.cts[t.byTime[0]])
 	for n, i := range t.byTime {
-		until := t.cts[i] + t.durations[i]
+		until := t.cts[i] + maxInt64(t.durations[i], 1)
 		if n+1 < len(t.byTime) {
 			until = t.cts[t.byTime[n+1]]
 		}
