@@ -71,7 +71,8 @@ func (k *checker) check(iv interval, seek string) (bool, error) {
 		return true, fmt.Errorf("%d tracks, want %d", len(answer.tracks), len(tracks))
 	}
 	longest := int64(0)
-	k.leads, k.keys = nil, 0
+	k.leads = []int64{}
+	k.keys = 0
 	for i, t := range tracks {
 		t.answer, t.scale = answer.tracks[i], scale
 		err = k.checkTrack(c, t, seek)

@@ -73,11 +73,9 @@ func keyFor(t *track, s onScreen) int64 {
 	return maxInt64(key, 0)
 }
 
-// endBefore is one more than the last sample, in decode order, with a composition time below limit. A last picture
-// without a duration is kept wherever limit is no further from it than a tick of the source's movie timeline, in which
-// an edit's length is rounded.
-func endBefore(t *track, c clock, limit int64) int64 {
-	if limit >= t.end || t.instant && limit+ceilDiv(t.timescale, c.source) >= t.end {
+// endBefore is one more than the last sample, in decode order, with a composition time below limit.
+func endBefore(t *track, limit int64) int64 {
+	if limit >= t.end {
 		return t.samples
 	}
 	high, begins := sampleAt(t, limit-1-t.least)

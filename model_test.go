@@ -20,7 +20,6 @@ type wanted struct {
 	rate     int64
 	duration int64 // movie ticks
 	exact    int64 // where it ends in the media, rounded up
-	slack    int64 // media ticks by which the end is taken to be later, if then nothing is left
 	on       int   // the sample on show, -1: none
 }
 
@@ -73,16 +72,19 @@ func (m *plainMovie) plainCut(t *plainTrack, scale, from, to int64) ([]plainEdit
 		edits = []plainEdit{{-1, 0, normalRate}}
 	}
 	begins := int64(0)
-	for _, e := range edits {
+	for i, e := range edits {
 		duration := e.duration * (scale / m.timescale)
 		if e.duration < 0 || e.duration == 0 && e.mediaTime >= 0 {
 			duration = 0
 			if e.mediaTime >= 0 && e.mediaTime < t.mediaEnd() {
-				lasts := fraction{(t.mediaEnd() - e.mediaTime) * scale, t.timescale}
-				duration = lasts.over / lasts.under
-				if t.instant() {
-					duration = lasts.up()
-				}
+				duration = (t.mediaEnd() - e.mediaTime) * scale / t.timescale
+			}
+		}
+		if i == len(edits)-1 && t.instant() && e.mediaTime >= 0 && e.mediaTime < t.mediaEnd() && e.rate == normalRate &&
+			(e.duration <= 0 || 2*e.mediaTime+duration*2*t.timescale/scale < 2*t.mediaEnd()-1) {
+			whole := fraction{(t.mediaEnd() - e.mediaTime) * scale, t.timescale}.up()
+			if whole > duration && whole-duration <= scale/m.timescale+(fraction{scale, t.timescale}.up()) {
+				duration = whole // a rounded length ends just before the last picture
 			}
 		}
 		ends := begins + duration
@@ -149,12 +151,7 @@ func (m *plainMovie) wantedOf(t *plainTrack, scale, from, to int64) *wanted {
 	if w.collapses {
 		w.on = t.onShowAt(w.begins/f, w.limit(t))
 	}
-	slack := int64(0)
-	if t.instant() { // kept though an edit's length, of whole ticks of the movie, may end before it
-		slack = fraction{t.timescale, m.timescale}.up()
-	}
-	w.slack = slack
-	w.end = t.endBelow(ends, slack, w.on)
+	w.end = t.endBelow(ends, w.on)
 	if w.end == 0 {
 		return nil
 	}
@@ -206,10 +203,10 @@ func (t *plainTrack) covers(at int64) bool {
 }
 
 // endBelow is one more than the last sample with a composition time below a limit; not before the one on show.
-func (t *plainTrack) endBelow(limit, slack int64, on int) int {
+func (t *plainTrack) endBelow(limit int64, on int) int {
 	end := on + 1
 	for i, cts := range t.cts {
-		if (cts < limit || limit+slack >= t.mediaEnd()) && i >= end {
+		if (cts < limit || limit >= t.mediaEnd()) && i >= end {
 			end = i + 1
 		}
 	}
@@ -379,7 +376,7 @@ func (w *wanted) start(t *plainTrack, first int, factor int64) start {
 		f := mediaOf(t, lasts, w.scale, w.rate)
 		until = fraction{f.over * factor, f.under}.up()
 	}
-	s.end = t.endBelow(minInt64(w.exact, fraction{s.media + until, factor}.up()), w.slack, w.on)
+	s.end = t.endBelow(minInt64(w.exact, fraction{s.media + until, factor}.up()), w.on)
 	return s
 }
 

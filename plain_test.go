@@ -520,13 +520,18 @@ func (m *plainMovie) presentation(t *plainTrack) []stretch {
 	}
 	var out []stretch
 	begins := 0.0
-	for _, e := range edits {
+	for i, e := range edits {
 		duration := float64(e.duration) / float64(m.timescale)
 		if e.duration < 0 || e.duration == 0 && e.mediaTime >= 0 {
 			duration = float64(t.mediaEnd()-e.mediaTime) / float64(t.timescale)
 			if e.mediaTime < 0 || duration < 0 {
 				duration = 0
 			}
+		}
+		whole := float64(t.mediaEnd()-e.mediaTime) / float64(t.timescale)
+		if i == len(edits)-1 && t.instant() && e.mediaTime >= 0 && e.rate == normalRate && duration < whole &&
+			whole-duration < 1/float64(m.timescale)+1/float64(t.timescale)+1e-9 {
+			duration = whole // a rounded length ends just before the last picture
 		}
 		ends := begins + duration
 		switch {

@@ -218,7 +218,7 @@ func keepEdits(t *track, c clock, edits []edit) *kept {
 	if t.handler == "soun" {
 		k.first = maxInt64(syncBefore(t, t.rollBack(s.first)), 0)
 	}
-	k.end = minInt64(maxInt64(endBefore(t, c, ceilDiv(ends, f)), s.sample+1), t.samples)
+	k.end = minInt64(maxInt64(endBefore(t, ceilDiv(ends, f)), s.sample+1), t.samples)
 	if collapses && k.first < k.end {
 		k.collapse(front, s)
 	}
@@ -266,7 +266,7 @@ func (k *kept) collapse(e edit, s onScreen) {
 		fine, exact := k.clock, exactEnd(e, k.clock)
 		fine.media *= lead.scale
 		e.duration -= maxInt64(lead.gap, minInt64(lead.late, e.duration-1))
-		end = endBefore(k.track, k.clock, minInt64(ceilDiv(lead.begins+mediaTicks(e, fine), lead.scale), exact))
+		end = endBefore(k.track, minInt64(ceilDiv(lead.begins+mediaTicks(e, fine), lead.scale), exact))
 		end = minInt64(maxInt64(end, s.sample+1), k.samples)
 	}
 	if k.fixed {
