@@ -76,13 +76,9 @@ func writeTable(w *moovWriter, k *kept, b *box) {
 	case "stsz", "stz2":
 		writeSampleSizes(w, k, b)
 	case "sdtp":
-		writePerSample(w, k, b, 8)
-	case "stdp":
-		writePerSample(w, k, b, 16)
-	case "padb":
-		writePaddingBits(w, k, b)
-	case "stsh":
-		writeShadowSync(w, k, b)
+		writeDependencies(w, k, b)
+	case "stdp", "padb", "stsh":
+		// Degradation priorities, padding bits and shadow sync samples: no writer of today's files has them.
 	case "sbgp":
 		writeSampleGroups(w, k, b)
 	case "csgp":
