@@ -209,7 +209,8 @@ func (l *leadIn) unlist(t *track, first, quiet int64) {
 	if possible <= key {
 		return
 	}
-	l.listed, l.listedFrom = []int64{key}, possible+1
+	l.listed = []int64{key}
+	l.listedFrom = possible + 1
 	if before >= possible || syncBefore(t, possible) <= before {
 		return
 	}
