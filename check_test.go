@@ -368,6 +368,9 @@ func (t *checked) checkEdited() error {
 		return t.checkCollapsed()
 	}
 	f := w.fine
+	if w.late.under > 0 {
+		t.shift = float64(w.late.over) / float64(w.late.under)
+	}
 	dts, cts := []int64{}, []int64{}
 	for i := range s.cts {
 		dts = append(dts, s.dts[i]*f)

@@ -316,6 +316,32 @@ func refine(t *track, c clock, edits []edit) ([]edit, int64) {
 	return fine, f
 }
 
+// beginOnPicture has the first of several edits, whose media times fine has in ticks of a timescale raised by factor,
+// begin at a picture that is shown less than a millisecond later, as a lead-in does. It reports whether there is one.
+func beginOnPicture(t *track, c clock, edits, fine []edit, factor int64) bool {
+	for i, e := range edits {
+		if e.mediaTime == empty {
+			continue
+		}
+		if e.passed == 0 || e.rate != normalRate {
+			return false
+		}
+		s := onShow(t, e.latest(c))
+		c.media *= factor
+		first := &fine[i]
+		after := s.cts*factor - first.mediaTime
+		if s.sample < 0 || after <= 0 {
+			return false
+		}
+		late := minInt64(first.halfTicks(c, after)/2, first.duration-1)
+		first.mediaTime += after
+		first.passed += late
+		first.duration -= late
+		return true
+	}
+	return false
+}
+
 // setTimes makes the entries of stts and ctts, and reports whether all times fit them. next is the decode time of the
 // sample after the last; the last hidden picture stands for lead ticks.
 func (l *leadIn) setTimes(times sampleTimes, h *hidden, base, begin, m, next, lead int64) bool {

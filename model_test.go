@@ -18,9 +18,10 @@ type wanted struct {
 	source   int64    // where the edit begins in the media
 	passed   fraction // media ticks that lie before the start, not rounded
 	rate     int64
-	duration int64 // movie ticks
-	exact    int64 // where it ends in the media, rounded up
-	on       int   // the sample on show, -1: none
+	duration int64    // movie ticks
+	exact    int64    // where it ends in the media, rounded up
+	on       int      // the sample on show, -1: none
+	late     fraction // of a second by which it begins after the start, where there are several edits
 }
 
 // fraction is a quotient of two numbers.
@@ -111,7 +112,12 @@ func (m *plainMovie) wantedOf(t *plainTrack, scale, from, to int64) *wanted {
 	}
 	left, passed := m.plainCut(t, scale, from, to)
 	w := &wanted{begins: 1 << 60, scale: scale, fine: t.fine(left, passed, scale)}
-	ends, f := int64(0), w.fine
+	ends, f, several := int64(0), w.fine, 0
+	for _, e := range left {
+		if e.mediaTime >= 0 {
+			several++
+		}
+	}
 	for i, e := range left {
 		if e.mediaTime < 0 {
 			w.edits = append(w.edits, plainEdit{e.duration, -1, e.rate})
@@ -131,6 +137,17 @@ func (m *plainMovie) wantedOf(t *plainTrack, scale, from, to int64) *wanted {
 			end = e.mediaTime*f + mediaOf(t, passed[i]+e.duration, scale, e.rate).times(f).up()
 		}
 		e.mediaTime = e.mediaTime*f + before.times(f).round()
+		if w.media == 1 && several > 1 && t.handler == "vide" && passed[i] > 0 && e.rate == normalRate {
+			on := t.onShowAt(e.mediaTime/f, w.limit(t))
+			if on >= 0 && t.cts[on]*f > e.mediaTime { // a picture less than a millisecond later is the one that is meant
+				w.late = fraction{t.cts[on]*f - e.mediaTime, t.timescale * f}
+				late := minInt64(w.late.over*scale/w.late.under, e.duration-1)
+				e.mediaTime = t.cts[on] * f
+				e.duration -= late
+				after := mediaOf(t, passed[i]+late, scale, e.rate).times(f)
+				end = e.mediaTime - after.round() + mediaOf(t, passed[i]+late+e.duration, scale, e.rate).times(f).up()
+			}
+		}
 		shows := mediaOf(t, e.duration, scale, e.rate).times(f).up()
 		if e.rate == 0 {
 			shows = 1

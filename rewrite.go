@@ -204,6 +204,9 @@ func keepEdits(t *track, c clock, edits []edit) *kept {
 	fine := c
 	fine.media *= f
 	begins, ends, media := span(k.edits, fine)
+	if t.visual && media > 1 && beginOnPicture(t, c, edits, k.edits, f) {
+		begins, ends, media = span(k.edits, fine)
+	}
 	if media == 0 || begins/f >= t.end {
 		return nil
 	}

@@ -154,6 +154,7 @@ func TestCoarseTimescales(t *testing.T) {
 		first     int64 // sample of the source that is kept first
 	}{
 		{"several edits", several, 9530, 1008, 24*42 + 9606, 192},
+		{"several edits, a truncated start", several, 9541, 1008, 24*42 + 9618, 192},
 		{"several edits, on a picture", several, 9500, 24, 24 + 228, 192},
 		{"sound", sound, 9530, 1000, 9530, 474}, // two frames before
 		{"sound, on a frame", sound, 9540, 50, 477, 475},
