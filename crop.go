@@ -59,8 +59,9 @@ func writeTable(w *moovWriter, k *kept, b *box) {
 		}
 		return
 	}
-	// Where all is kept, only chunks without samples at either end are not.
-	if w.ticks == 0 && (b.typ != "stsc" || k.firstChunk == 0 && k.lastChunk+1 == int64(len(k.chunks))/k.chunkLen) {
+	// Where all is kept, only chunks without samples at either end are not, and tables that say something else by now.
+	made := k.repaired > 0 && containsType("sttsstscstssstps", b.typ)
+	if w.ticks == 0 && !made && (b.typ != "stsc" || k.firstChunk == 0 && k.lastChunk+1 == int64(len(k.chunks))/k.chunkLen) {
 		writeRaw(w, b.data)
 		return
 	}
@@ -255,17 +256,20 @@ func writeCutRun(w *moovWriter, r *runs, number int, count int64, c *change) {
 	scratches.Put(t.s)
 }
 
-// writeSyncSamples writes a stss or stps. One without entries stays: it says that no sample is a sync sample.
+// writeSyncSamples writes a stss or stps. One without entries stays, of pictures: it says that none is a sync sample.
 func writeSyncSamples(w *moovWriter, k *kept, b *box) {
 	entries := k.sync
-	if k.made && k.allSync {
-		return // the moov of a fragmented file has an empty one
+	if k.allSync {
+		return // the moov of a fragmented file has an empty one, and that of some sound
 	}
 	if b.typ == "stps" {
 		entries = k.partial
 	}
 	entries = entries[4*countAtMost(entries, k.first) : 4*countAtMost(entries, k.end)]
 	var listed []int64 // of what lies before the other entries
+	if b.typ == "stss" && k.access != nil && k.access.before(k.first) == k.first && lastAtMost(k.sync, k.first+1) <= k.first {
+		listed = append(listed, 1) // players that know no groups must be able to begin
+	}
 	if k.lead != nil && k.lead.listedFrom > 0 {
 		for _, sample := range k.lead.listed {
 			if lastAtMost(entries, sample+1) == sample+1 {
@@ -274,9 +278,13 @@ func writeSyncSamples(w *moovWriter, k *kept, b *box) {
 		}
 		entries = entries[4*countAtMost(entries, k.lead.listedFrom):]
 	}
+	n := int64(len(listed) + len(entries)/4)
+	if n == 0 && k.handler == "soun" {
+		return // it would say nothing
+	}
 	at, size := openBox(w, b.typ)
 	writeRaw(w, versionAndFlags(b))
-	writeU32(w, int64(len(listed)+len(entries)/4))
+	writeU32(w, n)
 	writeU32(w, listed...)
 	if k.first == 0 {
 		writeRaw(w, entries)
@@ -337,6 +345,12 @@ func firstChunkAddend(chunk int64) []byte {
 func writeSampleSizes(w *moovWriter, k *kept, b *box) {
 	if k.made {
 		b = &box{typ: "stsz", data: make([]byte, 8)}
+	}
+	if k.uniform != 0 && k.perPacket == 0 {
+		at, size := openBox(w, "stsz")
+		writeU32(w, 0, k.uniform, k.end-k.first)
+		closeBox(w, at, size)
+		return
 	}
 	at, size := openBox(w, b.typ)
 	writeRaw(w, payload(b)[:8]) // version, flags, sample_size or field_size

@@ -23,7 +23,8 @@ const (
 	elstLen1   = 20      // segment_duration(8) + media_time(8) + media_rate(4)
 )
 
-// readEdits reads the edit list of an edts (8.6.5). Durations of 0 and of all ones stand for the rest of the media.
+// readEdits reads the edit list of an edts (8.6.5). Durations of 0, of all ones and beyond any media stand for the rest of
+// it. Of entries that do not fit, those that do count; a list that shows nothing at all is none.
 func readEdits(edts *box) ([]edit, error) {
 	err := readChildren(edts, "elst")
 	if err != nil {
@@ -37,14 +38,19 @@ func readEdits(edts *box) ([]edit, error) {
 	if wide {
 		width = elstLen1
 	}
-	entries, err := entriesOf(elst, countedLen, width)
-	if err != nil {
-		return nil, err
+	entries := payload(elst)
+	if len(entries) < countedLen {
+		return nil, elst.fail("too short")
 	}
+	n := int64(binary.BigEndian.Uint32(entries[fullBoxLen:]))
+	entries = entries[countedLen:]
+	n = minInt64(n, int64(len(entries)/width))
+	entries = entries[:int(n)*width]
 	if len(entries)/width > maxEdits {
 		return nil, elst.fail(fmt.Sprintf("%d edits", len(entries)/width))
 	}
 	edits := make([]edit, 0, len(entries)/width)
+	shows := false
 	for ; len(entries) > 0; entries = entries[width:] {
 		e := edit{rate: binary.BigEndian.Uint32(entries[width-4:])}
 		if wide {
@@ -57,18 +63,36 @@ func readEdits(edts *box) ([]edit, error) {
 				e.duration = toMediaEnd
 			}
 		}
-		if e.duration < 0 || e.duration == 0 && e.mediaTime >= 0 {
+		if e.duration < 0 || e.duration > maxSum || e.duration == 0 && e.mediaTime >= 0 {
 			e.duration = toMediaEnd
 		}
 		if e.mediaTime < 0 {
 			e.mediaTime = empty
 		}
-		if e.duration > maxSum || e.mediaTime > maxSum {
-			return nil, elst.fail("a time is beyond 2^60")
+		if e.mediaTime > maxSum {
+			return nil, elst.fail("a time is beyond 2^60") // sums of times must not overflow; no media is that long
 		}
+		shows = shows || e.mediaTime != empty
 		edits = append(edits, e)
 	}
+	if !shows {
+		return nil, nil
+	}
 	return edits, nil
+}
+
+// untime takes the durations from the track's edits, where the timescale that they are told in is 0, and reports whether
+// one can do without: where a single one shows all media from a time on.
+func (t *track) untime() bool {
+	var edits []edit
+	for _, e := range t.edits {
+		if e.mediaTime != empty {
+			e.duration = toMediaEnd
+			edits = append(edits, e)
+		}
+	}
+	t.edits = edits
+	return len(edits) <= 1
 }
 
 // clock converts between the timeline of a movie and that of a media.

@@ -73,12 +73,16 @@ func (t *track) keepAsNginx(iv interval, c clock) *kept {
 	k := &kept{track: t, clock: c, end: t.samples, moved: -1}
 	var begins int64
 	k.first, begins = sampleAt(t, start)
+	if t.perPacket > 0 {
+		k.first = syncBefore(t, k.first)
+	}
 	if iv.end >= 0 {
 		stop := begins + scaleMS(iv.end-iv.start, t.timescale)
 		if stop < decodeEnd(t, t.samples) {
 			k.end, _ = sampleAt(t, stop)
 		}
 	}
+	k.end = packetEnd(t, k.end)
 	if k.end <= k.first {
 		return nil
 	}

@@ -195,6 +195,7 @@ func readPlainTrack(b plainBox) (*plainTrack, error) {
 		if err != nil {
 			return nil, err
 		}
+		t.edits = showing(t.edits)
 	}
 	mdia, _ := plainChild(children, "mdia")
 	children, _, err = plainBoxes(mdia.body(), mdia.bodyAt())
@@ -271,6 +272,16 @@ func (t *plainTrack) readPlainEdits(edts plainBox) error {
 		t.edits = append(t.edits, plainEdit{row[0]<<32 | row[1], row[2]<<32 | row[3], row[4]})
 	}
 	return err
+}
+
+// showing are edits, or none where they show nothing.
+func showing(edits []plainEdit) []plainEdit {
+	for _, e := range edits {
+		if e.mediaTime >= 0 {
+			return edits
+		}
+	}
+	return nil
 }
 
 // plainPairs writes out a table of pairs of a count and a value.
@@ -466,7 +477,6 @@ func (t *plainTrack) readPlainSync() error {
 		if !ok {
 			continue
 		}
-		t.hasSync = true
 		rows, err := plainEntries(b, 8, 1)
 		if err != nil {
 			return err
@@ -475,6 +485,7 @@ func (t *plainTrack) readPlainSync() error {
 		for _, row := range rows {
 			samples = append(samples, row[0])
 		}
+		t.hasSync = t.hasSync || typ == "stps" || len(rows) > 0 || t.handler != "soun"
 		if typ == "stss" {
 			t.stss = samples
 		} else {
@@ -495,7 +506,57 @@ func (t *plainTrack) readPlainSync() error {
 			}
 		}
 	}
+	for _, b := range t.tables {
+		for i, group := range t.plainAccess(b) {
+			t.sync[i] = t.sync[i] || group != "" && group != "0"
+		}
+	}
 	return nil
+}
+
+// plainAccess are the groups of a table of samples that decoding may begin at; none of one that cannot be read.
+func (t *plainTrack) plainAccess(b plainBox) (list []string) {
+	p := b.body()
+	if b.typ != "sbgp" && b.typ != "csgp" || len(p) < 12 || !containsType("rap sync", string(p[4:8])) {
+		return nil
+	}
+	defer func() {
+		if recover() != nil {
+			list = nil
+		}
+	}()
+	list = make([]string, t.samples())
+	if b.typ == "csgp" {
+		plainPatterns(p, list)
+		return list
+	}
+	lead := 12
+	if p[0] == 1 {
+		lead = 16
+	}
+	rows, err := plainEntries(b, lead, 2)
+	if err != nil {
+		return nil
+	}
+	sample := 0
+	for _, row := range rows {
+		for i := int64(0); i < row[0] && sample < len(list); i++ {
+			list[sample] = fmt.Sprint(row[1])
+			sample++
+		}
+	}
+	return list
+}
+
+// namedAmong is how many entries of stss are of the samples [first, end).
+func (t *plainTrack) namedAmong(first, end int) int {
+	n := 0
+	for _, number := range t.stss {
+		if number > int64(first) && number <= int64(end) {
+			n++
+		}
+	}
+	return n
 }
 
 // mediaEnd is the end of the sample shown last.

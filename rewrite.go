@@ -96,7 +96,8 @@ func (m *movie) cut(iv interval, seek string) (*cut, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.cut, layOut(d)
+	layOut(d)
+	return d.cut, nil
 }
 
 // choose is cut without the layout.
@@ -221,7 +222,7 @@ func keepEdits(t *track, c clock, edits []edit) *kept {
 	if t.handler == "soun" {
 		k.first = maxInt64(syncBefore(t, t.rollBack(s.first)), 0)
 	}
-	k.end = minInt64(maxInt64(endBefore(t, ceilDiv(ends, f)), s.sample+1), t.samples)
+	k.end = packetEnd(t, minInt64(maxInt64(endBefore(t, ceilDiv(ends, f)), s.sample+1), t.samples))
 	if collapses && k.first < k.end {
 		k.collapse(front, s)
 	}
@@ -373,17 +374,29 @@ func (m *movie) plan(tracks []*kept, shown window) (*cut, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.cut, layOut(d)
+	layOut(d)
+	return d.cut, nil
 }
 
 // arrange is plan without the layout.
 func (m *movie) arrange(tracks []*kept, shown window) (*draft, error) {
+	located := make([]*kept, 0, len(tracks))
+	var broken error
 	for _, k := range tracks {
 		err := locateKept(k, m.fileSize)
-		if err != nil {
+		if err != nil && !k.spare {
 			return nil, err
 		}
+		if err != nil {
+			broken = err
+			continue
+		}
+		located = append(located, k)
 	}
+	if len(located) == 0 {
+		return nil, broken
+	}
+	tracks = located
 	ranges := joinRanges(tracks)
 	if last := len(ranges) - 1; shown.fragmented && last >= 0 && ranges[last].to <= shown.follows && shown.follows-ranges[last].to <= maxUnused {
 		ranges[last].to = shown.follows // one request for all
@@ -401,10 +414,10 @@ func (m *movie) arrange(tracks []*kept, shown window) (*draft, error) {
 }
 
 // layOut lays out what comes before the media.
-func layOut(d *draft) error {
+func layOut(d *draft) {
 	w := d.writer
 	if w == nil {
-		return nil
+		return
 	}
 	d.writer = nil
 	media := int64(0)
@@ -419,7 +432,6 @@ func layOut(d *draft) error {
 	d.cut.segments[0].pieces = w.pieces
 	d.cut.segments[0].length = w.size
 	d.cut.length = w.size + media
-	return w.err
 }
 
 // layBeside is lay for a goroutine. Whoever waits for d.laying finds its error in d.err, and the cut among the plans of
@@ -427,10 +439,8 @@ func layOut(d *draft) error {
 func layBeside(d *draft, known *plans) {
 	defer d.laying.Done()
 	defer recovered(&d.err)
-	d.err = layOut(d)
-	if d.err == nil {
-		keepPlan(known, d.cut)
-	}
+	layOut(d)
+	keepPlan(known, d.cut)
 }
 
 // recovered is deferred by what runs in a goroutine, where a panic would end Traefik: it makes an error of it.
