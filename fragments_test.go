@@ -93,9 +93,9 @@ func TestCutFragments(t *testing.T) {
 		want string // the boxes
 		at   []byte // how the media begin, of a moov with samples
 	}{
-		{"in a fragment", interval{2500, -1}, seekExact, "ftyp moov mdat moof mdat moof mdat moof mdat ", []byte{1, 0}},
-		{"on a key frame", interval{4000, -1}, seekExact, "ftyp moov mdat moof mdat moof mdat ", []byte{2, 0}},
-		{"in the last", interval{9970, -1}, seekExact, "ftyp moov mdat ", []byte{4, 0}},
+		{"in a fragment", interval{2500, -1}, seekExact, "ftyp moov moof mdat moof mdat moof mdat moof mdat ", []byte{1, 0}},
+		{"on a key frame", interval{4000, -1}, seekExact, "ftyp moov moof mdat moof mdat moof mdat ", []byte{2, 0}},
+		{"in the last", interval{9970, -1}, seekExact, "ftyp moov moof mdat ", []byte{4, 0}},
 		{"a clip", interval{3000, 5000}, seekExact, "ftyp moov mdat ", []byte{1, 0}},
 		{"a clip to the end", interval{3000, 20000}, seekExact, "ftyp moov mdat ", []byte{1, 0}},
 		{"from the front", interval{0, 20000}, seekExact, "ftyp moov mdat ", []byte{0, 0}},
@@ -231,7 +231,7 @@ func inPieces(t *testing.T, r *retiming, data []byte, at spot, off int64, limit 
 func TestRetimerBrokenEnd(t *testing.T) {
 	film := fragmentsOf(2, nil)
 	begin := bytes.LastIndex(film, []byte("moof")) - 4
-	r := &retiming{earlier: map[uint32]int64{1: 0}}
+	r := &retiming{later: map[uint32]int64{1: 0}}
 	for end := begin + 1; end < begin+100; end++ {
 		for _, size := range []int{3, 1 << 20} {
 			if got := inPieces(t, r, film[:end], spot{}, 0, int64(end), size); !bytes.Equal(got, film[:end]) {
@@ -248,7 +248,7 @@ func TestRetimerInPieces(t *testing.T) {
 	data = data[bytes.Index(data, []byte("sidx"))-4:]
 	large := append(words(1, 0x6D646174, 0, 20), 1, 2, 3, 4) // an mdat with a 64-bit size
 	data = append(append(data, large...), aBox("mfra", make([]byte, 9))...)
-	r := &retiming{earlier: map[uint32]int64{1: 30}, moved: -100}
+	r := &retiming{later: map[uint32]int64{1: -30}, moved: -100}
 	whole := inPieces(t, r, data, spot{}, 0, int64(len(data)), len(data))
 	if len(whole) != len(data) || bytes.Contains(whole, []byte("sidx")) || bytes.Contains(whole, []byte("mfra")) {
 		t.Fatalf("%d bytes of %d, boxes %q", len(whole), len(data), boxesOf(whole))

@@ -42,7 +42,7 @@ func newResponse(t *transfer, v version) *response {
 }
 
 // cutFormat is to be raised whenever a cut of the same file would have other bytes than before.
-const cutFormat = 2
+const cutFormat = 3
 
 // cutTag makes the cut's tag from the file's and from what was asked: the same on every replica of the origin and of
 // Traefik, and weak where what it is made of is (RFC 9110, 8.8.1).
