@@ -23,8 +23,19 @@ type beginningTrack struct {
 	times   *fragmentTimes
 }
 
-// newBeginning is one for the tracks that have anything to show in the window or later.
-func (s *search) newBeginning(w window, exact bool) *beginning {
+// newBeginning is one for the tracks that have anything to show in the window, with the run that it takes.
+func (s *search) newBeginning(w window, exact bool) (*beginning, error) {
+	o := s.beginningOf(w, exact)
+	if len(o.media) == 0 || w.to >= 0 && w.from >= w.to {
+		return nil, errPastEnd
+	}
+	var err error
+	o.run, err = s.find(o.shown, o.seconds(), exact)
+	return o, err
+}
+
+// beginningOf is newBeginning without the run.
+func (s *search) beginningOf(w window, exact bool) *beginning {
 	o := &beginning{search: s, window: w, exact: exact, media: make(map[uint32]int64), shown: make(map[uint32]int64)}
 	for _, t := range s.movie.tracks {
 		c := clock{movie: w.ticks, source: s.movie.timescale, media: t.timescale}
@@ -68,11 +79,11 @@ func (o *beginning) atKeyFrame() (*beginning, error) {
 	cts := g.columns.begins + g.compositionTime(key)
 	w := o.window.finer(t.timescale)
 	at := t.shownAt(clock{movie: w.ticks, source: m.timescale, media: t.timescale}, cts)
-	if at > w.from { // what comes first is shown first
-		at = maxInt64(w.from, o.firstShown(w, at))
+	if at > w.from+w.ticks*soonMS/1000 {
+		at = w.from // there may be sound for long before
 	}
 	w.from = at
-	moved := o.newBeginning(w, false)
+	moved := o.beginningOf(w, false)
 	early := clock{movie: t.timescale, source: t.timescale}
 	if hidden := moved.media[t.id] - cts; hidden > 0 { // the edit of the track hides the beginning of the group
 		for _, other := range m.tracks {
@@ -88,15 +99,23 @@ func (o *beginning) atKeyFrame() (*beginning, error) {
 	return moved, err
 }
 
-// firstShown is the moment of a window's timeline, at most at, when the run shows the first picture or sound.
-func (o *beginning) firstShown(w window, at int64) int64 {
+// soonMS is how much later than the start a key frame may come for the cut to begin there.
+const soonMS = 1000
+
+// firstDecoded is the moment of the window's timeline when the first picture or sound of the run is decoded.
+func (o *beginning) firstDecoded() int64 {
+	first := maxSum
 	for _, t := range o.movie.tracks {
 		s := o.run.columns(t.id)
 		if len(s.sizes) > 0 && (t.visual || t.handler == "soun") {
-			at = minInt64(at, t.shownAt(clock{movie: w.ticks, source: o.movie.timescale, media: t.timescale}, s.begins))
+			c := clock{movie: o.window.ticks, source: o.movie.timescale, media: t.timescale}
+			first = minInt64(first, t.shownAt(c, s.begins))
 		}
 	}
-	return at
+	if first == maxSum {
+		return 0
+	}
+	return first
 }
 
 // cut plans the answer: a moov without samples, a made fragment, and the fragments behind its run, as they end.

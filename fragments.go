@@ -24,13 +24,19 @@ func (m *movie) cutFragments(src source, iv interval, seek string) (*cut, error)
 	if iv.end >= 0 {
 		w.to = scaleMS(iv.end, ticks)
 	}
-	o := s.newBeginning(w, seek == seekExact)
-	if len(o.media) == 0 || w.from >= m.length(ticks) {
+	if w.from >= m.length(ticks) {
 		return nil, errPastEnd
 	}
-	o.run, err = s.find(o.shown, o.seconds(), o.exact)
+	o, err := s.newBeginning(w, seek == seekExact)
 	if err != nil {
 		return nil, err
+	}
+	if first := o.firstDecoded(); o.run.fragments[0].off == s.first && w.from < first { // the earliest position that players know
+		w.from = first
+		o, err = s.newBeginning(w, o.exact)
+		if err != nil {
+			return nil, err
+		}
 	}
 	if o.exact && w.to >= 0 && !o.run.protected() {
 		c, err := s.cutClip(o.run, w)
