@@ -67,9 +67,11 @@ func (o *beginning) atKeyFrame() (*beginning, error) {
 	if err != nil {
 		return nil, err
 	}
+	heard := !o.run.protected() // else the fragments go out whole: none is needed for the sound before
 	if g == nil || !isShown {
 		o.exact = false
-		return o, nil
+		o.run, err = o.find(o.shown, o.seconds(), heard)
+		return o, err
 	}
 	onScreen := onShow(g.track, limit-g.columns.begins)
 	key := maxInt64(onScreen.sample, 0)
@@ -84,18 +86,16 @@ func (o *beginning) atKeyFrame() (*beginning, error) {
 	}
 	w.from = at
 	moved := o.beginningOf(w, false)
-	early := clock{movie: t.timescale, source: t.timescale}
 	if hidden := moved.media[t.id] - cts; hidden > 0 { // the edit of the track hides the beginning of the group
 		for _, other := range m.tracks {
-			early.media = other.timescale
 			_, isShown = moved.media[other.id]
-			if isShown {
-				moved.media[other.id] -= toMedia(early, hidden, normalRate)
+			if isShown { // to nearest, halves up
+				moved.media[other.id] -= mulDivUp(hidden, 2*other.timescale, t.timescale) / 2
 			}
 		}
 		moved.shown[t.id] = cts
 	}
-	moved.run, err = o.find(moved.shown, moved.seconds(), !o.run.protected())
+	moved.run, err = o.find(moved.shown, moved.seconds(), heard)
 	return moved, err
 }
 
@@ -338,6 +338,13 @@ func leadOf(timescale int64, cts []int64, p int64) int64 {
 // wanted is the fragment behind the run if it must be part of that: because its pictures cannot keep their own decode
 // times, or begin with a key frame that is not to be one.
 func (o *beginning) wanted() (*fragment, error) {
+	if o.untold() {
+		next, err := o.next(o.run.end)
+		if next == nil || err != nil || next.protected() || len(o.run.fragments) == maxRun {
+			return nil, err
+		}
+		return next, nil
+	}
 	for _, t := range o.tracks {
 		n, end, later := int64(len(t.cts)), t.columns.end, o.later[t.id]
 		if !t.visual || end+later >= n && end+t.least >= t.quiet {
@@ -359,6 +366,25 @@ func (o *beginning) wanted() (*fragment, error) {
 	return nil, nil
 }
 
+// untold reports whether a track would begin in a fragment that does not tell when.
+func (o *beginning) untold() bool {
+	first := o.run.fragments[len(o.run.fragments)-1].tracks[0]
+	if first.hasTfdt {
+		return false
+	}
+	begun := make(map[uint32]bool)
+	for _, t := range o.tracks {
+		begun[t.id] = len(t.cts) > 0
+	}
+	for _, t := range o.movie.tracks {
+		_, isShown := o.media[t.id]
+		if isShown && !begun[t.id] && (t.visual || t.handler == "soun") {
+			return true
+		}
+	}
+	return false
+}
+
 // answer lays the cut out: a made fragment, if there is one, and the source's from an offset on, as they end.
 func (o *beginning) answer(made *madeFragment, from int64, e *ending) (*cut, error) {
 	m := o.movie
@@ -369,7 +395,7 @@ func (o *beginning) answer(made *madeFragment, from int64, e *ending) (*cut, err
 		if !isShown {
 			continue
 		}
-		k := &kept{track: t, none: true, moved: -1}
+		k := &kept{track: t, clock: clock{movie: m.timescale, source: m.timescale, media: t.timescale}, none: true, moved: -1}
 		if o.exact {
 			k.edits = []edit{{mediaTime: o.begin(t), rate: normalRate}}
 		}

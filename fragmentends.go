@@ -201,7 +201,7 @@ func (m *movie) asFragment(end int64) *fragment {
 }
 
 func (t *track) asFragment() *trackFragment {
-	part := &trackFragment{id: t.id, timed: true, protected: t.auxiliary != nil}
+	part := &trackFragment{id: t.id, hasTfdt: true, timed: true, protected: t.auxiliary != nil}
 	part.durations = t.durations.expand(0, t.samples, false)
 	part.offsets = make([]int64, t.samples)
 	if t.offsets != nil {

@@ -180,7 +180,8 @@ func TestLongClip(t *testing.T) {
 	}
 }
 
-// The times of what follows go on where the moov's samples end: 12 pictures before the one on show last a tick each.
+// The times of what follows go on where the made fragment ends: 12 pictures before the one on show last a tick each, but
+// for the last, which lasts two.
 func TestFollowingTimes(t *testing.T) {
 	got, err := answerOf(fragmentsOf(3, nil), interval{2480, -1}, seekExact)
 	if err != nil {
@@ -188,7 +189,10 @@ func TestFollowingTimes(t *testing.T) {
 	}
 	edit := bytes.Index(got, []byte("elst")) + 12
 	mediaTime := binary.BigEndian.Uint32(got[edit+4:])
-	tfdt := bytes.Index(got, []byte("tfdt")) + 8
+	tfdt := bytes.LastIndex(got, []byte("tfdt")) + 8
+	if mediaTime != 14 {
+		t.Errorf("the edit begins at %d", mediaTime)
+	}
 	if at := binary.BigEndian.Uint32(got[tfdt:]); at != mediaTime+fragmentPictures-12 {
 		t.Errorf("the next fragment begins at %d, the edit at %d", at, mediaTime)
 	}

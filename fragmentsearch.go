@@ -244,7 +244,7 @@ func (s *search) scanBack(from, to int64) (*fragment, error) {
 	for end := to; end > from && end > to-maxBarren && s.scanned < s.most; {
 		s.scanned += piece
 		off := maxInt64(end-piece, from)
-		n := end - off + moofFrontLen
+		n := end - off + moofFrontLen - 1 // less than all of one that begins at the end
 		b, err := s.src.peek(off, n, n)
 		if err != nil {
 			return nil, err

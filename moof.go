@@ -24,6 +24,7 @@ type fragment struct {
 // trackFragment is a traf (8.8.6): successive samples of a track.
 type trackFragment struct {
 	id        uint32
+	hasTfdt   bool
 	timed     bool  // its decode time is known: from its tfdt, or else by those before it
 	protected bool  // it has auxiliary information, which is not taken along into the moov
 	begins    int64 // decode time of its first sample
@@ -218,6 +219,7 @@ func (t *trackFragment) readTime(tfdt *box) error {
 	if len(p) < 8 || p[0] != 0 && len(p) < 12 {
 		return tfdt.fail("too short")
 	}
+	t.hasTfdt = true
 	t.timed = true
 	t.begins = int64(binary.BigEndian.Uint32(p[4:]))
 	if p[0] != 0 {
