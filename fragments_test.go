@@ -277,6 +277,32 @@ func TestRetimerInPieces(t *testing.T) {
 	}
 }
 
+// Times keep their length: they stay within it.
+func TestRetimedTimes(t *testing.T) {
+	for _, test := range []struct {
+		tfdt        []byte
+		later       int64
+		want        []byte
+		description string
+	}{
+		{words(0, 1000), -300, words(0, 700), "earlier"},
+		{words(0, 1000), 300, words(0, 1300), "later"},
+		{words(0, 1000), -3000, words(0, 0), "none before 0"},
+		{words(0, 0xFFFFFF00), 0x1000, words(0, 0xFFFFFFFF), "32 bits at most"},
+		{words(1<<24, 0, 0xFFFFFF00), 0x1000, words(1<<24, 1, 0xF00), "64 bits"},
+		{words(1<<24, 0xFFFFFFFF, 0xFFFFFC00), 2048, words(1<<24, 0, 1024), "from before 0"},
+		{words(1<<24, 0xFFFFFFFF, 0xFFFFFC00), 0, words(1<<24, 0, 0), "not to before 0"},
+		{words(1<<24, 408, 0x80000000), -1752346656768, words(1<<24, 0, 0x80000000), "from an epoch"},
+	} {
+		moof := aBox("moof", aBox("mfhd", words(0, 1)), aBox("traf", aBox("tfhd", words(0x020000, 1)), aBox("tfdt", test.tfdt)))
+		r := &retiming{later: map[uint32]int64{1: test.later}}
+		got := inPieces(t, r, moof, spot{}, 0, int64(len(moof)), 7)
+		if !bytes.HasSuffix(got, test.want) {
+			t.Errorf("%s: %x", test.description, got[len(got)-len(test.want):])
+		}
+	}
+}
+
 // What is read for a range of the answer begins near it, wherever it is.
 func TestSpots(t *testing.T) {
 	film := fragmentsOf(40, nil)

@@ -426,8 +426,11 @@ func (r *progress) add(f *fragment) {
 			continue
 		}
 		r.timed = r.timed && part.timed
-		end := part.after(r.times[part.id]) + part.duration
-		r.times[part.id] = maxInt64(r.times[part.id], end)
+		before, begun := r.times[part.id]
+		end := part.after(before) + part.duration
+		if !begun || end > before {
+			r.times[part.id] = end
+		}
 		r.least[part.id] = minInt64(r.least[part.id], part.least)
 	}
 }
@@ -441,7 +444,12 @@ func (r *progress) past(m *movie, moments map[uint32]int64) bool {
 		if !shown {
 			continue
 		}
-		ahead := float64(r.times[t.id]+r.least[t.id]-moment) / float64(t.timescale)
+		end, begun := r.times[t.id]
+		if !begun {
+			behind = true
+			continue
+		}
+		ahead := float64(end+r.least[t.id]-moment) / float64(t.timescale)
 		behind = behind || ahead <= 0
 		if ahead > furthest {
 			furthest = ahead
