@@ -86,8 +86,7 @@ type kept struct {
 	info                  byteRange // of the auxiliary information outside of the moov
 	encryption            int64     // where the answer has it, inside
 
-	none    bool  // no sample of it goes into the moov: all are in fragments behind
-	earlier int64 // media ticks by which those begin earlier
+	none bool // no sample of it goes into the moov: all are in fragments
 }
 
 // cut plans the answer for the interval iv (milliseconds on the presentation timeline), and lays it out.
@@ -273,9 +272,6 @@ func (k *kept) collapse(e edit, s onScreen) {
 		end = endBefore(k.track, minInt64(ceilDiv(lead.begins+mediaTicks(e, fine), lead.scale), exact))
 		end = minInt64(maxInt64(end, s.sample+1), k.samples)
 	}
-	if k.fixed {
-		end = k.end // the samples of the fragments follow
-	}
 	if k.first < end && end != k.end {
 		lead = k.track.collapse(k.clock, e, s, k.first, end)
 	}
@@ -338,9 +334,6 @@ func (k *kept) milliseconds(ticks int64) int64 {
 
 // locateKept finds the chunks and bytes of the samples kept.
 func locateKept(k *kept, fileSize int64) error {
-	if k.none {
-		return nil
-	}
 	k.firstRun, k.firstChunk, k.skipped = findChunk(k.chunkRuns, k.first)
 	var before int64
 	k.lastRun, k.lastChunk, before = findChunk(k.chunkRuns, k.end-1)
@@ -362,10 +355,6 @@ func locateKept(k *kept, fileSize int64) error {
 type window struct {
 	ticks    int64 // per second of the answer's movie timeline; 0: all is kept, and times stay as they are
 	from, to int64 // in ticks; to < 0: the end
-
-	fragmented bool  // fragments follow
-	bare       bool  // and nothing else does
-	follows    int64 // where they begin in the source
 }
 
 // plan makes the answer from what is kept of the tracks.
@@ -397,10 +386,7 @@ func (m *movie) arrange(tracks []*kept, shown window) (*draft, error) {
 		return nil, broken
 	}
 	tracks = located
-	ranges := joinRanges(tracks)
-	if last := len(ranges) - 1; shown.fragmented && last >= 0 && ranges[last].to <= shown.follows && shown.follows-ranges[last].to <= maxUnused {
-		ranges[last].to = shown.follows // one request for all
-	}
+	ranges := joinRanges(neededRanges(tracks))
 	c := &cut{segments: []*segment{{}}}
 	for _, r := range ranges {
 		if r.from < r.to {
@@ -450,19 +436,22 @@ func recovered(err *error) {
 	}
 }
 
-// joinRanges returns the ranges of the source that the tracks need, in the order of the file, joined where what lies
-// between them is not worth leaving out.
-func joinRanges(tracks []*kept) []byteRange {
-	var needed, joined []byteRange
+// neededRanges are the ranges of the source that the tracks need.
+func neededRanges(tracks []*kept) []byteRange {
+	var needed []byteRange
 	for _, k := range tracks {
-		if k.none {
-			continue
-		}
 		needed = append(needed, k.bytes)
 		if k.info.from < k.info.to {
 			needed = append(needed, k.info)
 		}
 	}
+	return needed
+}
+
+// joinRanges returns ranges of the source in the order of the file, joined where what lies between them is not worth
+// leaving out.
+func joinRanges(needed []byteRange) []byteRange {
+	var joined []byteRange
 	sort.Slice(needed, func(i, j int) bool { return needed[i].from < needed[j].from })
 	for _, r := range needed {
 		last := len(joined) - 1
