@@ -76,13 +76,9 @@ func writeTable(w *moovWriter, k *kept, b *box) {
 	case "stsz", "stz2":
 		writeSampleSizes(w, k, b)
 	case "sdtp":
-		writePerSample(w, k, b, 8)
-	case "stdp":
-		writePerSample(w, k, b, 16)
-	case "padb":
-		writePaddingBits(w, k, b)
-	case "stsh":
-		writeShadowSync(w, k, b)
+		writeDependencies(w, k, b)
+	case "stdp", "padb", "stsh":
+		// Degradation priorities, padding bits and shadow sync samples: no writer of today's files has them.
 	case "sbgp":
 		writeSampleGroups(w, k, b)
 	case "csgp":
@@ -152,7 +148,7 @@ func writeCompositionOffsets(w *moovWriter, k *kept, b *box) {
 		c = k.lead.scaled(k.raised())
 	}
 	if k.moved >= 0 {
-		special = runLengths([]int64{k.moveTo - decodeTime(k.track, k.moved) + k.raised()})
+		special = runLengths([]int64{k.moveTo - decodeTime(k.track, k.moved)*k.scale() + k.raised()})
 		from = k.moved
 		to = k.moved + 1
 		needed = true
@@ -173,6 +169,14 @@ func (k *kept) raised() int64 {
 		return 0
 	}
 	return k.lead.raise * k.lead.scale
+}
+
+// scale is the factor by which the track's timescale is raised.
+func (k *kept) scale() int64 {
+	if k.lead == nil {
+		return 1
+	}
+	return k.lead.scale
 }
 
 // writeOffsetRuns writes the composition offsets of the samples [from, to). Samples that the source's table does not
@@ -261,9 +265,19 @@ func writeSyncSamples(w *moovWriter, k *kept, b *box) {
 		entries = k.partial
 	}
 	entries = entries[4*countAtMost(entries, k.first) : 4*countAtMost(entries, k.end)]
+	var listed []int64 // of what lies before the other entries
+	if k.lead != nil && k.lead.listedFrom > 0 {
+		for _, sample := range k.lead.listed {
+			if lastAtMost(entries, sample+1) == sample+1 {
+				listed = append(listed, sample+1-k.first)
+			}
+		}
+		entries = entries[4*countAtMost(entries, k.lead.listedFrom):]
+	}
 	at, size := openBox(w, b.typ)
 	writeRaw(w, versionAndFlags(b))
-	writeU32(w, int64(len(entries)/4))
+	writeU32(w, int64(len(listed)+len(entries)/4))
+	writeU32(w, listed...)
 	if k.first == 0 {
 		writeRaw(w, entries)
 	} else {
@@ -378,5 +392,5 @@ func mediaDuration(k *kept) int64 {
 		return end - decodeTime(k.track, k.first)
 	}
 	// From m on, times have only moved, with m to the edit's media time.
-	return (end-k.lead.raise)*k.lead.scale - k.lead.begins + k.lead.mediaTime + k.lead.longer
+	return (end-k.lead.raise)*k.lead.scale - k.lead.begins + k.lead.mediaTime
 }

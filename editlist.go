@@ -125,8 +125,11 @@ func cutEdits(t *track, c clock, from, to int64) []edit {
 	}
 	left := make([]edit, 0, len(edits))
 	begins := int64(0)
-	for _, e := range edits {
+	for i, e := range edits {
 		duration := editDuration(t, e, c)
+		if t.instant && i == len(edits)-1 {
+			duration = toLastPicture(t, e, c, duration)
+		}
 		ends := begins + duration
 		low, high := maxInt64(begins, from), ends
 		if to >= 0 && to < high {
@@ -161,6 +164,23 @@ func editDuration(t *track, e edit, c clock) int64 {
 		return maxSum
 	}
 	return e.duration * factor
+}
+
+// toLastPicture is the length of the last edit where the picture shown last has no duration: if it ends within a tick of
+// the source's movie timeline before that picture, by how lengths are rounded, that picture is shown too.
+func toLastPicture(t *track, e edit, c clock, duration int64) int64 {
+	if e.mediaTime == empty || e.rate != normalRate || e.mediaTime >= t.end {
+		return duration
+	}
+	halves, _ := mulDiv(duration, 2*c.media, c.movie)
+	if e.duration != toMediaEnd && 2*(t.end-e.mediaTime)-halves <= 1 { // media times are rounded, too
+		return duration
+	}
+	whole := mulDivUp(t.end-e.mediaTime, c.movie, c.media)
+	if whole > duration && whole-duration <= c.movie/c.source+ceilDiv(c.movie, c.media) {
+		return whole
+	}
+	return duration
 }
 
 // begin is the media time at which an edit begins in ticks of a timescale that is factor times as high, rounded anew.

@@ -367,11 +367,7 @@ func writeMedia(w *moovWriter, k *kept, b *box) {
 	for _, c := range b.children {
 		switch c.typ {
 		case "mdhd":
-			timescale := k.timescale
-			if k.lead != nil {
-				timescale *= k.lead.scale
-			}
-			writeTimes(w, c, mdhdDuration0, mdhdDuration1, timescale, mediaDuration(k))
+			writeTimes(w, c, mdhdDuration0, mdhdDuration1, k.timescale*k.scale(), mediaDuration(k))
 		case "minf":
 			writeMedia(w, k, c)
 		case "stbl":

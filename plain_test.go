@@ -501,7 +501,7 @@ func (t *plainTrack) readPlainSync() error {
 // mediaEnd is the end of the sample shown last.
 func (t *plainTrack) mediaEnd() int64 {
 	last := t.byTime[len(t.byTime)-1]
-	return t.cts[last] + t.durations[last]
+	return t.cts[last] + maxInt64(t.durations[last], 1) // one without a duration is shown, too
 }
 
 // stretch is a time, in seconds on the movie timeline, at which one sample is shown; -1: none. over says that the media
@@ -520,13 +520,18 @@ func (m *plainMovie) presentation(t *plainTrack) []stretch {
 	}
 	var out []stretch
 	begins := 0.0
-	for _, e := range edits {
+	for i, e := range edits {
 		duration := float64(e.duration) / float64(m.timescale)
 		if e.duration < 0 || e.duration == 0 && e.mediaTime >= 0 {
 			duration = float64(t.mediaEnd()-e.mediaTime) / float64(t.timescale)
 			if e.mediaTime < 0 || duration < 0 {
 				duration = 0
 			}
+		}
+		whole := float64(t.mediaEnd()-e.mediaTime) / float64(t.timescale)
+		if i == len(edits)-1 && t.instant() && e.mediaTime >= 0 && e.rate == normalRate && duration < whole &&
+			whole-duration < 1/float64(m.timescale)+1/float64(t.timescale)+1e-9 {
+			duration = whole // a rounded length ends just before the last picture
 		}
 		ends := begins + duration
 		switch {
@@ -565,7 +570,7 @@ func (t *plainTrack) stretches(e plainEdit, begins, ends float64) []stretch {
 	}
 	show(-1, t.cts[t.byTime[0]])
 	for n, i := range t.byTime {
-		until := t.cts[i] + t.durations[i]
+		until := t.cts[i] + maxInt64(t.durations[i], 1)
 		if n+1 < len(t.byTime) {
 			until = t.cts[t.byTime[n+1]]
 		}

@@ -198,14 +198,21 @@ func keepTrack(t *track, c clock, from, to int64) *kept {
 
 // keepEdits is keepTrack for an edit list that has been cut.
 func keepEdits(t *track, c clock, edits []edit) *kept {
-	k := &kept{track: t, clock: c, edits: edits, moved: -1}
-	begins, ends, media := span(k.edits, c)
-	if media == 0 || begins >= t.end {
+	k := &kept{track: t, clock: c, moved: -1}
+	var f int64
+	k.edits, f = refine(t, c, edits)
+	fine := c
+	fine.media *= f
+	begins, ends, media := span(k.edits, fine)
+	if t.visual && media > 1 && beginOnPicture(t, c, edits, k.edits, f) {
+		begins, ends, media = span(k.edits, fine)
+	}
+	if media == 0 || begins/f >= t.end {
 		return nil
 	}
-	front := firstMedia(k.edits)
+	front := firstMedia(edits)
 	collapses := t.visual && media == 1 && !t.chapters
-	limit := begins
+	limit := begins / f
 	if collapses {
 		limit = front.latest(c)
 	}
@@ -214,7 +221,7 @@ func keepEdits(t *track, c clock, edits []edit) *kept {
 	if t.handler == "soun" {
 		k.first = maxInt64(syncBefore(t, t.rollBack(s.first)), 0)
 	}
-	k.end = minInt64(maxInt64(endBefore(t, ends), s.sample+1), t.samples)
+	k.end = minInt64(maxInt64(endBefore(t, ceilDiv(ends, f)), s.sample+1), t.samples)
 	if collapses && k.first < k.end {
 		k.collapse(front, s)
 	}
@@ -222,24 +229,29 @@ func keepEdits(t *track, c clock, edits []edit) *kept {
 		return nil
 	}
 	if media == 1 && s.sample == k.first && (t.chapters || containsType(textHandlers, t.handler)) {
-		k.lead = t.shorten(front, s)
+		k.lead = t.shorten(firstMedia(k.edits), s, f)
 	}
 	if k.lead != nil {
 		k.showFrom()
 		return k
 	}
 	base := decodeTime(t, k.first)
-	raise := maxInt64(-leastOffset(t, k.first, k.end), base-begins)
-	if begins < base && t.greatest+raise <= maxOffset { // no edit begins before 0: decode times are lowered, as in a lead-in
+	raise := maxInt64(-leastOffset(t, k.first, k.end), base-begins/f)
+	lowered := begins < base*f && t.greatest+raise <= maxOffset/f // no edit begins before 0: decode times are lowered, as in a lead-in
+	if lowered {
 		base -= raise
-		k.lead = &leadIn{raise: raise, shifted: true, scale: 1, begins: base}
+	} else {
+		raise = 0
 	}
-	if t.visual && s.sample >= 0 && s.cts < begins && !shows(k.edits, c, s.cts) {
+	if lowered || f > 1 {
+		k.lead = &leadIn{raise: raise, shifted: lowered, scale: f, begins: base * f}
+	}
+	if t.visual && s.sample >= 0 && s.cts*f < begins && !shows(k.edits, fine, s.cts*f) {
 		k.moved, k.moveTo = s.sample, begins
 	}
 	for i := range k.edits {
 		if k.edits[i].mediaTime != empty {
-			k.edits[i].mediaTime -= base
+			k.edits[i].mediaTime -= base * f
 		}
 	}
 	return k
@@ -247,7 +259,7 @@ func keepEdits(t *track, c clock, edits []edit) *kept {
 
 // collapse gives a track with one media edit, e, and s on show at its begin a lead-in, where it can have one. What is
 // kept then is what the edit shows in the answer's ticks.
-func (k *kept) collapse(e edit, s shown) {
+func (k *kept) collapse(e edit, s onScreen) {
 	lead := k.track.collapse(k.clock, e, s, k.first, k.end)
 	if lead == nil {
 		return

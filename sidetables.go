@@ -10,51 +10,17 @@ import (
 // The tables of a stbl that say more of samples than when and where they are. Few files have one, so some are walked
 // entry by entry.
 
-// writePerSample writes a table with so many bits for every sample: sdtp (8.6.4), stdp (8.7.6). It has no count, so
-// that one too short for the samples kept says nothing that could be trusted, and is left out.
-func writePerSample(w *moovWriter, k *kept, b *box, width int64) {
+// writeDependencies writes a sdtp (8.6.4), which has a byte for every sample. It has no count, so that one too short for
+// the samples kept says nothing that could be trusted, and is left out.
+func writeDependencies(w *moovWriter, k *kept, b *box) {
 	p := payload(b)
-	if int64(len(p)) < fullBoxLen+(k.end*width+7)/8 {
+	if int64(len(p)) < fullBoxLen+k.end {
 		return
 	}
 	at, size := openBox(w, b.typ)
 	writeRaw(w, p[:fullBoxLen])
-	writeRaw(w, bitEntries(p[fullBoxLen:], width, k.first, k.end))
+	writeRaw(w, p[fullBoxLen+k.first:fullBoxLen+k.end])
 	closeBox(w, at, size)
-}
-
-// writePaddingBits writes a padb (8.7.6): four bits for every sample behind a count.
-func writePaddingBits(w *moovWriter, k *kept, b *box) {
-	p := payload(b)
-	if int64(len(p)) < countedLen+(k.end+1)/2 {
-		return
-	}
-	at, size := openBox(w, b.typ)
-	writeRaw(w, p[:fullBoxLen])
-	writeU32(w, k.end-k.first)
-	writeRaw(w, bitEntries(p[countedLen:], 4, k.first, k.end))
-	closeBox(w, at, size)
-}
-
-// writeShadowSync writes a stsh (8.6.3): pairs of a sample and the sync sample that can stand for it.
-func writeShadowSync(w *moovWriter, k *kept, b *box) {
-	entries, err := entriesOf(b, countedLen, pairLen)
-	if err != nil {
-		w.fail(err)
-		return
-	}
-	at, size := openTable(w, b.typ, b)
-	n := int64(0)
-	pairs := make([]uint64, len(entries)/pairLen)
-	decode(entries, pairs)
-	for _, pair := range pairs {
-		shadowed, sync := int64(pair>>32), int64(pair&lowHalf)
-		if shadowed > k.first && shadowed <= k.end && sync > k.first && sync <= k.end {
-			writeU32(w, shadowed-k.first, sync-k.first)
-			n++
-		}
-	}
-	closeTable(w, at, size, n)
 }
 
 // groupLead is the length of what precedes the entries of a sbgp or the patterns of a csgp: version, flags,

@@ -19,6 +19,7 @@ type track struct {
 	samples   int64 // that all tables know, and the file has
 	missing   int64 // samples that all tables know, but a file that was cut short has not
 	end       int64 // of the media: where the sample shown last ends, in media ticks
+	instant   bool  // that sample has no duration, and is shown for a tick
 	claimed   int64 // the same as the mdhd has it
 	stbl      *box
 
@@ -539,7 +540,7 @@ func (t *track) compositionTime(sample int64) int64 {
 	return timesOf(t, sample, 1).cts[0]
 }
 
-// lastEnd is the end of the sample that is shown last.
+// lastEnd is the end of the sample that is shown last. One without a duration is shown too, and so lasts a tick.
 func (t *track) lastEnd() int64 {
 	_, begins := sampleAt(t, maxSum)
 	first, _ := sampleAt(t, begins-(t.greatest-t.least))
@@ -550,7 +551,9 @@ func (t *track) lastEnd() int64 {
 			final, last = int64(i), cts
 		}
 	}
-	return last + findRun(t.durations, first+final).value
+	duration := findRun(t.durations, first+final).value
+	t.instant = duration == 0
+	return last + maxInt64(duration, 1)
 }
 
 // syncBefore returns the last sync sample, whole or partial, that is at most sample; -1 where there is none.

@@ -21,7 +21,7 @@ import (
 
 const (
 	module  = "github.com/traefik-mp4/mp4"
-	version = "v0.1.0"
+	version = "vX.Y.Z" // as the examples write it, since they name no release
 )
 
 // stage is what every way in needs: a lab, Traefik, the film that is asked for, a catalog.

@@ -158,7 +158,15 @@ var Faults = []Fault{
 		pour(w, code, film.Bytes[from:to], to-from, 0)
 	}},
 	{Name: "206 of less", Answer: func(w http.ResponseWriter, r *http.Request, film Film) {
-		from, to, code := film.Part(w, r, 0, -1000)
+		film.cap(r, 20000)
+		film.Serve(w, r)
+	}},
+	{Name: "206 of less, without total length", Answer: func(w http.ResponseWriter, r *http.Request, film Film) {
+		film.cap(r, 20000)
+		from, to, code := film.Part(w, r, 0, 0)
+		if code == http.StatusPartialContent {
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/*", from, to-1))
+		}
 		pour(w, code, film.Bytes[from:to], to-from, 0)
 	}},
 	{Name: "206 with more than it says", Answer: func(w http.ResponseWriter, r *http.Request, film Film) {
@@ -193,6 +201,17 @@ var Faults = []Fault{
 		}
 		w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", len(film.Bytes)))
 		w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+	}},
+	{Name: "416 to a range past the end", Answer: func(w http.ResponseWriter, r *http.Request, film Film) {
+		film.refuse(w, r, fmt.Sprintf("bytes */%d", len(film.Bytes)))
+	}},
+	{Name: "416 to a range past the end, without length", Answer: func(w http.ResponseWriter, r *http.Request, film Film) {
+		film.refuse(w, r, "")
+	}},
+	{Name: "Content-Encoding that is no coding", Answer: func(w http.ResponseWriter, r *http.Request, film Film) {
+		w.Header().Set("Content-Encoding", "aws-chunked")
+		from, to, code := film.Part(w, r, 0, 0)
+		pour(w, code, film.Bytes[from:to], to-from, 0)
 	}},
 	{Name: "Content-Encoding in spite of identity", Answer: func(w http.ResponseWriter, r *http.Request, film Film) {
 		from, to, code := film.Part(w, r, 0, 0)
@@ -283,6 +302,27 @@ func (f Film) Part(w http.ResponseWriter, r *http.Request, later, longer int) (f
 	}
 	w.Header().Set("Content-Length", strconv.Itoa(to-from))
 	return from, to, code
+}
+
+// cap makes a range shorter.
+func (f Film) cap(r *http.Request, most int) {
+	from, to, ranged := f.Span(r)
+	if ranged && to > from+most {
+		r.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", from, from+most-1))
+	}
+}
+
+// refuse answers 416 to a range that reaches past the end, instead of what there is.
+func (f Film) refuse(w http.ResponseWriter, r *http.Request, contentRange string) {
+	_, last, _ := strings.Cut(r.Header.Get("Range"), "-")
+	if to, err := strconv.Atoi(last); err != nil || to < len(f.Bytes) {
+		f.Serve(w, r)
+		return
+	}
+	if contentRange != "" {
+		w.Header().Set("Content-Range", contentRange)
+	}
+	w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
 }
 
 // pour sends a body in pieces.

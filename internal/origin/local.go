@@ -1,4 +1,4 @@
-package mp4
+package origin
 
 import (
 	"errors"
@@ -12,13 +12,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/traefik-mp4/mp4/internal/budget"
 )
 
-// folder serves the plain files below root.
-type folder struct{ root string }
+// Folder serves the plain files below root.
+type Folder struct{ Root string }
 
-func (d *folder) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	l, err := openLocal(d.root, req.URL.Path)
+func (d *Folder) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
+	l, err := openLocal(d.Root, req.URL.Path)
 	if err != nil {
 		code := localStatus(err)
 		http.Error(rw, http.StatusText(code), code)
@@ -40,10 +42,10 @@ func localStatus(err error) int {
 // local is a file below root.
 type local struct {
 	file     *os.File
-	version  version
+	version  Version
 	modified time.Time
 	header   http.Header
-	lease    *lease // of the request that reads the file's tables
+	lease    *budget.Lease // of the request that reads the file's tables
 }
 
 // localTypes are our own, since Traefik's image has no mime.types.
@@ -52,6 +54,16 @@ var localTypes = map[string]string{
 	".m4v": "video/mp4",
 	".m4a": "audio/mp4",
 	".mov": "video/quicktime",
+}
+
+// OpenLocal opens the client's file below root.
+func OpenLocal(c *Client, root string) (File, error) {
+	l, err := openLocal(root, c.Request.URL.Path)
+	if err != nil {
+		return nil, err
+	}
+	l.lease = c.Lease
+	return l, nil
 }
 
 // openLocal opens the file of that name in its URL below root. Everything that is no regular file is missing, a
@@ -81,8 +93,8 @@ func openLocal(root, name string) (*local, error) {
 	l := &local{file: f, modified: info.ModTime(), version: localVersion(info)}
 	l.header = http.Header{
 		"Content-Type":  {"application/octet-stream"},
-		"Etag":          {l.version.etag},
-		"Last-Modified": {l.version.modified},
+		"Etag":          {l.version.ETag},
+		"Last-Modified": {l.version.Modified},
 	}
 	if t := localTypes[strings.ToLower(path.Ext(name))]; t != "" {
 		l.header.Set("Content-Type", t)
@@ -121,42 +133,55 @@ func missing(err error) error {
 
 // localVersion makes a strong validator: two states of a file with one length and one time to the nanosecond do not
 // happen.
-func localVersion(info fs.FileInfo) version {
-	return version{
-		etag:     `"` + strconv.FormatInt(info.ModTime().UnixNano(), 16) + "-" + strconv.FormatInt(info.Size(), 16) + `"`,
-		modified: info.ModTime().UTC().Format(http.TimeFormat),
-		size:     info.Size(),
+func localVersion(info fs.FileInfo) Version {
+	return Version{
+		ETag:     `"` + strconv.FormatInt(info.ModTime().UnixNano(), 16) + "-" + strconv.FormatInt(info.Size(), 16) + `"`,
+		Modified: info.ModTime().UTC().Format(http.TimeFormat),
+		Size:     info.Size(),
 	}
 }
 
-func (l *local) size() int64    { return l.version.size }
-func (l *local) state() version { return l.version }
-func (l *local) settled() bool  { return true }
-func (l *local) close()         { _ = l.file.Close() }
+func (l *local) Size() int64    { return l.version.Size }
+func (l *local) State() Version { return l.version }
+func (l *local) Settled() bool  { return true }
+func (l *local) Close()         { _ = l.file.Close() }
 
-func (l *local) read(off, n int64) ([]byte, error) {
-	n = maxInt64(0, minInt64(n, l.version.size-off))
-	if err := l.lease.take(n); err != nil {
+func (l *local) Read(off, n int64) ([]byte, error) {
+	if err := l.lease.Take(clip(l, off, n)); err != nil {
 		return nil, err
 	}
-	b := make([]byte, n)
-	if _, err := l.file.ReadAt(b, off); err != nil && err != io.EOF {
+	b, err := readAt(l, off, n)
+	if err != nil {
 		return nil, err
 	}
 	return b, l.unchanged()
 }
 
-// peek is read, for a moment.
-func (l *local) peek(off, n, atOnce int64) ([]byte, error) {
-	used := l.lease.used
-	b, err := l.read(off, n)
+// clip is how many of n bytes at off there are.
+func clip(l *local, off, n int64) int64 { return maxInt64(0, minInt64(n, l.version.Size-off)) }
+
+func readAt(l *local, off, n int64) ([]byte, error) {
+	b := make([]byte, clip(l, off, n))
+	if _, err := l.file.ReadAt(b, off); err != nil && err != io.EOF {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Peek is Read, for a moment. A hop is no more than that: whether the file has changed, the next Read finds out.
+func (l *local) Peek(off, n, atOnce int64) ([]byte, error) {
+	if atOnce <= HopLen {
+		return readAt(l, off, n)
+	}
+	used := l.lease.Used()
+	b, err := l.Read(off, n)
 	if err == nil {
-		l.lease.used = used
+		l.lease.Reuse(l.lease.Used() - used)
 	}
 	return b, err
 }
 
-func (l *local) reserve(n int64) error { return l.lease.take(n) }
+func (l *local) Reserve(n int64) error { return l.lease.Take(n) }
 
 // unchanged fails where somebody has written to the file since it was opened. A file that was replaced stays what it
 // was as long as it is open.
@@ -166,22 +191,22 @@ func (l *local) unchanged() error {
 		return err
 	}
 	if v := localVersion(info); v != l.version {
-		return fmt.Errorf("%w: from %v to %v", errChanged, l.version.words(), v.words())
+		return fmt.Errorf("%w: from %v to %v", ErrChanged, l.version.words(), v.words())
 	}
 	return nil
 }
 
-func (l *local) consent(out receiver) error {
-	_, err := out.begin(l.header)
+func (l *local) Consent(out Receiver) error {
+	_, err := out.Begin(l.header)
 	return err
 }
 
-// send keeps the last byte back until it is sure that the file did not change while the others were read.
-func (l *local) send(out receiver, off, n int64) error {
+// Send keeps the last byte back until it is sure that the file did not change while the others were read.
+func (l *local) Send(out Receiver, off, n int64) error {
 	if err := l.unchanged(); err != nil {
 		return err
 	}
-	w, err := out.begin(l.header)
+	w, err := out.Begin(l.header)
 	if err != nil {
 		return err
 	}
@@ -197,7 +222,7 @@ func (l *local) send(out receiver, off, n int64) error {
 func (l *local) pass(w io.Writer, off, n int64) error {
 	_, err := io.CopyN(w, io.NewSectionReader(l.file, off, n), n)
 	if err == io.EOF {
-		return fmt.Errorf("%w: it is shorter now", errChanged)
+		return fmt.Errorf("%w: it is shorter now", ErrChanged)
 	}
 	return err
 }
