@@ -5,7 +5,7 @@
 help:
 	@echo 'make demo             Traefik with the plugin on http://127.0.0.1:8080, and a page with a player and a timeline: seconds'
 	@echo 'make test             every test: native, interpreted by Yaegi, and end to end through a real Traefik: 17 minutes'
-	@echo 'make test ONLY=NAME   of these one group: native, interpreted, or a folder of e2e as seek; or one test by its name'
+	@echo 'make test ONLY=NAME   of these one group: native, interpreted, bench, or a folder of e2e, as seek; or one test by its name'
 	@echo 'make test-providers   the examples, executed: file provider, a real dockerd, a real kube-apiserver; as root: 5 minutes'
 	@echo 'make test-full        an S3 server and presigned addresses, a Traefik that is a year older, the soaks; as root: an hour'
 	@echo 'make bench            measure against nginx: bench/results: 10 minutes'

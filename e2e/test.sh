@@ -3,7 +3,7 @@
 #     test.sh            all that take no root
 #     test.sh providers  the examples, executed: the file provider, a real dockerd, a real kube-apiserver; as root
 #     test.sh full       beside those an S3 server, pacing over a minute, and all of it with a Traefik that is a year older, and the soaks
-#     ONLY='seek TestCues' test.sh   these groups and tests: native, interpreted, folders of e2e, and tests by their names
+#     ONLY='seek TestCues' test.sh   these groups and tests: native, interpreted, bench, folders of e2e, and tests by their names
 # A test that is skipped counts as a failure, for it did not prove anything.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -21,12 +21,12 @@ if [[ -n $only && -n $what ]]; then
 	exit 2
 fi
 for group in $only; do
-	[[ $group == native || $group == interpreted ]] || grep -qxF "$group" <(folders) && continue
+	[[ $group == native || $group == interpreted || $group == bench ]] || grep -qxF "$group" <(folders) && continue
 	if [[ $group =~ ^Test[A-Za-z0-9_]+$ && -n $(holding . "$group"; cd e2e && holding . "$group") ]]; then
 		continue
 	fi
 	echo "There is no group or test $group. The groups are" >&2
-	{ echo native; folders; } | sed 's/^/    /' >&2
+	{ echo native; echo bench; folders; } | sed 's/^/    /' >&2
 	exit 2
 done
 
@@ -75,6 +75,9 @@ interpreted() { run "interpreted" go test -C e2e -v -count=1 -timeout 10m ./inte
 # One package at a time: browsers and clocks are watched, and a machine with other work shows pictures late.
 end_to_end() { run "end to end" go test -C e2e -v -count=1 -p 1 -timeout 20m -skip '^TestFull' "$@"; }
 
+# The measurements work, on short films; what they measure is not judged.
+bench() { run "bench" go test -C bench -v -count=1 -timeout 10m; }
+
 everything() {
 	native ./...
 	interpreted
@@ -83,6 +86,7 @@ everything() {
 	drivers
 	mapfile -t packages < <(cd e2e && go list ./... | grep -vE '/(interpreted|providers)$')
 	end_to_end "${packages[@]}"
+	bench
 }
 
 # some runs what ONLY names.
@@ -92,6 +96,7 @@ some() {
 		case $group in
 		native) e2e/tools.sh native || exit; native ./... ;;
 		interpreted) interpreted ;;
+		bench) e2e/tools.sh bench || exit; traefik; bench ;;
 		providers) e2e/tools.sh providers && needs_root || exit; providers ;;
 		Test*)
 			for folder in $(holding . "$group"); do
