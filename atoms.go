@@ -27,7 +27,7 @@ const (
 	fullBoxLen     = 4              // version(1) + flags(3)
 	countedLen     = fullBoxLen + 4 // + entry_count(4)
 	maxTopBoxes    = 1000           // between the moov and the fragments; each may cost a request to the origin
-	maxWalked      = 10000          // boxes in the search for the moov, at some 30 µs each
+	maxWalked      = 4000           // boxes in the search for the moov, at some 30 µs each
 	hopsToEnd      = 24             // of such a search; then the end of the file is looked at
 	endLen         = 64 << 10       // of the file, read at first in search for a moov that ends it
 	maxNamed       = 64             // places there that are looked at because they say moov
@@ -58,6 +58,7 @@ type movie struct {
 	settled   bool  // fileSize is
 	timescale int64 // ticks per second of the movie timeline
 	tracks    []*track
+	leftOut   []*leftOut
 	defaults  map[uint32]trackDefaults // by track_ID
 	fragments *fragmentMap             // nil: the moov has all samples
 	plans     *plans
@@ -155,8 +156,8 @@ func (m *movie) readAtEnd(src source, off, maxMoov int64) (bool, error) {
 		if err == nil {
 			err = src.Reserve(n)
 		}
-		if errors.Is(err, origin.ErrNoRanges) {
-			return false, nil // what comes in order may still bring one
+		if errors.Is(err, origin.ErrNoRanges) || errors.Is(err, origin.ErrTooLarge) {
+			return false, nil // further along the boxes there may still be one
 		}
 		if err != nil || int64(len(b)) < n {
 			return false, err
@@ -445,6 +446,9 @@ const (
 	mdhdDuration0, mdhdDuration1 = 16, 24 // timescale before it
 )
 
+// untimedScale stands for a timescale of 0 in mvhd.
+const untimedScale = 1000
+
 // index reads the moov's boxes and the tables of its tracks.
 func (m *movie) index() error {
 	err := readChildren(m.moov, "mvhdcmov")
@@ -462,9 +466,10 @@ func (m *movie) index() error {
 	if err != nil {
 		return err
 	}
-	m.timescale = int64(binary.BigEndian.Uint32(payload(mvhd)[at.duration-4:]))
-	if m.timescale == 0 {
-		return mvhd.fail("the timescale is 0")
+	timescale := int64(binary.BigEndian.Uint32(payload(mvhd)[at.duration-4:]))
+	m.timescale = timescale
+	if timescale == 0 {
+		m.timescale = untimedScale
 	}
 	size := int64(-1)
 	if m.settled {
@@ -477,7 +482,7 @@ func (m *movie) index() error {
 			if len(reads) == maxTracks {
 				return b.fail("too many tracks")
 			}
-			reads = append(reads, &trackRead{box: b, fileSize: size})
+			reads = append(reads, &trackRead{box: b, fileSize: size, timescale: timescale})
 		case "mvex":
 			m.defaults, err = readDefaults(b)
 			if err != nil {
@@ -494,11 +499,26 @@ func (m *movie) index() error {
 	done.Wait()
 	left := int64(maxListed)
 	for i, r := range reads {
-		err = r.finish(&left)
+		err = r.finish(&left, m.fileSize)
 		if err != nil {
-			return fmt.Errorf("trak %d: %w", i+1, err)
+			err = fmt.Errorf("trak %d: %w", i+1, err)
+		}
+		if err != nil && (!r.spare || left < 0) {
+			return err
+		}
+		if err != nil {
+			m.leftOut = append(m.leftOut, &leftOut{r.box, err})
+		}
+		if r.track == nil {
+			continue
+		}
+		if timescale == 0 && !r.track.untime() {
+			return mvhd.fail("the timescale is 0, but edits are told in it")
 		}
 		m.tracks = append(m.tracks, r.track)
+	}
+	if len(m.tracks) == 0 && len(m.leftOut) > 0 {
+		return m.leftOut[0].err
 	}
 	if len(m.tracks) == 0 {
 		return m.moov.fail("no trak in it")
@@ -513,27 +533,48 @@ func (m *movie) index() error {
 	return nil
 }
 
+// leaves reports whether the movie is cut without that trak.
+func (m *movie) leaves(trak *box) bool {
+	for _, l := range m.leftOut {
+		if l.trak == trak {
+			return true
+		}
+	}
+	return false
+}
+
 // trackRead is the reading of a trak. The tracks of a movie are read side by side.
 type trackRead struct {
-	box      *box
-	fileSize int64
-	track    *track
-	err      error
+	box       *box
+	fileSize  int64
+	timescale int64 // of the movie
+	track     *track
+	spare     bool
+	err       error
+}
+
+// leftOut is a trak that is neither sound nor pictures and cannot be read, or not all of it: the movie is cut without.
+type leftOut struct {
+	trak *box
+	err  error
 }
 
 // readTrack is a function because Yaegi binds the receiver of go x.f() when it runs.
 func readTrack(r *trackRead, done *sync.WaitGroup) {
 	defer done.Done()
 	defer recovered(&r.err)
-	r.track, r.err = newTrack(r.box, r.fileSize)
+	r.track, r.err = newTrack(r.box, r.fileSize, r.timescale)
 }
 
-// finish lists as few samples as it takes to know the track's end.
-func (r *trackRead) finish(left *int64) error {
+// finish lists as few samples as it takes to know the track's end, and finds what a movie cannot do without.
+func (r *trackRead) finish(left *int64, fileSize int64) error {
+	kind := mediaKind(r.box)
+	r.spare = kind != "soun" && kind != "vide"
 	if r.err != nil {
 		return r.err
 	}
 	t := r.track
+	t.spare = r.spare
 	if t.samples > 0 {
 		t.left = left
 		t.end = t.lastEnd()
@@ -541,6 +582,9 @@ func (r *trackRead) finish(left *int64) error {
 	}
 	if *left < 0 {
 		return fmt.Errorf("trak at %d: %w", r.box.at, errListed)
+	}
+	if t.samples > 0 && t.spare {
+		return locateKept(&kept{track: t, end: t.samples}, fileSize)
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ func writeCtts(w *moovWriter, k *kept, s *slot) {
 		scale = k.lead.scale
 	}
 	if k.moved >= 0 {
-		special = runLengths([]int64{k.moveTo - decodeTime(k.track, k.moved) + k.raised()})
+		special = runLengths([]int64{k.moveTo - decodeTime(k.track, k.moved)*scaleOf(k) + k.raised()})
 		from = k.moved
 		to = k.moved + 1
 		needed = true
@@ -71,6 +71,14 @@ func (k *kept) raised() int64 {
 		return 0
 	}
 	return k.lead.raise * k.lead.scale
+}
+
+// scaleOf is the factor by which the track's timescale is raised.
+func scaleOf(k *kept) int64 {
+	if k.lead == nil {
+		return 1
+	}
+	return k.lead.scale
 }
 
 // writeOffsetRuns writes the composition offsets of the samples [from, to). Samples that the source's table does not
@@ -134,16 +142,34 @@ func writeRuns(w *boxWriter, r *runs, from, to, scale, raised int64) int64 {
 	return int64(last.entry - first.entry + 1)
 }
 
-// writeStss writes the sync samples, or those of open groups. A table without entries stays: it says that no sample is a
-// sync sample.
+// writeStss writes the sync samples, or those of open groups. A table without entries stays, of pictures: it says that
+// none is a sync sample.
 func writeStss(w *moovWriter, k *kept, s *slot, entries []byte) {
-	if k.allSync && (k.made || s.box == nil) || s.box == nil && !k.made {
-		return // the moov of a fragmented file has an empty one
+	if k.allSync || s.box == nil && !k.made {
+		return // the moov of a fragmented file has an empty one, and that of some sound
 	}
 	entries = entries[4*countAtMost(entries, k.first) : 4*countAtMost(entries, k.end)]
-	at := len(w.numbers)
+	at, listed := len(w.numbers), 0
 	w.numbers = append(w.numbers, s.begins...)
-	w.numbers[at+tableCount] = uint32(len(entries) / 4)
+	if s.kind == slotStss && k.access != nil && k.access.before(k.first) == k.first && lastAtMost(k.sync, k.first+1) <= k.first {
+		w.numbers = append(w.numbers, 1) // players that know no groups must be able to begin
+		listed++
+	}
+	if k.lead != nil && k.lead.listedFrom > 0 { // only some of what lies before that
+		for _, sample := range k.lead.listed {
+			if lastAtMost(entries, sample+1) == sample+1 {
+				w.numbers = append(w.numbers, uint32(sample+1-k.first))
+				listed++
+			}
+		}
+		entries = entries[4*countAtMost(entries, k.lead.listedFrom):]
+	}
+	listed += len(entries) / 4
+	if listed == 0 && k.handler == "soun" {
+		w.numbers = w.numbers[:at] // it would say nothing
+		return
+	}
+	w.numbers[at+tableCount] = uint32(listed)
 	if k.first == 0 {
 		writeRaw(w.boxWriter, entries)
 	} else if len(entries) > 0 {
@@ -154,7 +180,7 @@ func writeStss(w *moovWriter, k *kept, s *slot, entries []byte) {
 // writeStsc writes which samples are in which chunk: the first chunk kept may lack samples at its head, the last one at
 // its tail.
 func writeStsc(w *moovWriter, k *kept, s *slot) {
-	if w.ticks == 0 && k.firstChunk == 0 && k.lastChunk+1 == int64(len(k.chunks))/k.chunkLen {
+	if w.ticks == 0 && k.repaired == 0 && k.firstChunk == 0 && k.lastChunk+1 == int64(len(k.chunks))/k.chunkLen {
 		writeRaw(w.boxWriter, s.data) // only chunks without samples at either end are not kept
 		return
 	}
@@ -209,7 +235,9 @@ func firstChunkAddend(chunk int64) []byte {
 
 // writeStsz writes the sizes of the samples, as a stsz or a stz2.
 func writeStsz(w *moovWriter, k *kept, s *slot) {
-	if k.made {
+	if k.uniform != 0 && k.perPacket == 0 {
+		w.numbers = append(w.numbers, 0, typeStsz, 0, uint32(k.uniform))
+	} else if k.made {
 		w.numbers = append(w.numbers, 0, typeStsz, 0, 0)
 	} else {
 		w.numbers = append(w.numbers, s.begins...) // with sample_size or field_size
@@ -284,5 +312,5 @@ func mediaDuration(k *kept) int64 {
 		return end - decodeTime(k.track, k.first)
 	}
 	// From m on, times have only moved, with m to the edit's media time.
-	return (end-k.lead.raise)*k.lead.scale - k.lead.begins + k.lead.mediaTime + k.lead.longer
+	return (end-k.lead.raise)*k.lead.scale - k.lead.begins + k.lead.mediaTime
 }

@@ -147,6 +147,7 @@ type madeTrack struct {
 	id, timescale int64
 	handler       string
 	format        string // of the sample entry
+	entry         []byte // all of it; nil: zeros
 	disabled      bool
 	version       int // of tkhd and mdhd
 
@@ -288,7 +289,11 @@ func (t *madeTrack) edts() []byte {
 
 // tables makes the children of the stbl.
 func (t *madeTrack) tables() []byte {
-	out := fullBox("stsd", 0, u32(2), rawBox(t.format, make([]byte, 28)), rawBox(t.format, make([]byte, 28)))
+	entry := t.entry
+	if entry == nil {
+		entry = rawBox(t.format, make([]byte, 28))
+	}
+	out := fullBox("stsd", 0, u32(2), entry, entry)
 	out = append(out, t.box("stts", u32(0), pairs(t.durations, t.split))...)
 	if t.offsets != nil {
 		out = append(out, t.box("ctts", u32(int64(t.offsetsV)<<24), pairs(t.offsets, t.split))...)

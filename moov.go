@@ -17,7 +17,6 @@ type slot struct {
 	wide   []uint32 // the same of a header with times of 64 bits; begins is nil where the source's has them
 	length int      // of a container: slots in it
 	runs   *runs    // of a sbgp
-	err    error    // why there are none
 }
 
 // Kinds of slots.
@@ -27,8 +26,10 @@ const (
 	slotEnd // of a container
 	slotTrack
 	slotExtends
+	slotLength // the mehd of a mvex
+	slotLeft   // a trak of which nothing is read: fragments that follow have samples of it
 	slotReferences
-	slotMovieHeader // those from here to slotStsc stay as they are where all of the movie is kept
+	slotMovieHeader
 	slotTrackHeader
 	slotMediaHeader
 	slotEdits
@@ -95,6 +96,9 @@ func addReady(t *templateMaker, b []byte, at int64) {
 func addContainer(t *templateMaker, kind int, b *box) {
 	first := len(t.slots)
 	t.slots = append(t.slots, slot{kind: kind, box: b, begins: []uint32{0, typeNumber(b.typ)}})
+	if kind == slotExtends {
+		t.slots = append(t.slots, slot{kind: slotLength})
+	}
 	for _, c := range b.children {
 		addChild(t, b, c)
 	}
@@ -115,6 +119,8 @@ func addChild(t *templateMaker, in, b *box) {
 	case "moov/trak":
 		if t.movie.trackOf(b) != nil {
 			addContainer(t, slotTrack, b)
+		} else if t.movie.leaves(b) {
+			t.slots = append(t.slots, slot{kind: slotLeft, data: b.data})
 		}
 	case "moov/mvex":
 		addContainer(t, slotExtends, b)
@@ -186,7 +192,9 @@ func addTable(t *templateMaker, stbl, b *box) {
 	}
 	s := slot{kind: kind, data: b.data, box: b, begins: tableBegins(b)}
 	if kind == slotSbgp {
-		s.err = readSbgp(&s, b)
+		if readSbgp(&s, b) != nil {
+			s.kind = slotNoMore
+		}
 	}
 	t.slots = append(t.slots, s)
 	if b.typ != "stts" {
@@ -261,12 +269,15 @@ func hasItemLocations(meta *box) bool {
 // moovWriter makes what comes before the media of a cut: ftyp, moov and the header of mdat.
 type moovWriter struct {
 	*boxWriter
-	movie    *movie
-	kept     []*kept
-	window        // of the movie timeline
+	movie  *movie
+	kept   []*kept
+	window // of the movie timeline
+
+	fragmented bool  // all samples are in fragments that follow
+	length     int64 // of these, in movie ticks
+
 	wide     bool // chunk offsets of 32 bits become offsets of 64
 	overflow bool // one of them would have had to
-	err      error
 
 	size        int64 // of all, when it is known
 	offsets     []chunkOffsets
@@ -287,7 +298,7 @@ func buildMoov(w *moovWriter, media int64) {
 	writeRaw(w.boxWriter, w.movie.ftyp)
 	writeSlots(w, w.movie.template)
 	switch {
-	case w.bare:
+	case w.fragmented:
 	case media+headerLen > max32:
 		size := media + largeHeaderLen
 		w.numbers = append(w.numbers, sizeLarge, typeMdat, uint32(size>>32), uint32(size))
@@ -308,6 +319,7 @@ const (
 	typeMdat = uint32(0x6D646174)
 	typeEdts = uint32(0x65647473)
 	typeElst = uint32(0x656C7374)
+	typeMehd = uint32(0x6D656864)
 	typeStsz = uint32(0x7374737A)
 	typeCo64 = uint32(0x636F3634)
 	typeSbgp = uint32(0x73626770)
@@ -323,13 +335,6 @@ func (w *moovWriter) shift(offset int64) int64 {
 		at += r.to - r.from
 	}
 	return 0 // not reached: the ranges hold all that is kept
-}
-
-// fail remembers the first error.
-func (w *moovWriter) fail(err error) {
-	if w.err == nil {
-		w.err = err
-	}
 }
 
 // writeSlots writes the moov by its template: in one function, because a call costs the interpreter more than what most of
@@ -364,7 +369,7 @@ func writeSlots(w *moovWriter, slots []slot) {
 		case s.kind > slotTables && k.none:
 			writeEmptyTable(w, s)
 			continue
-		case s.kind == slotBytes || s.kind == slotOtherTable || w.ticks == 0 && slotMovieHeader <= s.kind && s.kind < slotStsc:
+		case s.kind == slotBytes || s.kind == slotOtherTable || w.ticks == 0 && staysWhole(k, s.kind):
 			writeRaw(w.boxWriter, s.data)
 			continue
 		}
@@ -375,9 +380,15 @@ func writeSlots(w *moovWriter, slots []slot) {
 		case slotTrackHeader:
 			writeHeader(w, s, 0, presentation(k))
 		case slotMediaHeader:
-			writeHeader(w, s, mediaTimescale(k), mediaDuration(k))
+			writeHeader(w, s, k.timescale*scaleOf(k), mediaDuration(k))
 		case slotEdits:
 			writeEditList(w, k.edits)
+		case slotLength: // (8.8.2)
+			w.numbers = append(w.numbers, headerLen+fullBoxLen+8, typeMehd, 1<<24, uint32(w.length>>32), uint32(w.length))
+		case slotLeft:
+			if w.fragmented {
+				writeRaw(w.boxWriter, s.data)
+			}
 		case slotReferences:
 			writeReferences(w, s)
 		case slotChapters:
@@ -411,6 +422,15 @@ func writeSlots(w *moovWriter, slots []slot) {
 	}
 }
 
+// staysWhole reports whether a box of that kind is the source's where all of the movie is kept: but for what says where
+// samples lie, and for tables that say something else by now.
+func staysWhole(k *kept, kind int) bool {
+	if kind < slotMovieHeader || kind >= slotStsc {
+		return false
+	}
+	return kind != slotStts && kind != slotStss && kind != slotStps || k.repaired == 0
+}
+
 // keptOf is what is kept of the track of a trak; nil: nothing.
 func keptOf(w *moovWriter, trak *box) *kept {
 	for _, k := range w.kept {
@@ -428,14 +448,6 @@ func moovDuration(w *moovWriter) int64 {
 		longest = maxInt64(longest, presentation(k))
 	}
 	return longest
-}
-
-// mediaTimescale is the timescale of a track in the answer.
-func mediaTimescale(k *kept) int64 {
-	if k.lead == nil {
-		return k.timescale
-	}
-	return k.timescale * k.lead.scale
 }
 
 // writeHeader writes a mvhd, tkhd or mdhd up to its duration, with a new timescale where that is not 0. Version 0 grows

@@ -254,10 +254,7 @@ func prepare(t *transfer, try int) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = fitRange(r, d, e.movie.plans)
-	if err != nil {
-		return nil, err
-	}
+	fitRange(r, d, e.movie.plans)
 	return r, locateParts(r, e.movie)
 }
 
@@ -373,6 +370,11 @@ func (t *transfer) read(ranges bool) (*entry, error) {
 	}
 	if e.plain && unfit {
 		t.logFormat(e.err)
+	}
+	if e.movie != nil {
+		for _, l := range e.movie.leftOut {
+			t.log(fmt.Errorf("cut without a track that is neither sound nor pictures: %w", l.err))
+		}
 	}
 	e.version = t.file.State()
 	e.shared = e.version.Known() && e.version.Size >= 0 && (e.plain || !streamed)

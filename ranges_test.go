@@ -442,3 +442,26 @@ func TestNoRangesManyBoxes(t *testing.T) {
 		film.checkCut(t, s.get("/first.mp4?start=5").body, 125, 250)
 	}
 }
+
+// TestManyHops bounds the requests for the headers of boxes, where the moov is not at the end of the file either.
+func TestManyHops(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "film.mp4")
+	scattered(t, path, 2500, 6000)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStage(t, nil)
+	s.origin.films["/first.mp4"] = &film{data: append(data, 1, 2, 3)}
+	lines := logged(func() {
+		if a := s.get("/first.mp4?start=5"); a.StatusCode != 500 {
+			t.Errorf("status %d", a.StatusCode)
+		}
+	})
+	if want := "\"/first.mp4\" mp4: not parseable: 1000 requests for box headers that lie apart, and no moov yet\n"; lines != want {
+		t.Errorf("the log says %q, want %q", lines, want)
+	}
+	if n := len(s.origin.requests()); n < 1000 || n > 1020 {
+		t.Errorf("%d requests", n)
+	}
+}

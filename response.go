@@ -44,7 +44,7 @@ func newResponse(t *transfer, v origin.Version) *response {
 }
 
 // cutFormat is to be raised whenever a cut of the same file would have other bytes than before.
-const cutFormat = 2
+const cutFormat = 3
 
 // cutTag makes the cut's tag from the file's and from what was asked: the same on every replica of the origin and of
 // Traefik, and weak where what it is made of is (RFC 9110, 8.8.1).
@@ -128,7 +128,7 @@ func scanTag(s string) (tag, rest string) {
 
 // fitRange decides what of the cut is sent. Where all of it is, nobody needs to know how long it is before the file's
 // owner has agreed, and the cut is laid out meanwhile.
-func fitRange(r *response, d *draft, known *plans) error {
+func fitRange(r *response, d *draft, known *plans) {
 	c := d.cut
 	ranged := wantsRange(r)
 	if d.writer != nil && !ranged && r.t.client.Request.Method == http.MethodGet && r.t.limitRate == 0 {
@@ -138,19 +138,16 @@ func fitRange(r *response, d *draft, known *plans) error {
 		r.laying = d
 		d.laying.Add(1)
 		go layBeside(d, known)
-		return nil
+		return
 	}
-	err := layOut(d)
-	if err != nil {
-		return err
-	}
+	layOut(d)
 	keepPlan(known, c)
 	r.length, r.from, r.to = c.length, 0, c.length
 	if ranged {
 		r.code, r.from, r.to = singleRange(r.t.client.Request.Header.Get("Range"), c.length)
 	}
 	if r.t.client.Request.Method == http.MethodHead || r.code == http.StatusRequestedRangeNotSatisfiable {
-		return nil
+		return
 	}
 	at := int64(0)
 	for _, s := range c.segments {
@@ -164,7 +161,6 @@ func fitRange(r *response, d *draft, known *plans) error {
 	if r.t.limitRate > 0 && c.duration > 0 {
 		r.w = newPacer(r.t.client.Request.Context(), r.t.client.Writer, float64(c.length)/float64(c.duration)*1000, r.t.limitRate, r.t.limitRateAfter)
 	}
-	return nil
 }
 
 // settle waits until the cut is laid out.

@@ -91,8 +91,7 @@ type kept struct {
 	info                  byteRange // of the auxiliary information outside of the moov
 	encryption            int64     // where the answer has it, inside
 
-	none    bool  // no sample of it goes into the moov: all are in fragments behind
-	earlier int64 // media ticks by which those begin earlier
+	none bool // no sample of it goes into the moov: all are in fragments
 }
 
 // cut plans the answer for the interval iv (milliseconds on the presentation timeline), and lays it out.
@@ -101,7 +100,8 @@ func (m *movie) cut(iv interval, seek string) (*cut, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.cut, layOut(d)
+	layOut(d)
+	return d.cut, nil
 }
 
 // choose is cut without the layout.
@@ -203,14 +203,21 @@ func keepTrack(t *track, c clock, from, to int64) *kept {
 
 // keepEdits is keepTrack for an edit list that has been cut.
 func keepEdits(t *track, c clock, edits []edit) *kept {
-	k := &kept{track: t, clock: c, edits: edits, moved: -1}
-	begins, ends, media := span(k.edits, c)
-	if media == 0 || begins >= t.end {
+	k := &kept{track: t, clock: c, moved: -1}
+	var f int64
+	k.edits, f = refine(t, c, edits)
+	fine := c
+	fine.media *= f
+	begins, ends, media := span(k.edits, fine)
+	if t.visual && media > 1 && beginOnPicture(t, c, edits, k.edits, f) {
+		begins, ends, media = span(k.edits, fine)
+	}
+	if media == 0 || begins/f >= t.end {
 		return nil
 	}
-	front := firstMedia(k.edits)
+	front := firstMedia(edits)
 	collapses := t.visual && media == 1 && !t.chapters
-	limit := begins
+	limit := begins / f
 	if collapses {
 		limit = front.latest(c)
 	}
@@ -219,7 +226,7 @@ func keepEdits(t *track, c clock, edits []edit) *kept {
 	if t.handler == "soun" {
 		k.first = maxInt64(syncBefore(t, t.rollBack(s.first)), 0)
 	}
-	k.end = minInt64(maxInt64(endBefore(t, ends), s.sample+1), t.samples)
+	k.end = packetEnd(t, minInt64(maxInt64(endBefore(t, ceilDiv(ends, f)), s.sample+1), t.samples))
 	if collapses && k.first < k.end {
 		k.collapse(front, s)
 	}
@@ -227,24 +234,29 @@ func keepEdits(t *track, c clock, edits []edit) *kept {
 		return nil
 	}
 	if media == 1 && s.sample == k.first && (t.chapters || containsType(textHandlers, t.handler)) {
-		k.lead = t.shorten(front, s)
+		k.lead = t.shorten(firstMedia(k.edits), s, f)
 	}
 	if k.lead != nil {
 		k.showFrom()
 		return k
 	}
 	base := decodeTime(t, k.first)
-	raise := maxInt64(-leastOffset(t, k.first, k.end), base-begins)
-	if begins < base && t.greatest+raise <= maxOffset { // no edit begins before 0: decode times are lowered, as in a lead-in
+	raise := maxInt64(-leastOffset(t, k.first, k.end), base-begins/f)
+	lowered := begins < base*f && t.greatest+raise <= maxOffset/f // no edit begins before 0: decode times are lowered, as in a lead-in
+	if lowered {
 		base -= raise
-		k.lead = &leadIn{raise: raise, shifted: true, scale: 1, begins: base}
+	} else {
+		raise = 0
 	}
-	if t.visual && s.sample >= 0 && s.cts < begins && !shows(k.edits, c, s.cts) {
+	if lowered || f > 1 {
+		k.lead = &leadIn{raise: raise, shifted: lowered, scale: f, begins: base * f}
+	}
+	if t.visual && s.sample >= 0 && s.cts*f < begins && !shows(k.edits, fine, s.cts*f) {
 		k.moved, k.moveTo = s.sample, begins
 	}
 	for i := range k.edits {
 		if k.edits[i].mediaTime != empty {
-			k.edits[i].mediaTime -= base
+			k.edits[i].mediaTime -= base * f
 		}
 	}
 	return k
@@ -252,7 +264,7 @@ func keepEdits(t *track, c clock, edits []edit) *kept {
 
 // collapse gives a track with one media edit, e, and s on show at its begin a lead-in, where it can have one. What is
 // kept then is what the edit shows in the answer's ticks.
-func (k *kept) collapse(e edit, s shown) {
+func (k *kept) collapse(e edit, s onScreen) {
 	lead := k.track.collapse(k.clock, e, s, k.first, k.end)
 	if lead == nil {
 		return
@@ -264,9 +276,6 @@ func (k *kept) collapse(e edit, s shown) {
 		e.duration -= maxInt64(lead.gap, minInt64(lead.late, e.duration-1))
 		end = endBefore(k.track, minInt64(ceilDiv(lead.begins+mediaTicks(e, fine), lead.scale), exact))
 		end = minInt64(maxInt64(end, s.sample+1), k.samples)
-	}
-	if k.fixed {
-		end = k.end // the samples of the fragments follow
 	}
 	if k.first < end && end != k.end {
 		lead = k.track.collapse(k.clock, e, s, k.first, end)
@@ -330,9 +339,6 @@ func (k *kept) milliseconds(ticks int64) int64 {
 
 // locateKept finds the chunks and bytes of the samples kept.
 func locateKept(k *kept, fileSize int64) error {
-	if k.none {
-		return nil
-	}
 	k.firstRun, k.firstChunk, k.skipped = findChunk(k.chunkRuns, k.first)
 	var before int64
 	k.lastRun, k.lastChunk, before = findChunk(k.chunkRuns, k.end-1)
@@ -354,10 +360,6 @@ func locateKept(k *kept, fileSize int64) error {
 type window struct {
 	ticks    int64 // per second of the answer's movie timeline; 0: all is kept, and times stay as they are
 	from, to int64 // in ticks; to < 0: the end
-
-	fragmented bool  // fragments follow
-	bare       bool  // and nothing else does
-	follows    int64 // where they begin in the source
 }
 
 // plan makes the answer from what is kept of the tracks.
@@ -366,21 +368,30 @@ func (m *movie) plan(tracks []*kept, shown window) (*cut, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.cut, layOut(d)
+	layOut(d)
+	return d.cut, nil
 }
 
 // arrange is plan without the layout.
 func (m *movie) arrange(tracks []*kept, shown window) (*draft, error) {
+	located := make([]*kept, 0, len(tracks))
+	var broken error
 	for _, k := range tracks {
 		err := locateKept(k, m.fileSize)
-		if err != nil {
+		if err != nil && !k.spare {
 			return nil, err
 		}
+		if err != nil {
+			broken = err
+			continue
+		}
+		located = append(located, k)
 	}
-	ranges := joinRanges(tracks)
-	if last := len(ranges) - 1; shown.fragmented && last >= 0 && ranges[last].to <= shown.follows && shown.follows-ranges[last].to <= maxUnused {
-		ranges[last].to = shown.follows // one request for all
+	if len(located) == 0 {
+		return nil, broken
 	}
+	tracks = located
+	ranges := joinRanges(neededRanges(tracks))
 	c := &cut{segments: []*segment{{}}}
 	for _, r := range ranges {
 		if r.from < r.to {
@@ -394,10 +405,10 @@ func (m *movie) arrange(tracks []*kept, shown window) (*draft, error) {
 }
 
 // layOut lays out what comes before the media.
-func layOut(d *draft) error {
+func layOut(d *draft) {
 	w := d.writer
 	if w == nil {
-		return nil
+		return
 	}
 	d.writer = nil
 	media := int64(0)
@@ -412,7 +423,6 @@ func layOut(d *draft) error {
 	d.cut.segments[0].pieces = joinPieces(w.boxWriter)
 	d.cut.segments[0].length = w.size
 	d.cut.length = w.size + media
-	return w.err
 }
 
 // layBeside is lay for a goroutine. Whoever waits for d.laying finds its error in d.err, and the cut among the plans of
@@ -420,10 +430,8 @@ func layOut(d *draft) error {
 func layBeside(d *draft, known *plans) {
 	defer d.laying.Done()
 	defer recovered(&d.err)
-	d.err = layOut(d)
-	if d.err == nil {
-		keepPlan(known, d.cut)
-	}
+	layOut(d)
+	keepPlan(known, d.cut)
 }
 
 // recovered is deferred by what runs in a goroutine, where a panic would end Traefik: it makes an error of it.
@@ -433,19 +441,22 @@ func recovered(err *error) {
 	}
 }
 
-// joinRanges returns the ranges of the source that the tracks need, in the order of the file, joined where what lies
-// between them is not worth leaving out.
-func joinRanges(tracks []*kept) []byteRange {
-	var needed, joined []byteRange
+// neededRanges are the ranges of the source that the tracks need.
+func neededRanges(tracks []*kept) []byteRange {
+	var needed []byteRange
 	for _, k := range tracks {
-		if k.none {
-			continue
-		}
 		needed = append(needed, k.bytes)
 		if k.info.from < k.info.to {
 			needed = append(needed, k.info)
 		}
 	}
+	return needed
+}
+
+// joinRanges returns ranges of the source in the order of the file, joined where what lies between them is not worth
+// leaving out.
+func joinRanges(needed []byteRange) []byteRange {
+	var joined []byteRange
 	sort.Slice(needed, func(i, j int) bool { return needed[i].from < needed[j].from })
 	for _, r := range needed {
 		last := len(joined) - 1

@@ -8,7 +8,7 @@ import (
 )
 
 // The tables of a stbl that say more of samples than when and where they are. Few files have one, so some are walked
-// entry by entry.
+// entry by entry. One that cannot be read is left out, since it costs no more than what it says: players do without.
 
 // writeSideTable writes one of these.
 func writeSideTable(w *moovWriter, k *kept, s *slot) {
@@ -62,10 +62,6 @@ func readSbgp(s *slot, b *box) error {
 
 // writeSbgp writes the groups of the samples kept.
 func writeSbgp(w *moovWriter, k *kept, s *slot) {
-	if s.err != nil {
-		w.fail(s.err)
-		return
-	}
 	w.numbers = append(w.numbers, s.begins...)
 	count := len(w.numbers) - 1
 	w.numbers[count] = uint32(writeRuns(w.boxWriter, s.runs, k.first, minInt64(k.end, lastTotal(s.runs.samples)), 1, 0))
@@ -81,16 +77,31 @@ const (
 
 // writeCsgp writes a csgp (8.9.5) as the sbgp that says the same of the samples kept.
 func writeCsgp(w *moovWriter, k *kept, b *box) {
+	pairs, err := compactPairs(b, k.first, k.end)
+	if err != nil {
+		return
+	}
+	p := payload(b)
+	version, parameter := uint32(0), uint(p[3])&csgpParameter != 0
+	if parameter {
+		version = 1 << 24
+	}
+	w.numbers = append(w.numbers, 0, typeSbgp, version)
+	w.numbers = append(w.numbers, decodeWords(p[fullBoxLen:groupPrefix(parameter)-4])...)
+	w.numbers = append(w.numbers, uint32(len(pairs)))
+	writeRaw(w.boxWriter, encode(pairs, pairLen*len(pairs)))
+}
+
+// compactPairs are the entries of the sbgp that says of the samples [first, end) what a csgp does.
+func compactPairs(b *box, first, end int64) ([]uint64, error) {
 	p := payload(b)
 	if len(p) < fullBoxLen+8 {
-		w.fail(b.fail("too short"))
-		return
+		return nil, b.fail("too short")
 	}
 	flags := uint(p[3])
 	prefix := groupPrefix(flags&csgpParameter != 0)
 	if len(p) < prefix {
-		w.fail(b.fail("too short"))
-		return
+		return nil, b.fail("too short")
 	}
 	// Numbers of 4 to 32 bits: each is one to eight hexadecimal digits, and compiled code reads them.
 	digits := hex.EncodeToString(p[prefix:])
@@ -99,8 +110,7 @@ func writeCsgp(w *moovWriter, k *kept, b *box) {
 	turns := int(1) << (flags >> csgpPatternShift & 3)
 	patterns := int64(binary.BigEndian.Uint32(p[prefix-4:]))
 	if patterns*int64(turns+counts) > int64(len(digits)) {
-		w.fail(b.fail(fmt.Sprintf("%d patterns do not fit into it", patterns)))
-		return
+		return nil, b.fail(fmt.Sprintf("%d patterns do not fit into it", patterns))
 	}
 	var pairs []uint64
 	listed, sample := patterns, int64(0)
@@ -111,32 +121,23 @@ func writeCsgp(w *moovWriter, k *kept, b *box) {
 		n, _ := strconv.ParseInt(digits[at:at+counts], 16, 64)
 		at += counts
 		if turn*int64(width) > int64(len(digits)-groups) {
-			w.fail(b.fail(fmt.Sprintf("%d groups in turn do not fit into it", turn)))
-			return
+			return nil, b.fail(fmt.Sprintf("%d groups in turn do not fit into it", turn))
 		}
-		low, high := maxInt64(k.first-sample, 0), minInt64(k.end-sample, n)
+		low, high := maxInt64(first-sample, 0), minInt64(end-sample, n)
 		sample += n
 		if turn > 1 {
 			listed += maxInt64(high-low, 0)
 		}
 		if listed > maxListed {
-			w.fail(b.fail(fmt.Sprintf("more than %d patterns and samples whose groups take turns", maxListed)))
-			return
+			return nil, b.fail(fmt.Sprintf("more than %d patterns and samples whose groups take turns", maxListed))
 		}
-		end := groups + int(turn)*width
+		stop := groups + int(turn)*width
 		if turn > 0 && low < high {
-			pairs = inTurn(pairs, digits[groups:end], width, low, high)
+			pairs = inTurn(pairs, digits[groups:stop], width, low, high)
 		}
-		groups = end
+		groups = stop
 	}
-	version := uint32(0)
-	if flags&csgpParameter != 0 {
-		version = 1 << 24
-	}
-	w.numbers = append(w.numbers, 0, typeSbgp, version)
-	w.numbers = append(w.numbers, decodeWords(p[fullBoxLen:prefix-4])...)
-	w.numbers = append(w.numbers, uint32(len(pairs)))
-	writeRaw(w.boxWriter, encode(pairs, pairLen*len(pairs)))
+	return pairs, nil
 }
 
 // inTurn appends the runs of the samples [low, high) of a pattern, whose groups, of so many digits each, take turns.
@@ -180,7 +181,6 @@ func writeSubs(w *moovWriter, k *kept, s *slot) {
 	b := s.box
 	p := payload(b)
 	if len(p) < countedLen {
-		w.fail(b.fail("too short"))
 		return
 	}
 	width := 8 // subsample_size(2), priority(1), discardable(1), reserved(4)
@@ -196,7 +196,6 @@ func writeSubs(w *moovWriter, k *kept, s *slot) {
 			length = 6 + width*int(binary.BigEndian.Uint16(rest[4:]))
 		}
 		if length == 0 || length > len(rest) {
-			w.fail(b.fail("its entries do not fit into it"))
 			return
 		}
 		many := minInt64(minInt64(left, alikeLen), int64(len(rest)/length))

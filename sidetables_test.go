@@ -89,10 +89,8 @@ func plainPatterns(p []byte, list []string) string {
 		for j := 0; j < length; j++ {
 			indexes = append(indexes, next(p[3]))
 		}
-		for j := 0; j < counts[i]; j++ {
-			if sample < len(list) {
-				list[sample] = fmt.Sprint(indexes[j%length])
-			}
+		for j := 0; j < counts[i] && sample < len(list); j++ {
+			list[sample] = fmt.Sprint(indexes[j%length])
 			sample++
 		}
 	}

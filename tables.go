@@ -531,6 +531,9 @@ type openChunks struct {
 	totals []uint32 // samples before each, counted from the first, in three parts of 32 bits
 }
 
+// errRuns says that the entries of a stsc must be put in order first.
+var errRuns = fmt.Errorf("%w: runs of chunks are out of order", errFormat)
+
 // newChunkRuns indexes the table of a track that has so many chunks. A run's samples are its samples_per_chunk times
 // the distance to the next run's first_chunk: one subtraction gives the distances, of lanes that are 96 bits wide.
 func newChunkRuns(entries []byte, chunks int64) (*chunkRuns, error) {
@@ -539,7 +542,7 @@ func newChunkRuns(entries []byte, chunks int64) (*chunkRuns, error) {
 		return nil, errOverflow
 	}
 	if len(entries) == 0 || binary.BigEndian.Uint32(entries) != 1 {
-		return nil, fmt.Errorf("%w: the first run does not begin at the first chunk", errFormat)
+		return nil, fmt.Errorf("%w: the first does not begin at the first chunk", errRuns)
 	}
 	s := newScratch()
 	defer scratches.Put(s)
@@ -565,7 +568,7 @@ func multiplyChunks(t *chunkRuns, s *scratch, first, n int) error {
 	const width = stscLen * 8
 	takeChunks(t, s, first, n)
 	if !notLess(s.values, s.x.Add(s.counts, s.ones), s.ones, s.spare) {
-		return fmt.Errorf("%w: runs of chunks are out of order or reach beyond the last chunk", errFormat)
+		return fmt.Errorf("%w or reach beyond the last chunk", errRuns)
 	}
 	s.values.Sub(s.values, s.counts) // chunks in each run
 	takePerChunk(t, s, first, n)

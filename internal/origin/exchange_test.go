@@ -99,3 +99,70 @@ func TestExchangeBodies(t *testing.T) {
 		}
 	}
 }
+
+func TestContentRange(t *testing.T) {
+	for _, tt := range []struct {
+		header             string
+		first, last, total int64
+		ok                 bool
+	}{
+		{"bytes 0-99/1234", 0, 99, 1234, true},
+		{"bytes 5-5/6", 5, 5, 6, true},
+		{"bytes 0-99/*", 0, 99, -1, true},
+		{"", 0, 0, 0, false},
+		{"bytes */1234", 0, 0, 0, false},
+		{"bytes 99-0/1234", 0, 0, 0, false},
+		{"bytes -1-9/1234", 0, 0, 0, false},
+		{"lines 0-99/1234", 0, 0, 0, false},
+		{"bytes 0-99", 0, 0, 0, false},
+		{"bytes 0-99/99", 0, 0, 0, false},
+		{"bytes 0-99/-1", 0, 0, 0, false},
+		{"bytes 0-9223372036854775808/*", 0, 0, 0, false},
+	} {
+		first, last, total, ok := contentRange(tt.header)
+		if ok != tt.ok || ok && (first != tt.first || last != tt.last || total != tt.total) {
+			t.Errorf("%q: %d, %d, %d, %v", tt.header, first, last, total, ok)
+		}
+	}
+}
+
+// TestNextForm: what a range that was refused is followed by.
+func TestNextForm(t *testing.T) {
+	for _, tt := range []struct {
+		named, off, n int64
+		form, want    int
+	}{
+		{0, 0, 100, asAsked, toEnd},
+		{50, 0, 100, asAsked, within},
+		{50, 20, 100, asAsked, within},
+		{100, 0, 100, asAsked, inOne}, // it reaches no further than the end
+		{200, 0, 100, asAsked, inOne},
+		{20, 20, 100, asAsked, inOne},
+		{50, 0, 100, within, inOne},
+		{0, 0, 100, toEnd, inOne},
+	} {
+		o := &origin{told: &told{named: tt.named}}
+		if got := nextForm(o, tt.form, tt.off, tt.n); got != tt.want {
+			t.Errorf("%+v: %d", tt, got)
+		}
+	}
+}
+
+// TestEncoded tells content codings from words that are none.
+func TestEncoded(t *testing.T) {
+	for _, tt := range []struct {
+		lines []string
+		want  bool
+	}{
+		{nil, false},
+		{[]string{"identity"}, false},
+		{[]string{"aws-chunked, none", "utf-8"}, false},
+		{[]string{"aws-chunked", "none,gzip"}, true},
+		{[]string{" BR "}, true},
+		{[]string{"gzipped"}, false},
+	} {
+		if got := encoded(http.Header{"Content-Encoding": tt.lines}); got != tt.want {
+			t.Errorf("%q: %v", tt.lines, got)
+		}
+	}
+}

@@ -147,19 +147,32 @@ func (l *local) Settled() bool  { return true }
 func (l *local) Close()         { _ = l.file.Close() }
 
 func (l *local) Read(off, n int64) ([]byte, error) {
-	n = maxInt64(0, minInt64(n, l.version.Size-off))
-	if err := l.lease.Take(n); err != nil {
+	if err := l.lease.Take(clip(l, off, n)); err != nil {
 		return nil, err
 	}
-	b := make([]byte, n)
-	if _, err := l.file.ReadAt(b, off); err != nil && err != io.EOF {
+	b, err := readAt(l, off, n)
+	if err != nil {
 		return nil, err
 	}
 	return b, l.unchanged()
 }
 
-// Peek is Read, for a moment.
+// clip is how many of n bytes at off there are.
+func clip(l *local, off, n int64) int64 { return maxInt64(0, minInt64(n, l.version.Size-off)) }
+
+func readAt(l *local, off, n int64) ([]byte, error) {
+	b := make([]byte, clip(l, off, n))
+	if _, err := l.file.ReadAt(b, off); err != nil && err != io.EOF {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Peek is Read, for a moment. A hop is no more than that: whether the file has changed, the next Read finds out.
 func (l *local) Peek(off, n, atOnce int64) ([]byte, error) {
+	if atOnce <= HopLen {
+		return readAt(l, off, n)
+	}
 	used := l.lease.Used()
 	b, err := l.Read(off, n)
 	if err == nil {
