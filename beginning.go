@@ -339,19 +339,15 @@ func leadOf(timescale int64, cts []int64, p int64) int64 {
 // times, or begin with a key frame that is not to be one.
 func (o *beginning) wanted() (*fragment, error) {
 	if o.untold() {
-		next, err := o.next(o.run.end)
-		if next == nil || err != nil || next.protected() || len(o.run.fragments) == maxRun {
-			return nil, err
-		}
-		return next, nil
+		return o.following()
 	}
 	for _, t := range o.tracks {
 		n, end, later := int64(len(t.cts)), t.columns.end, o.later[t.id]
 		if !t.visual || end+later >= n && end+t.least >= t.quiet {
 			continue
 		}
-		next, err := o.next(o.run.end)
-		if next == nil || err != nil || next.protected() || len(o.run.fragments) == maxRun {
+		next, err := o.following()
+		if next == nil || err != nil {
 			return nil, err
 		}
 		part := next.part(t.id)
@@ -366,10 +362,18 @@ func (o *beginning) wanted() (*fragment, error) {
 	return nil, nil
 }
 
+// following is the fragment behind the run, if there is one and it may be part of it.
+func (o *beginning) following() (*fragment, error) {
+	next, err := o.next(o.run.end)
+	if next == nil || err != nil || next.protected() || len(o.run.fragments) == maxRun {
+		return nil, err
+	}
+	return next, nil
+}
+
 // untold reports whether a track would begin in a fragment that does not tell when.
 func (o *beginning) untold() bool {
-	first := o.run.fragments[len(o.run.fragments)-1].tracks[0]
-	if first.hasTfdt {
+	if o.run.fragments[len(o.run.fragments)-1].tracks[0].hasTfdt {
 		return false
 	}
 	begun := make(map[uint32]bool)
