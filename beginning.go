@@ -102,11 +102,15 @@ func (o *beginning) atKeyFrame() (*beginning, error) {
 // soonMS is how much later than the start a key frame may come for the cut to begin there.
 const soonMS = 1000
 
-// firstDecoded is the moment of the window's timeline when the first picture or sound of the run is decoded.
+// firstDecoded is the moment of the window's timeline when the first picture or sound of the run is decoded; 0 where an edit
+// list says what is shown until then.
 func (o *beginning) firstDecoded() int64 {
 	first := maxSum
 	for _, t := range o.movie.tracks {
 		s := o.run.columns(t.id)
+		if len(t.edits) > 0 {
+			return 0
+		}
 		if len(s.sizes) > 0 && (t.visual || t.handler == "soun") {
 			c := clock{movie: o.window.ticks, source: o.movie.timescale, media: t.timescale}
 			first = minInt64(first, t.shownAt(c, s.begins))
