@@ -1,11 +1,14 @@
 // Plays films in a real browser and reports the numbered pictures it shows.
 //
-//   node play.mjs chromium|firefox < job.json
+//   node play.mjs chromium|firefox|webkit < job.json
 //
 // The job is {"films": [addresses], "count", "seconds", "patience"}, the last three as play.html has them, which must
 // stand at the root of each film's server: a canvas gives out pictures of its own origin only. A line of JSON per film.
 import { spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -89,6 +92,72 @@ async function startFirefox() {
   }
 }
 
+// WebKit is that of GTK, in MiniBrowser on a screen that nobody sees. It is spoken to in WebDriver.
+async function startWebKit() {
+  const home = await mkdtemp(join(tmpdir(), "webkit-"));
+  const running = [];
+  const run = (program, args, options) => {
+    const child = spawn(program, args, { ...options, env: { ...process.env, ...options.env } });
+    const gone = new Promise(resolve => child.on("exit", resolve).on("error", resolve));
+    const failed = new Promise((_, reject) => {
+      child.on("error", reject);
+      child.on("exit", code => reject(new Error(`${program} ended with ${code}`)));
+    });
+    failed.catch(() => {});
+    running.unshift({ child, gone });
+    return { child, failed };
+  };
+  const stop = async () => {
+    for (const { child, gone } of running) {
+      child.kill();
+      await gone;
+    }
+    await rm(home, { recursive: true, force: true, maxRetries: 5 });
+  };
+  try {
+    const screen = run("Xvfb", ["-displayfd", "3", "-screen", "0", "1600x1000x24", "-nolisten", "tcp"],
+      { stdio: ["ignore", "ignore", "ignore", "pipe"] });
+    const display = await Promise.race([once(screen.child.stdio[3], "data"), screen.failed]);
+    const port = await freePort();
+    const driver = run("WebKitWebDriver", [`--port=${port}`], {
+      stdio: "ignore",
+      env: { DISPLAY: ":" + String(display).trim(), HOME: home, XDG_CACHE_HOME: home, XDG_DATA_HOME: home, XDG_RUNTIME_DIR: home,
+        NO_AT_BRIDGE: "1", GDK_BACKEND: "x11", LIBGL_ALWAYS_SOFTWARE: "1" },
+    });
+    const ask = async (method, path, body) => {
+      const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method, body: body && JSON.stringify(body) });
+      const { value } = await answer.json();
+      if (!answer.ok) throw new Error(`${path}: ${value.error}: ${value.message}`);
+      return value;
+    };
+    await Promise.race([driver.failed, until(() => ask("GET", "/status"))]);
+    const { sessionId, capabilities } = await ask("POST", "/session", { capabilities: { alwaysMatch: {
+      timeouts: { script: 600_000 },
+      "webkitgtk:browserOptions": { binary: await miniBrowser(), args: ["--automation"] },
+    } } });
+    const session = "/session/" + sessionId;
+    return {
+      version: "WebKitGTK " + capabilities.browserVersion,
+      open: url => ask("POST", session + "/url", { url }),
+      evaluate: async source => {
+        // JSON, because the driver does not take every value.
+        const script = `const done = arguments[0]; (async () => ${source})()
+          .then(value => done(JSON.stringify({ value })), error => done(JSON.stringify({ error: String(error) })));`;
+        const { value, error } = JSON.parse(await ask("POST", session + "/execute/async", { script, args: [] }));
+        if (error) throw new Error(error);
+        return value;
+      },
+      close: async () => {
+        await ask("DELETE", session).catch(() => {});
+        await stop();
+      },
+    };
+  } catch (e) {
+    await stop();
+    throw e;
+  }
+}
+
 // connect returns a function that sends one BiDi command and awaits its answer.
 async function connect(address) {
   const socket = new WebSocket(address);
@@ -110,8 +179,38 @@ async function connect(address) {
   });
 }
 
+// miniBrowser is where Debian keeps WebKitGTK's own browser, in a folder of the machine's architecture.
+async function miniBrowser() {
+  for (const folder of await readdir("/usr/lib")) {
+    const path = `/usr/lib/${folder}/webkit2gtk-4.1/MiniBrowser`;
+    if (existsSync(path)) return path;
+  }
+  throw new Error("there is no MiniBrowser below /usr/lib");
+}
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer().on("error", reject).listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+// until asks over and over what fails at first, for ten seconds.
+async function until(ask) {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await ask();
+    } catch (e) {
+      if (tries === 100) throw e;
+      await new Promise(resolve => setTimeout(resolve, 100));
+    }
+  }
+}
+
 const job = JSON.parse(await text(process.stdin));
-const browser = await { chromium: startChromium, firefox: startFirefox }[process.argv[2]]();
+const browser = await { chromium: startChromium, firefox: startFirefox, webkit: startWebKit }[process.argv[2]]();
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => browser.close().finally(() => process.exit(1)));
 try {
   let at;
