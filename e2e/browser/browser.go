@@ -47,7 +47,9 @@ type Showing struct {
 	Duration float64 // as the browser has it
 	Paused   Shot    // on show once loaded, before the film was played
 	Shots    []Shot  // presented while it was playing: nine at least, for half a second at least, or to the film's end
-	Last     *Shot   // on show when the film had ended; nil where it was not played to its end
+	Ended    bool    // it was played to its end
+	Last     *Shot   // on show after the end, where there still was a picture
+	Crashes  int     // of the browser before it came to an end with the film
 	Error    string  // why the film could not be played
 }
 

@@ -127,23 +127,37 @@ async function startWebKit() {
     const ask = async (method, path, body) => {
       const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method, body: body && JSON.stringify(body) });
       const { value } = await answer.json();
-      if (!answer.ok) throw new Error(`${path}: ${value.error}: ${value.message}`);
+      if (!answer.ok) throw Object.assign(new Error(`${path}: ${value.error}: ${value.message}`), { crashed: value.error === "invalid session id" });
       return value;
     };
     await Promise.race([driver.failed, until(() => ask("GET", "/status"))]);
     const { sessionId, capabilities } = await ask("POST", "/session", { capabilities: { alwaysMatch: {
-      timeouts: { script: 600_000 },
       "webkitgtk:browserOptions": { binary: await miniBrowser(), args: ["--automation"] },
     } } });
     const session = "/session/" + sessionId;
+    let asked = 0;
     return {
       version: "WebKitGTK " + capabilities.browserVersion,
       open: url => ask("POST", session + "/url", { url }),
       evaluate: async source => {
-        // JSON, because the driver does not take every value.
-        const script = `const done = arguments[0]; (async () => ${source})()
-          .then(value => done(JSON.stringify({ value })), error => done(JSON.stringify({ error: String(error) })));`;
-        const { value, error } = JSON.parse(await ask("POST", session + "/execute/async", { script, args: [] }));
+        // The driver sometimes loses what a script returns ("Could not parse script result"): it is asked over and over,
+        // and the number tells whether the page has been told to begin.
+        asked++;
+        const script = `if (window.asked !== ${asked}) {
+            window.asked = ${asked};
+            window.answer = "";
+            (async () => ${source})().then(value => ({ value }), error => ({ error: String(error) })).then(all => window.answer = JSON.stringify(all));
+          }
+          return window.answer;`;
+        let answer = "";
+        for (let lost = 0; answer === ""; await new Promise(resolve => setTimeout(resolve, 200))) {
+          try {
+            answer = await ask("POST", session + "/execute/sync", { script, args: [] });
+          } catch (e) {
+            if (e.crashed || ++lost === 20) throw e;
+          }
+        }
+        const { value, error } = JSON.parse(answer);
         if (error) throw new Error(error);
         return value;
       },
@@ -210,16 +224,30 @@ async function until(ask) {
 }
 
 const job = JSON.parse(await text(process.stdin));
-const browser = await { chromium: startChromium, firefox: startFirefox, webkit: startWebKit }[process.argv[2]]();
+const start = { chromium: startChromium, firefox: startFirefox, webkit: startWebKit }[process.argv[2]];
+let browser = await start();
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => browser.close().finally(() => process.exit(1)));
 try {
   let at;
-  for (const url of job.films) {
+  const play = async url => {
     const page = new URL("/play.html", url).href;
     if (page !== at) await browser.open(at = page);
     const args = [url, job.count, job.seconds, job.patience].map(v => JSON.stringify(v));
-    const report = await browser.evaluate(`play(${args})`);
-    console.log(JSON.stringify({ browser: browser.version, ...report }));
+    return browser.evaluate(`play(${args})`);
+  };
+  for (const url of job.films) {
+    let report;
+    for (let crashes = 0; !report; crashes++) {
+      try {
+        report = { browser: browser.version, crashes, ...await play(url) };
+      } catch (e) {
+        if (!e.crashed || crashes === 2) throw e;
+        await browser.close();
+        browser = await start();
+        at = undefined;
+      }
+    }
+    console.log(JSON.stringify(report));
   }
 } finally {
   await browser.close();

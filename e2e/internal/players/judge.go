@@ -57,7 +57,7 @@ func (p Player) Prove(tb testing.TB, cuts []Cut) []Result {
 		var again []int
 		for k, shown := range p.Play(tb, now...) {
 			r := &results[open[k]]
-			r.Shown, r.Tries = shown, r.Tries+1
+			r.Shown, r.Tries = shown, r.Tries+1+shown.Crashes
 			if r.Verdict, r.Err = p.Judge(shown, now[k]); errors.Is(r.Err, ErrLate) {
 				again = append(again, open[k])
 			}

@@ -49,21 +49,22 @@ var (
 	Firefox   = Player{Name: "Firefox", play: inBrowser(browser.Firefox), leadIn: 0.5, late: 0.1}
 	WebKit    = Player{Name: "WebKitGTK", play: inBrowser(browser.WebKit), pausing: true}
 	GStreamer = Player{Name: "GStreamer", play: byScript("playbin.py"), whole: true, own: true, pausing: true, sounding: true}
-	VLC       = Player{Name: "VLC", play: byScript("vlc.py"), leadIn: 0.3, beyond: true, late: 0.3, sounding: true}
+	VLC       = Player{Name: "VLC", play: byScript("vlc.py"), leadIn: 0.4, beyond: true, late: 0.2, sounding: true}
 	MPV       = Player{Name: "mpv", play: mpv, whole: true, leadIn: 0.105, beyond: true, sounding: true}
 	FFmpeg    = Player{Name: "ffmpeg", play: ffmpeg, whole: true, own: true, sounding: true}
 )
 
 // Showing is how a film was shown.
 type Showing struct {
-	URL    string
-	Player string // with its version
-	Paused *Shot  // on show before it was played, where the player can tell
-	Shots  []Shot // while it was played
-	Last   *Shot  // on show after the end, where the player can tell
-	Sound  *Sound
-	Ended  bool
-	Error  string // why the film could not be played
+	URL     string
+	Player  string // with its version
+	Paused  *Shot  // on show before it was played, where the player can tell
+	Shots   []Shot // while it was played
+	Last    *Shot  // on show after the end, where the player can tell
+	Sound   *Sound
+	Ended   bool
+	Crashes int    // of the player, which was started anew
+	Error   string // why the film could not be played
 }
 
 // Shot is a picture that was on show.
@@ -125,12 +126,12 @@ func inBrowser(name string) func(testing.TB, []Cut) []Showing {
 	return func(tb testing.TB, cuts []Cut) (showings []Showing) {
 		tb.Helper()
 		for _, shown := range browser.PlayToEnd(tb, name, addresses(cuts)...) {
-			s := Showing{URL: shown.URL, Player: shown.Browser, Error: shown.Error, Ended: shown.Last != nil}
+			s := Showing{URL: shown.URL, Player: shown.Browser, Error: shown.Error, Ended: shown.Ended, Crashes: shown.Crashes}
 			at := func(shot browser.Shot) Shot {
-				if name == browser.Chromium {
-					return Shot{shot.Picture, shot.Timestamp}
+				if name == browser.Firefox {
+					return Shot{shot.Picture, shot.MediaTime} // the picture's own time is 0 there
 				}
-				return Shot{shot.Picture, shot.MediaTime}
+				return Shot{shot.Picture, shot.Timestamp}
 			}
 			paused := at(shown.Paused)
 			s.Paused = &paused

@@ -97,8 +97,8 @@ def play(engine, film, path, patience):
     return report
 
 
-# Pictures that come late are shown nevertheless: it is the film that is judged here, not the machine.
-options = [b"--quiet", b"--no-avcodec-hurry-up", b"--no-drop-late-frames", b"--no-skip-frames", b"--no-video-title-show", b"--no-metadata-network-access"]
+# All pictures are decoded, even where the machine is late.
+options = [b"--quiet", b"--no-avcodec-hurry-up", b"--no-video-title-show", b"--no-metadata-network-access"]
 engine = vlc.libvlc_new(len(options), (c_char_p * len(options))(*options))
 if not engine:
     sys.exit("libvlc does not start")
