@@ -42,7 +42,7 @@ traefik:
 	@cd e2e && go run ./cmd/traefik
 
 clean:
-	rm -rf e2e/browser/node_modules
+	rm -rf e2e/internal/browser/node_modules
 
 distclean: clean
 	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/traefik-mp4"

@@ -41,12 +41,13 @@ func collect(data []byte, boxes map[string][]byte) {
 	}
 }
 
-// TestLeadIn cuts the small movie at 0.25 s, and compares with what the contract's formula gives by hand.
+// TestLeadIn cuts the small movie at 0.25 s, and compares with what the formula of docs/lead-in.md gives by hand.
 //
 // The edit begins at 10, so m = 35. Pictures are shown at 10, 30, 20, 40, 50 …: the second one, at p = 30, is on show.
 // Hidden are the first and the third, H = {0, 2}, l = 2. A tick of a 100th of a second is too coarse for milliseconds:
-// the timescale becomes 1000, m 350 and p 300. No offset is negative, so K = 0.
-// M = max(l + 1 + m - d(3), …) = 3 + 350 - 300 = 53.
+// the timescale becomes 1000, m 350 and p 300. No offset is negative, so K = 0. The third stood for 100 ms, and so G is 100.
+// B = max(0 + 2 - 0, 2 + 2 - 1) = 3, and M = max(B + G, l + 1 + m - d(3)) = max(103, 3 + 350 - 300) = 103.
+// The sixth is a key frame that is shown at 600, less than 1 s after p: it is not listed.
 func TestLeadIn(t *testing.T) {
 	boxes := cutSmall(t, nil, interval{250, -1}, seekExact)
 	for typ, want := range map[string][]byte{
@@ -55,7 +56,7 @@ func TestLeadIn(t *testing.T) {
 			0, 0, 0, 0, // version, flags
 			0, 0, 0, 1, // entry_count
 			0, 0, 2, 238, // segment_duration: 750
-			0, 0, 0, 53, // media_time: M
+			0, 0, 0, 103, // media_time: M
 			0, 1, 0, 0, // media_rate: 1.0
 		},
 		"mdhd": {
@@ -64,27 +65,33 @@ func TestLeadIn(t *testing.T) {
 			0, 0, 0, 1, // creation_time
 			0, 0, 0, 2, // modification_time
 			0, 0, 3, 232, // timescale: 1000
-			0, 0, 2, 191, // duration: 3 · 1 + 7 · 100
+			0, 0, 2, 241, // duration: 53 + 7 · 100
 			0x55, 0xC4, // language: und
 			0, 0, // pre_defined
 		},
 		"stts": {
-			0, 0, 0, 32, 's', 't', 't', 's',
+			0, 0, 0, 40, 's', 't', 't', 's',
 			0, 0, 0, 0, // version, flags
-			0, 0, 0, 2, // entry_count
-			0, 0, 0, 3, 0, 0, 0, 1, // sample_count, sample_delta: up to l + 1, whose DTS is 300 - 350 + 53 = 3
+			0, 0, 0, 3, // entry_count
+			0, 0, 0, 2, 0, 0, 0, 1, // sample_count, sample_delta
+			0, 0, 0, 1, 0, 0, 0, 51, // up to l + 1, whose DTS is 300 - 350 + 103 = 53
 			0, 0, 0, 7, 0, 0, 0, 100,
 		},
 		"ctts": {
 			0, 0, 0, 48, 'c', 't', 't', 's',
 			0, 0, 0, 0, // version, flags
 			0, 0, 0, 4, // entry_count
-			0, 0, 0, 1, 0, 0, 0, 51, // hidden, rank 0: CTS M - 2 + 0 = 51, DTS 0
-			0, 0, 0, 1, 0, 0, 0, 52, // shown: CTS M, DTS 1
-			0, 0, 0, 1, 0, 0, 0, 50, // hidden, rank 1: CTS M - 2 + 1 = 52, DTS 2
+			0, 0, 0, 1, 0, 0, 0, 1, // hidden, rank 0: CTS M - G - 2 + 0 = 1, DTS 0
+			0, 0, 0, 1, 0, 0, 0, 102, // shown: CTS M, DTS 1
+			0, 0, 0, 1, 0, 0, 0, 0, // hidden, rank 1: CTS M - G - 2 + 1 = 2, DTS 2
 			0, 0, 0, 7, 0, 0, 0, 100, // as they were
 		},
-		"stss": smallParts["stss"],
+		"stss": {
+			0, 0, 0, 20, 's', 't', 's', 's',
+			0, 0, 0, 0, // version, flags
+			0, 0, 0, 1, // entry_count
+			0, 0, 0, 1, // sample_number
+		},
 		"stsc": smallParts["stsc"],
 		"stsz": smallParts["stsz"],
 	} {

@@ -1,15 +1,17 @@
 package mp4
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/traefik-mp4/mp4/internal/origin"
 )
 
 // What can be wrong with a file. ServeHTTP turns each into an answer.
 var (
-	errTooLarge   = errors.New("mp4 moov atom is too large") // nginx's words, which its users know
 	errNotMP4     = errors.New("mp4: not an MP4 file")
 	errFragmented = errors.New("mp4: a fragmented file")
 	errFormat     = errors.New("mp4: not parseable")
@@ -24,7 +26,11 @@ const (
 	largeHeaderLen = headerLen + 8
 	fullBoxLen     = 4              // version(1) + flags(3)
 	countedLen     = fullBoxLen + 4 // + entry_count(4)
-	maxTopBoxes    = 1000           // in the search for the moov; each may cost a request to the origin
+	maxTopBoxes    = 1000           // between the moov and the fragments; each may cost a request to the origin
+	maxWalked      = 4000           // boxes in the search for the moov, at some 30 µs each
+	hopsToEnd      = 24             // of such a search; then the end of the file is looked at
+	endLen         = 64 << 10       // of the file, read at first in search for a moov that ends it
+	maxNamed       = 64             // places there that are looked at because they say moov
 	maxFileType    = 4 << 10
 	maxTracks      = 100              // of a movie; each costs the interpreter a millisecond or more
 	maxChildren    = 200              // of a box; ten million bytes could hold a million of them
@@ -32,20 +38,13 @@ const (
 	max32          = int64(1)<<32 - 1 // the largest 32-bit field
 )
 
-// source is a file that is read by range: behind the next handler (origin.go) or below a folder (local.go).
+// source is what of a file (origin.File) its tables are read by.
 type source interface {
-	// size is the file's length in bytes, or -1 while it is not known.
-	size() int64
-	// read returns the n bytes at off, fewer only where the file ends before. The slice stays as it is for as long
-	// as an index made of it is used.
-	read(off, n int64) ([]byte, error)
-	// peek is read, for a moment and for hops along the file: where the n bytes have to be fetched, so many at once.
-	peek(off, n, atOnce int64) ([]byte, error)
-	// settled reports whether size is the last word on how long the file is. Then one that ends before its tables do is
-	// cut as far as it reaches. What an origin says may be of half a file, and must not come out as a whole film.
-	settled() bool
-	// reserve counts memory that is taken for what was read.
-	reserve(n int64) error
+	Size() int64
+	Read(off, n int64) ([]byte, error)
+	Peek(off, n, atOnce int64) ([]byte, error)
+	Settled() bool
+	Reserve(n int64) error
 }
 
 // movie is the index of a file: views of its ftyp and moov, and what look-ups in the tables need. Requests share it.
@@ -59,6 +58,7 @@ type movie struct {
 	settled   bool  // fileSize is
 	timescale int64 // ticks per second of the movie timeline
 	tracks    []*track
+	leftOut   []*leftOut
 	defaults  map[uint32]trackDefaults // by track_ID
 	fragments *fragmentMap             // nil: the moov has all samples
 	plans     *plans
@@ -80,12 +80,23 @@ func (m *movie) memory() int64 {
 }
 
 // findMovie walks the top-level boxes to the moov, wherever it lies, reads and indexes it. At most maxMoov bytes are
-// read into memory for it.
+// read into memory for it. Where there are many boxes before it, which some recorders write for every picture, it mostly
+// ends the file, and is looked for there.
 func findMovie(src source, maxMoov int64) (*movie, error) {
 	m := &movie{plans: &plans{}}
-	off := int64(0)
+	off, fetched, hops, walked := int64(0), int64(0), 0, 0
 	m.moovFirst = true
-	for i := 0; i < maxTopBoxes; i++ {
+	for ; walked < maxWalked; walked++ {
+		if off+largeHeaderLen > fetched {
+			fetched = off + origin.HopLen
+			hops++
+			if hops == hopsToEnd {
+				found, err := m.readAtEnd(src, off, maxMoov)
+				if found || err != nil {
+					return m, err
+				}
+			}
+		}
 		typ, header, size, err := readHeader(src, off)
 		if err != nil {
 			return nil, err
@@ -97,7 +108,7 @@ func findMovie(src source, maxMoov int64) (*movie, error) {
 			return nil, fmt.Errorf("%w: it begins with a box %q", errNotMP4, typ)
 		}
 		if size == sizeToEnd {
-			size = maxInt64(src.size()-off, 0)
+			size = maxInt64(src.Size()-off, 0)
 		}
 		switch typ {
 		case "ftyp":
@@ -124,13 +135,80 @@ func findMovie(src source, maxMoov int64) (*movie, error) {
 		}
 		off += size
 	}
+	if walked == maxWalked {
+		return nil, fmt.Errorf("%w: no moov found among the first %d boxes, to %d, nor at the end of the file", errFormat, walked, off)
+	}
 	return nil, fmt.Errorf("%w: no moov found", errFormat)
+}
+
+// readAtEnd reads and indexes a moov that begins behind an offset and ends the file; it reports false where there is
+// none. What is read in search for it is larger each time, up to maxMoov in all.
+func (m *movie) readAtEnd(src source, off, maxMoov int64) (bool, error) {
+	var end []byte // of the file
+	most := minInt64(maxMoov, src.Size()-off)
+	for int64(len(end)) < most {
+		held := int64(len(end))
+		n := minInt64(maxInt64(held, endLen), most-held)
+		from := src.Size() - held - n
+		b, err := src.Peek(from, n, n)
+		if err == nil {
+			err = src.Reserve(n)
+		}
+		if errors.Is(err, origin.ErrNoRanges) || errors.Is(err, origin.ErrTooLarge) {
+			return false, nil // further along the boxes there may still be one
+		}
+		if err != nil || int64(len(b)) < n {
+			return false, err
+		}
+		end = append(append(make([]byte, 0, n+held), b...), end...)
+		moov := moovIn(end, from)
+		if moov != nil {
+			m.moovFirst = false
+			return true, m.take(src, moov)
+		}
+	}
+	return false, nil
+}
+
+// moovIn is the moov in the bytes at the end of a file, which begin at an offset; nil where there is none. The word
+// alone may stand in any media: what follows the box must be boxes to the end of the file, of types that follow a moov,
+// and its own bytes boxes with a mvhd among them.
+func moovIn(end []byte, at int64) *box {
+	before := len(end)
+	for tries := 0; tries < maxNamed; tries++ {
+		i := bytes.LastIndex(end[:before], []byte("moov")) - 4
+		if i < 0 {
+			return nil
+		}
+		_, header, size := parseHeader(end[i:])
+		if size > header && size <= int64(len(end)-i) && endsWell(end[int64(i)+size:]) {
+			found := &box{typ: "moov", at: at + int64(i), header: header, data: end[i : int64(i)+size]}
+			if readChildren(found, "mvhd") == nil && childOf(found, "mvhd") != nil {
+				data := append([]byte(nil), found.data...) // a view would keep all of end in memory
+				return &box{typ: "moov", at: found.at, header: header, data: data}
+			}
+		}
+		before = i + 7 // an earlier one may end within this
+	}
+	return nil
+}
+
+// endsWell reports whether the bytes are boxes such as follow a moov at the end of a file.
+func endsWell(rest []byte) bool {
+	for i := 0; len(rest) >= headerLen && i < maxChildren; i++ {
+		typ, _, size := parseHeader(rest)
+		if size <= 0 || size > int64(len(rest)) || !containsType("freeskipwideudtauuidmetamfra", typ) {
+			return false
+		}
+		rest = rest[size:]
+	}
+	return len(rest) == 0
 }
 
 // read reads and indexes the moov of size bytes at off.
 func (m *movie) read(src source, off, header, size, maxMoov int64) error {
 	if size > maxMoov {
-		return fmt.Errorf("%w: %d", errTooLarge, size)
+		return fmt.Errorf("%w: %d", origin.ErrTooLarge, size)
 	}
 	data, err := readBox(src, "moov", off, size)
 	if err != nil {
@@ -139,10 +217,15 @@ func (m *movie) read(src source, off, header, size, maxMoov int64) error {
 	if size < header {
 		return fmt.Errorf("%w: moov at %d reaches to the end of a file of unknown length", errFormat, off)
 	}
-	m.moov = &box{typ: "moov", at: off, header: header, data: data}
-	m.fileSize = src.size()
-	m.settled = src.settled()
-	m.bytes = int64(len(m.ftyp) + len(data))
+	return m.take(src, &box{typ: "moov", at: off, header: header, data: data})
+}
+
+// take indexes a moov.
+func (m *movie) take(src source, moov *box) error {
+	m.moov = moov
+	m.fileSize = src.Size()
+	m.settled = src.Settled()
+	m.bytes = int64(len(m.ftyp) + len(moov.data))
 	return m.index()
 }
 
@@ -166,10 +249,13 @@ func moovAhead(src source, first int64) bool {
 // readHeader reads the header of the box at off; typ is empty at the end of the file. size is sizeToEnd or the whole
 // box's length, at least that of its header.
 func readHeader(src source, off int64) (typ string, header, size int64, err error) {
-	if src.size() >= 0 && off+headerLen > src.size() {
+	if src.Size() >= 0 && off+headerLen > src.Size() {
 		return "", 0, 0, nil
 	}
-	b, err := src.read(off, largeHeaderLen)
+	b, err := src.Peek(off, largeHeaderLen, origin.HopLen)
+	if errors.Is(err, origin.ErrHops) {
+		err = fmt.Errorf("%w: %w", errFormat, err)
+	}
 	if err != nil {
 		return "", 0, 0, err
 	}
@@ -220,7 +306,7 @@ func plausible(typ string) bool {
 
 // readBox reads a whole box, size bytes at off.
 func readBox(src source, typ string, off, size int64) ([]byte, error) {
-	b, err := src.read(off, size)
+	b, err := src.Read(off, size)
 	if err != nil {
 		return nil, err
 	}
@@ -358,6 +444,9 @@ const (
 	mdhdDuration0, mdhdDuration1 = 16, 24 // timescale before it
 )
 
+// untimedScale stands for a timescale of 0 in mvhd.
+const untimedScale = 1000
+
 // index reads the moov's boxes and the tables of its tracks.
 func (m *movie) index() error {
 	err := readChildren(m.moov, "mvhdcmov")
@@ -375,9 +464,10 @@ func (m *movie) index() error {
 	if err != nil {
 		return err
 	}
-	m.timescale = int64(binary.BigEndian.Uint32(payload(mvhd)[at.duration-4:]))
-	if m.timescale == 0 {
-		return mvhd.fail("the timescale is 0")
+	timescale := int64(binary.BigEndian.Uint32(payload(mvhd)[at.duration-4:]))
+	m.timescale = timescale
+	if timescale == 0 {
+		m.timescale = untimedScale
 	}
 	size := int64(-1)
 	if m.settled {
@@ -390,7 +480,7 @@ func (m *movie) index() error {
 			if len(reads) == maxTracks {
 				return b.fail("too many tracks")
 			}
-			reads = append(reads, &trackRead{box: b, fileSize: size})
+			reads = append(reads, &trackRead{box: b, fileSize: size, timescale: timescale})
 		case "mvex":
 			m.defaults, err = readDefaults(b)
 			if err != nil {
@@ -407,11 +497,26 @@ func (m *movie) index() error {
 	done.Wait()
 	left := int64(maxListed)
 	for i, r := range reads {
-		err = r.finish(&left)
+		err = r.finish(&left, m.fileSize)
 		if err != nil {
-			return fmt.Errorf("trak %d: %w", i+1, err)
+			err = fmt.Errorf("trak %d: %w", i+1, err)
+		}
+		if err != nil && (!r.spare || left < 0) {
+			return err
+		}
+		if err != nil {
+			m.leftOut = append(m.leftOut, &leftOut{r.box, err})
+		}
+		if r.track == nil {
+			continue
+		}
+		if timescale == 0 && !r.track.untime() {
+			return mvhd.fail("the timescale is 0, but edits are told in it")
 		}
 		m.tracks = append(m.tracks, r.track)
+	}
+	if len(m.tracks) == 0 && len(m.leftOut) > 0 {
+		return m.leftOut[0].err
 	}
 	if len(m.tracks) == 0 {
 		return m.moov.fail("no trak in it")
@@ -425,27 +530,48 @@ func (m *movie) index() error {
 	return nil
 }
 
+// leaves reports whether the movie is cut without that trak.
+func (m *movie) leaves(trak *box) bool {
+	for _, l := range m.leftOut {
+		if l.trak == trak {
+			return true
+		}
+	}
+	return false
+}
+
 // trackRead is the reading of a trak. The tracks of a movie are read side by side.
 type trackRead struct {
-	box      *box
-	fileSize int64
-	track    *track
-	err      error
+	box       *box
+	fileSize  int64
+	timescale int64 // of the movie
+	track     *track
+	spare     bool
+	err       error
+}
+
+// leftOut is a trak that is neither sound nor pictures and cannot be read, or not all of it: the movie is cut without.
+type leftOut struct {
+	trak *box
+	err  error
 }
 
 // readTrack is a function because Yaegi binds the receiver of go x.f() when it runs.
 func readTrack(r *trackRead, done *sync.WaitGroup) {
 	defer done.Done()
 	defer recovered(&r.err)
-	r.track, r.err = newTrack(r.box, r.fileSize)
+	r.track, r.err = newTrack(r.box, r.fileSize, r.timescale)
 }
 
-// finish lists as few samples as it takes to know the track's end.
-func (r *trackRead) finish(left *int64) error {
+// finish lists as few samples as it takes to know the track's end, and finds what a movie cannot do without.
+func (r *trackRead) finish(left *int64, fileSize int64) error {
+	kind := mediaKind(r.box)
+	r.spare = kind != "soun" && kind != "vide"
 	if r.err != nil {
 		return r.err
 	}
 	t := r.track
+	t.spare = r.spare
 	if t.samples > 0 {
 		t.left = left
 		t.end = t.lastEnd()
@@ -453,6 +579,9 @@ func (r *trackRead) finish(left *int64) error {
 	}
 	if *left < 0 {
 		return fmt.Errorf("trak at %d: %w", r.box.at, errListed)
+	}
+	if t.samples > 0 && t.spare {
+		return locateKept(&kept{track: t, end: t.samples}, fileSize)
 	}
 	return nil
 }

@@ -49,10 +49,10 @@ func infoLead(b *box) int {
 // understood, and cuts have no other.
 func readAuxiliary(stbl *box) (*auxiliary, error) {
 	saiz, saio, senc := childOf(stbl, "saiz"), childOf(stbl, "saio"), childOf(stbl, "senc")
+	if saiz == nil && senc != nil {
+		return nil, stbl.fail("auxiliary information without its sizes (saiz)") // without it nothing is decrypted
+	}
 	if saiz == nil || saio == nil && senc == nil {
-		if senc != nil || saio != nil {
-			return nil, stbl.fail("auxiliary information without its sizes (saiz)")
-		}
 		return nil, nil
 	}
 	a := &auxiliary{width: 4, saiz: saiz, saio: saio}

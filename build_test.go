@@ -41,18 +41,25 @@ func makeFilm(tag byte, moovFirst bool) *film {
 }
 
 // makeMoov describes samples that lie in one chunk at an offset.
-func makeMoov(at int) []byte {
+func makeMoov(at int) []byte { return moovOf(pictures, sampleSize, at) }
+
+// moovOf describes so many samples of one size, which lie in chunks of as many each.
+func moovOf(pictures, sampleSize int, at ...int) []byte {
 	var keys []byte
 	for i := 0; i < pictures/perSecond; i++ {
 		keys = append(keys, be32(i*perSecond+1)...)
+	}
+	var offsets bytes.Buffer
+	for _, offset := range at {
+		offsets.Write(be32(offset))
 	}
 	stbl := atom("stbl",
 		fullAtom("stsd", 0, be32(1), atom("avc1", make([]byte, 78))),
 		fullAtom("stts", 0, be32(1), be32(pictures), be32(1)),
 		fullAtom("stss", 0, be32(pictures/perSecond), keys),
-		fullAtom("stsc", 0, be32(1), be32(1), be32(pictures), be32(1)),
+		fullAtom("stsc", 0, be32(1), be32(1), be32(pictures/len(at)), be32(1)),
 		fullAtom("stsz", 0, be32(sampleSize), be32(pictures)),
-		fullAtom("stco", 0, be32(1), be32(at)),
+		fullAtom("stco", 0, be32(len(at)), offsets.Bytes()),
 	)
 	matrix := bytes.Join([][]byte{be32(0x10000), make([]byte, 12), be32(0x10000), make([]byte, 12), be32(0x40000000)}, nil)
 	seconds := pictures / perSecond

@@ -3,23 +3,24 @@ package mp4
 import (
 	"container/list"
 	"context"
-	"errors"
 	"sync"
-	"time"
+
+	"github.com/traefik-mp4/mp4/internal/budget"
+	"github.com/traefik-mp4/mp4/internal/origin"
 )
 
 // What all instances of one plugin alias share, and what survives Traefik's
 // reloads: each makes new instances, but the interpreter and so these stay.
 var (
 	indexes  = newCache()
-	metadata = &budget{}
+	metadata = &budget.Budget{}
 	shared   = &limits{cache: indexes, budget: metadata}
 )
 
 // limits knows the sizes that the live instances ask for.
 type limits struct {
 	cache  *cache
-	budget *budget
+	budget *budget.Budget
 
 	mu   sync.Mutex
 	live []*limit
@@ -73,14 +74,14 @@ func (s *limits) apply() {
 		return // between two configurations; what is cached will be wanted again
 	}
 	s.cache.resize(most.cacheSize)
-	s.budget.resize(most.maxMemory)
+	s.budget.Resize(most.maxMemory)
 }
 
 // entry is a file's index at one version, or why there is none.
 type entry struct {
 	key     string
 	query   string // of the request that read it
-	version version
+	version origin.Version
 	movie   *movie
 	err     error // where movie is nil
 	plain   bool  // it says no more than that plain requests are to be passed on
@@ -130,7 +131,7 @@ type flight struct {
 // origin is known to have, if any. Where there is no index it returns the
 // flight that will bring it, and whether the caller leads that. A plain request
 // names no interval.
-func lookUp(c *cache, key, query string, seen version, plain bool) (found *entry, f *flight, leads bool) {
+func lookUp(c *cache, key, query string, seen origin.Version, plain bool) (found *entry, f *flight, leads bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if found = findEntry(c, key, query, seen, plain); found != nil {
@@ -149,7 +150,7 @@ func lookUp(c *cache, key, query string, seen version, plain bool) (found *entry
 // since one path may name many files (/?file=1.mp4), then the latest that says
 // by ETag what it is, since one file may have many queries (every presigned
 // address is another).
-func findEntry(c *cache, key, query string, seen version, plain bool) *entry {
+func findEntry(c *cache, key, query string, seen origin.Version, plain bool) *entry {
 	var best *list.Element
 	var rank int
 	for _, el := range c.files[key] {
@@ -166,11 +167,11 @@ func findEntry(c *cache, key, query string, seen version, plain bool) *entry {
 
 // rankOf is 0 for an entry that cannot be of use. Without an ETag an entry
 // serves only its own query: two films may share a second and a length.
-func rankOf(e *entry, query string, seen version, plain bool) int {
+func rankOf(e *entry, query string, seen origin.Version, plain bool) int {
 	if e.plain && !plain {
 		return 0
 	}
-	if seen.known() && e.version != seen || e.version.etag == "" && e.query != query {
+	if seen.Known() && e.version != seen || e.version.ETag == "" && e.query != query {
 		return 0
 	}
 	if e.query == query {
@@ -201,7 +202,7 @@ func (c *cache) add(e *entry) {
 	elements := c.files[e.key]
 	for _, el := range elements {
 		old := el.Value.(*entry)
-		if old.version == e.version && (old.query == e.query || e.version.etag != "") {
+		if old.version == e.version && (old.query == e.query || e.version.ETag != "") {
 			c.remove(el)
 		}
 	}
@@ -242,160 +243,4 @@ func (c *cache) remove(el *list.Element) {
 		return
 	}
 	c.files[e.key] = others
-}
-
-// errNoMemory ends a try that must wait for memory.
-var errNoMemory = errors.New("mp4: requests in flight hold all of maxMemory")
-
-// maxWait is how long a request waits for memory before it gets a 503.
-const maxWait = 10 * time.Second
-
-// either waits until one of two contexts is over. By no select: Yaegi keeps the
-// channels of one where all who run it at the same time put theirs, and one of
-// them waits for what another was to wait for.
-func either(a, b context.Context) {
-	both, cancel := context.WithCancel(a)
-	stop := context.AfterFunc(b, cancel)
-	<-both.Done()
-	stop()
-	cancel()
-}
-
-// budget is the memory that all requests under way may hold for metadata.
-type budget struct {
-	mu    sync.Mutex
-	limit int64
-	used  int64
-	queue []*waiter // in order of arrival
-}
-
-type waiter struct {
-	need  int64
-	ready context.Context // over when need is the waiter's
-	serve context.CancelFunc
-}
-
-// try takes n bytes if they are free and nobody waits for them.
-func (b *budget) try(n int64) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.queue) > 0 || n > b.limit-b.used {
-		return false
-	}
-	b.used += n
-	return true
-}
-
-// wait takes n bytes when it is their turn. It reports false when that is not
-// before the deadline or the end of ctx.
-func (b *budget) wait(ctx context.Context, n int64, deadline time.Time) bool {
-	w := b.enqueue(n)
-	if w == nil {
-		return false
-	}
-	until, cancel := context.WithDeadline(ctx, deadline)
-	either(w.ready, until)
-	cancel()
-	if w.ready.Err() != nil {
-		return true
-	}
-	b.leave(w)
-	return false
-}
-
-// enqueue returns nil where n is more than there will ever be.
-func (b *budget) enqueue(n int64) *waiter {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if n > b.limit {
-		return nil
-	}
-	ready, serve := context.WithCancel(context.Background())
-	w := &waiter{need: n, ready: ready, serve: serve}
-	b.queue = append(b.queue, w)
-	b.serve()
-	return w
-}
-
-// leave gives up w's place, or what it was given at the last moment.
-func (b *budget) leave(w *waiter) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for i := range b.queue {
-		if b.queue[i] == w {
-			b.queue = append(b.queue[:i:i], b.queue[i+1:]...)
-			b.serve()
-			return
-		}
-	}
-	b.used -= w.need
-	b.serve()
-}
-
-func (b *budget) release(n int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.used -= n
-	b.serve()
-}
-
-func (b *budget) resize(limit int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.limit = limit
-	b.serve()
-}
-
-// serve gives the first in the queue what they wait for.
-func (b *budget) serve() {
-	for len(b.queue) > 0 && b.queue[0].need <= b.limit-b.used {
-		w := b.queue[0]
-		b.queue = b.queue[1:]
-		b.used += w.need
-		w.serve()
-	}
-}
-
-// lease is one request's part of the budget.
-type lease struct {
-	budget   *budget
-	held     int64 // of the budget
-	used     int64 // of held
-	deadline time.Time
-}
-
-// take uses n more bytes. Who cannot have them at once must give back all it
-// holds before it waits, else two that wait for each other would wait for ever.
-func (l *lease) take(n int64) error {
-	more := l.used + n - l.held
-	if more > 0 {
-		if !l.budget.try(more) {
-			l.used += n // what to wait for
-			return errNoMemory
-		}
-		l.held += more
-	}
-	l.used += n
-	return nil
-}
-
-// renew waits for as much as was asked for when take failed.
-func (l *lease) renew(ctx context.Context) bool {
-	need := l.used
-	l.release()
-	if l.deadline.IsZero() {
-		l.deadline = time.Now().Add(maxWait)
-	}
-	if !l.budget.wait(ctx, need, l.deadline) {
-		return false
-	}
-	l.held = need
-	return true
-}
-
-func (l *lease) release() {
-	if l.held > 0 {
-		l.budget.release(l.held)
-	}
-	l.held, l.used = 0, 0
 }

@@ -59,8 +59,9 @@ func writeTable(w *moovWriter, k *kept, b *box) {
 		}
 		return
 	}
-	// Where all is kept, only chunks without samples at either end are not.
-	if w.ticks == 0 && (b.typ != "stsc" || k.firstChunk == 0 && k.lastChunk+1 == int64(len(k.chunks))/k.chunkLen) {
+	// Where all is kept, only chunks without samples at either end are not, and tables that say something else by now.
+	made := k.repaired > 0 && containsType("sttsstscstssstps", b.typ)
+	if w.ticks == 0 && !made && (b.typ != "stsc" || k.firstChunk == 0 && k.lastChunk+1 == int64(len(k.chunks))/k.chunkLen) {
 		writeRaw(w, b.data)
 		return
 	}
@@ -76,13 +77,9 @@ func writeTable(w *moovWriter, k *kept, b *box) {
 	case "stsz", "stz2":
 		writeSampleSizes(w, k, b)
 	case "sdtp":
-		writePerSample(w, k, b, 8)
-	case "stdp":
-		writePerSample(w, k, b, 16)
-	case "padb":
-		writePaddingBits(w, k, b)
-	case "stsh":
-		writeShadowSync(w, k, b)
+		writeDependencies(w, k, b)
+	case "stdp", "padb", "stsh":
+		// Degradation priorities, padding bits and shadow sync samples: no writer of today's files has them.
 	case "sbgp":
 		writeSampleGroups(w, k, b)
 	case "csgp":
@@ -152,7 +149,7 @@ func writeCompositionOffsets(w *moovWriter, k *kept, b *box) {
 		c = k.lead.scaled(k.raised())
 	}
 	if k.moved >= 0 {
-		special = runLengths([]int64{k.moveTo - decodeTime(k.track, k.moved) + k.raised()})
+		special = runLengths([]int64{k.moveTo - decodeTime(k.track, k.moved)*k.scale() + k.raised()})
 		from = k.moved
 		to = k.moved + 1
 		needed = true
@@ -173,6 +170,14 @@ func (k *kept) raised() int64 {
 		return 0
 	}
 	return k.lead.raise * k.lead.scale
+}
+
+// scale is the factor by which the track's timescale is raised.
+func (k *kept) scale() int64 {
+	if k.lead == nil {
+		return 1
+	}
+	return k.lead.scale
 }
 
 // writeOffsetRuns writes the composition offsets of the samples [from, to). Samples that the source's table does not
@@ -251,19 +256,36 @@ func writeCutRun(w *moovWriter, r *runs, number int, count int64, c *change) {
 	scratches.Put(t.s)
 }
 
-// writeSyncSamples writes a stss or stps. One without entries stays: it says that no sample is a sync sample.
+// writeSyncSamples writes a stss or stps. One without entries stays, of pictures: it says that none is a sync sample.
 func writeSyncSamples(w *moovWriter, k *kept, b *box) {
 	entries := k.sync
-	if k.made && k.allSync {
-		return // the moov of a fragmented file has an empty one
+	if k.allSync {
+		return // the moov of a fragmented file has an empty one, and that of some sound
 	}
 	if b.typ == "stps" {
 		entries = k.partial
 	}
 	entries = entries[4*countAtMost(entries, k.first) : 4*countAtMost(entries, k.end)]
+	var listed []int64 // of what lies before the other entries
+	if b.typ == "stss" && k.access != nil && k.access.before(k.first) == k.first && lastAtMost(k.sync, k.first+1) <= k.first {
+		listed = append(listed, 1) // players that know no groups must be able to begin
+	}
+	if k.lead != nil && k.lead.listedFrom > 0 {
+		for _, sample := range k.lead.listed {
+			if lastAtMost(entries, sample+1) == sample+1 {
+				listed = append(listed, sample+1-k.first)
+			}
+		}
+		entries = entries[4*countAtMost(entries, k.lead.listedFrom):]
+	}
+	n := int64(len(listed) + len(entries)/4)
+	if n == 0 && k.handler == "soun" {
+		return // it would say nothing
+	}
 	at, size := openBox(w, b.typ)
 	writeRaw(w, versionAndFlags(b))
-	writeU32(w, int64(len(entries)/4))
+	writeU32(w, n)
+	writeU32(w, listed...)
 	if k.first == 0 {
 		writeRaw(w, entries)
 	} else {
@@ -324,6 +346,12 @@ func writeSampleSizes(w *moovWriter, k *kept, b *box) {
 	if k.made {
 		b = &box{typ: "stsz", data: make([]byte, 8)}
 	}
+	if k.uniform != 0 && k.perPacket == 0 {
+		at, size := openBox(w, "stsz")
+		writeU32(w, 0, k.uniform, k.end-k.first)
+		closeBox(w, at, size)
+		return
+	}
 	at, size := openBox(w, b.typ)
 	writeRaw(w, payload(b)[:8]) // version, flags, sample_size or field_size
 	writeU32(w, k.end-k.first)
@@ -378,5 +406,5 @@ func mediaDuration(k *kept) int64 {
 		return end - decodeTime(k.track, k.first)
 	}
 	// From m on, times have only moved, with m to the edit's media time.
-	return (end-k.lead.raise)*k.lead.scale - k.lead.begins + k.lead.mediaTime + k.lead.longer
+	return (end-k.lead.raise)*k.lead.scale - k.lead.begins + k.lead.mediaTime
 }

@@ -23,7 +23,8 @@ const (
 	elstLen1   = 20      // segment_duration(8) + media_time(8) + media_rate(4)
 )
 
-// readEdits reads the edit list of an edts (8.6.5). Durations of 0 and of all ones stand for the rest of the media.
+// readEdits reads the edit list of an edts (8.6.5). Durations of 0, of all ones and beyond any media stand for the rest of
+// it. Of entries that do not fit, those that do count; a list that shows nothing at all is none.
 func readEdits(edts *box) ([]edit, error) {
 	err := readChildren(edts, "elst")
 	if err != nil {
@@ -37,14 +38,19 @@ func readEdits(edts *box) ([]edit, error) {
 	if wide {
 		width = elstLen1
 	}
-	entries, err := entriesOf(elst, countedLen, width)
-	if err != nil {
-		return nil, err
+	entries := payload(elst)
+	if len(entries) < countedLen {
+		return nil, elst.fail("too short")
 	}
+	n := int64(binary.BigEndian.Uint32(entries[fullBoxLen:]))
+	entries = entries[countedLen:]
+	n = minInt64(n, int64(len(entries)/width))
+	entries = entries[:int(n)*width]
 	if len(entries)/width > maxEdits {
 		return nil, elst.fail(fmt.Sprintf("%d edits", len(entries)/width))
 	}
 	edits := make([]edit, 0, len(entries)/width)
+	shows := false
 	for ; len(entries) > 0; entries = entries[width:] {
 		e := edit{rate: binary.BigEndian.Uint32(entries[width-4:])}
 		if wide {
@@ -57,18 +63,36 @@ func readEdits(edts *box) ([]edit, error) {
 				e.duration = toMediaEnd
 			}
 		}
-		if e.duration < 0 || e.duration == 0 && e.mediaTime >= 0 {
+		if e.duration < 0 || e.duration > maxSum || e.duration == 0 && e.mediaTime >= 0 {
 			e.duration = toMediaEnd
 		}
 		if e.mediaTime < 0 {
 			e.mediaTime = empty
 		}
-		if e.duration > maxSum || e.mediaTime > maxSum {
-			return nil, elst.fail("a time is beyond 2^60")
+		if e.mediaTime > maxSum {
+			return nil, elst.fail("a time is beyond 2^60") // sums of times must not overflow; no media is that long
 		}
+		shows = shows || e.mediaTime != empty
 		edits = append(edits, e)
 	}
+	if !shows {
+		return nil, nil
+	}
 	return edits, nil
+}
+
+// untime takes the durations from the track's edits, where the timescale that they are told in is 0, and reports whether
+// one can do without: where a single one shows all media from a time on.
+func (t *track) untime() bool {
+	var edits []edit
+	for _, e := range t.edits {
+		if e.mediaTime != empty {
+			e.duration = toMediaEnd
+			edits = append(edits, e)
+		}
+	}
+	t.edits = edits
+	return len(edits) <= 1
 }
 
 // clock converts between the timeline of a movie and that of a media.
@@ -125,8 +149,11 @@ func cutEdits(t *track, c clock, from, to int64) []edit {
 	}
 	left := make([]edit, 0, len(edits))
 	begins := int64(0)
-	for _, e := range edits {
+	for i, e := range edits {
 		duration := editDuration(t, e, c)
+		if t.instant && i == len(edits)-1 {
+			duration = toLastPicture(t, e, c, duration)
+		}
 		ends := begins + duration
 		low, high := maxInt64(begins, from), ends
 		if to >= 0 && to < high {
@@ -161,6 +188,23 @@ func editDuration(t *track, e edit, c clock) int64 {
 		return maxSum
 	}
 	return e.duration * factor
+}
+
+// toLastPicture is the length of the last edit where the picture shown last has no duration: if it ends within a tick of
+// the source's movie timeline before that picture, by how lengths are rounded, that picture is shown too.
+func toLastPicture(t *track, e edit, c clock, duration int64) int64 {
+	if e.mediaTime == empty || e.rate != normalRate || e.mediaTime >= t.end {
+		return duration
+	}
+	halves, _ := mulDiv(duration, 2*c.media, c.movie)
+	if e.duration != toMediaEnd && 2*(t.end-e.mediaTime)-halves <= 1 { // media times are rounded, too
+		return duration
+	}
+	whole := mulDivUp(t.end-e.mediaTime, c.movie, c.media)
+	if whole > duration && whole-duration <= c.movie/c.source+ceilDiv(c.movie, c.media) {
+		return whole
+	}
+	return duration
 }
 
 // begin is the media time at which an edit begins in ticks of a timescale that is factor times as high, rounded anew.

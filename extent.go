@@ -88,6 +88,9 @@ func (t *track) lengths(first, end int64, groups []uint32) []int64 {
 				count = left
 			}
 			left -= count
+			if t.perPacket > 0 {
+				count = ceilDiv(count, t.perPacket)
+			}
 			lengths[i] = count * t.uniform
 		}
 		return lengths

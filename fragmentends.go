@@ -107,10 +107,10 @@ func (s *search) tail(begin int64) (int64, error) {
 	if found && !last.nested {
 		return last.off, nil
 	}
-	if s.src.size()-begin <= s.piece() {
+	if s.src.Size()-begin <= s.piece() {
 		return s.first, nil
 	}
-	from, to := s.first, s.src.size()
+	from, to := s.first, s.src.Size()
 	if n := s.habits().length(); n > maxPeek {
 		ahead := maxInt64(to-aheadOfEnd*n-n/4, begin) // a quarter more, for fragments of one size
 		last, err := s.lastBehind(ahead)
@@ -149,7 +149,7 @@ const aheadOfEnd = 2
 // -1 where they cannot be read from there on, or are many.
 func (s *search) lastBehind(off int64) (int64, error) {
 	last := int64(0)
-	f, err := s.scan(off, s.src.size())
+	f, err := s.scan(off, s.src.Size())
 	for i := 0; err == nil && f != nil; i++ {
 		if i == maxHops {
 			return -1, nil

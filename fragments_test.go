@@ -415,12 +415,12 @@ type endless struct {
 	asked       int64
 }
 
-func (e *endless) settled() bool         { return false }
-func (e *endless) size() int64           { return 1 << 30 }
-func (e *endless) reserve(n int64) error { return nil }
+func (e *endless) Settled() bool         { return false }
+func (e *endless) Size() int64           { return 1 << 30 }
+func (e *endless) Reserve(n int64) error { return nil }
 
-func (e *endless) read(off, n int64) ([]byte, error) {
-	n = maxInt64(0, minInt64(n, e.size()-off))
+func (e *endless) Read(off, n int64) ([]byte, error) {
+	n = maxInt64(0, minInt64(n, e.Size()-off))
 	e.asked += n
 	if off+n <= int64(len(e.front)) {
 		return e.front[off : off+n], nil
@@ -435,7 +435,7 @@ func (e *endless) read(off, n int64) ([]byte, error) {
 	return b[:n], nil
 }
 
-func (e *endless) peek(off, n, atOnce int64) ([]byte, error) { return e.read(off, n) }
+func (e *endless) Peek(off, n, atOnce int64) ([]byte, error) { return e.Read(off, n) }
 
 // A file that is a gigabyte of small boxes is given up soon.
 func TestEndlessFragments(t *testing.T) {

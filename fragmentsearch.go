@@ -71,11 +71,11 @@ func (s *search) peekBox(off int64) (topBox, error) {
 	if s.peeks > maxPeeks {
 		return topBox{}, (&box{typ: "moof", at: off}).fail("too many fragments before it")
 	}
-	size := s.src.size()
+	size := s.src.Size()
 	if size >= 0 && off+headerLen > size {
 		return topBox{}, nil
 	}
-	b, err := s.src.peek(off, largeHeaderLen, s.near())
+	b, err := s.src.Peek(off, largeHeaderLen, s.near())
 	if err != nil || len(b) < headerLen {
 		return topBox{}, err
 	}
@@ -84,7 +84,7 @@ func (s *search) peekBox(off int64) (topBox, error) {
 		return topBox{}, (&box{typ: typ, at: off}).fail("its size is impossible")
 	}
 	if length == sizeToEnd {
-		length = maxInt64(s.src.size()-off, header)
+		length = maxInt64(s.src.Size()-off, header)
 	}
 	return topBox{typ: typ, header: header, end: off + length}, nil
 }
@@ -138,7 +138,7 @@ func (s *search) look(off int64) (*fragment, error) {
 		if err != nil {
 			return nil, err
 		}
-		size := s.src.size()
+		size := s.src.Size()
 		ended = b.typ == "" || size >= 0 && b.end > size
 		if ended || b.typ == "moof" && found != nil {
 			break
@@ -163,8 +163,8 @@ func (s *search) look(off int64) (*fragment, error) {
 	if found == nil || ended && !found.empty() {
 		return nil, nil
 	}
-	if s.src.size() < 0 { // whether all of it is there yet, only its last byte tells
-		b, err := s.src.peek(found.end-1, 1, 1+s.near())
+	if s.src.Size() < 0 { // whether all of it is there yet, only its last byte tells
+		b, err := s.src.Peek(found.end-1, 1, 1+s.near())
 		if err != nil || len(b) == 0 {
 			return nil, err
 		}
@@ -191,7 +191,7 @@ func (s *search) readMoof(off int64, b topBox) (*fragment, error) {
 	if size > maxMoof {
 		return nil, (&box{typ: b.typ, at: off}).fail("too large")
 	}
-	data, err := s.src.peek(off, size, size+largeHeaderLen)
+	data, err := s.src.Peek(off, size, size+largeHeaderLen)
 	if err != nil || int64(len(data)) < size {
 		return nil, err
 	}
@@ -212,7 +212,7 @@ func (s *search) scan(from, to int64) (*fragment, error) {
 	piece := s.piece()
 	for off := from; off < to && off < from+maxBarren && s.scanned < s.most; {
 		s.scanned += piece
-		b, err := s.src.peek(off, piece, piece)
+		b, err := s.src.Peek(off, piece, piece)
 		if err != nil {
 			return nil, err
 		}
@@ -245,7 +245,7 @@ func (s *search) scanBack(from, to int64) (*fragment, error) {
 		s.scanned += piece
 		off := maxInt64(end-piece, from)
 		n := end - off + moofFrontLen
-		b, err := s.src.peek(off, n, n)
+		b, err := s.src.Peek(off, n, n)
 		if err != nil {
 			return nil, err
 		}
@@ -460,7 +460,7 @@ func (s *search) extend(ch *chain, moments map[uint32]int64, most int) (bool, er
 		if found == nil {
 			break
 		}
-		err = s.src.reserve(found.samples * (sampleMemory + sampleInTable))
+		err = s.src.Reserve(found.samples * (sampleMemory + sampleInTable))
 		if err != nil {
 			return false, err
 		}

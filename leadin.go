@@ -1,9 +1,12 @@
 package mp4
 
-import "sort"
+import (
+	"encoding/binary"
+	"sort"
+)
 
-// shown is the picture on show at a moment, and what decoding it and all after it takes.
-type shown struct {
+// onScreen is the picture on show at a moment, and what decoding it and all after it takes.
+type onScreen struct {
 	sample int64 // in decode order; -1: the media has not begun
 	cts    int64 // when it is shown: the greatest composition time up to that moment
 	first  int64 // no sample before it is shown at or after cts
@@ -14,13 +17,13 @@ const maxAhead = 4096
 
 // onShow finds the sample with the greatest composition time of at most limit. Composition times lie within [least,
 // greatest] of decode times, so only the samples around limit are looked at.
-func onShow(t *track, limit int64) shown {
+func onShow(t *track, limit int64) onScreen {
 	if t.offsets == nil {
 		if limit < 0 {
-			return shown{sample: -1}
+			return onScreen{sample: -1}
 		}
 		sample, begins := sampleAt(t, limit)
-		return shown{sample: sample, cts: begins, first: sample}
+		return onScreen{sample: sample, cts: begins, first: sample}
 	}
 	// A sample that begins this early is shown by limit, and not before bound.
 	_, certain := sampleAt(t, limit-t.greatest)
@@ -31,14 +34,14 @@ func onShow(t *track, limit int64) shown {
 		t.list(maxInt64(key, 0), high-maxInt64(key, 0)+1) // a lead-in is made of them
 	}
 	times := timesOf(t, low, high-low+1)
-	s := shown{sample: -1, cts: -maxSum}
+	s := onScreen{sample: -1, cts: -maxSum}
 	for i, cts := range times.cts {
 		if cts <= limit && cts >= s.cts {
 			s.sample, s.cts = low+int64(i), cts
 		}
 	}
 	if s.sample < 0 {
-		return shown{sample: -1}
+		return onScreen{sample: -1}
 	}
 	s.first = s.sample
 	for i, cts := range times.cts {
@@ -53,7 +56,7 @@ func onShow(t *track, limit int64) shown {
 // keyFor is the sync sample from which decoding shows s and all after it: the last one that neither comes after any of
 // them in decode order nor is shown after s (what follows an open group's I picture but is shown before it needs the
 // group before). Without such a one it is the last sync sample in decode order, or the first sample.
-func keyFor(t *track, s shown) int64 {
+func keyFor(t *track, s onScreen) int64 {
 	const tries = 64 // sync samples shown out of order are no more than a few
 	last := syncBefore(t, s.first)
 	key := last
@@ -93,7 +96,10 @@ func endBefore(t *track, limit int64) int64 {
 }
 
 // leadIn is how the first samples of a cut are timed anew, so that a player that does not skip what the edit list
-// hides, as Firefox, is through with it at once. The pictures from the key frame to the one on show last a tick each.
+// hides, as Firefox, is soon through with it. The pictures from the key frame on last a tick each, and the last of them
+// stands for a lead before the one on show. docs/lead-in.md has the formula, its letters and the reasons.
+//
+// Where samples is 0, only decode times are lowered or the timescale is raised.
 type leadIn struct {
 	samples   int64  // whose times change
 	durations []byte // their entries of stts, in media ticks times scale
@@ -104,12 +110,17 @@ type leadIn struct {
 	mediaTime int64  // of the edit that begins at the picture on show
 	gap       int64  // movie ticks before the first picture, to be shown as an empty edit
 	begins    int64  // where that is in the source's media, in ticks times scale
-	longer    int64  // ticks by which the last sample lasts longer than until the next, where there is none
 	late      int64  // movie ticks by which the picture on show begins after the edit, less than a millisecond
+
+	listed     []int64 // key frames before the sample listedFrom that are said to be some
+	listedFrom int64   // from which on they are those of the source; 0: all are
 }
 
 const (
-	maxLeadMS     = 50      // a longer lead-in would be seen
+	leastLeadMS   = 64      // that the last hidden picture stands: more than a picture's duration
+	mostLeadMS    = 100     // also where it stood longer
+	quietMS       = 1000    // after the picture on show in which no key frame is listed
+	maxTicksMS    = 50      // that the other hidden pictures may take, a tick each: more would be seen
 	leastScale    = 1000    // ticks per second that a media time needs to be exact to the millisecond
 	maxScaleTable = 1 << 20 // bytes of stts and ctts that a change of the timescale may rewrite
 	maxOffset     = 1<<31 - 1
@@ -118,8 +129,8 @@ const (
 
 // collapse makes the lead-in of the samples [first, end) of a track with one media edit, e, and s on show at its begin.
 // It returns nil where the lead-in must stay as it is: where a tick is too long for so many pictures and the timescale
-// cannot be raised. The formula, with its letters, is the contract's.
-func (t *track) collapse(c clock, e edit, s shown, first, end int64) *leadIn {
+// cannot be raised. docs/lead-in.md has the formula; f, m and p are its letters.
+func (t *track) collapse(c clock, e edit, s onScreen, first, end int64) *leadIn {
 	l := &leadIn{raise: -leastOffset(t, first, end)}
 	if t.greatest+l.raise > maxOffset {
 		return nil
@@ -164,25 +175,69 @@ func (t *track) collapse(c clock, e edit, s shown, first, end int64) *leadIn {
 	if h.last+1 < n {
 		following = (times.dts[h.last+1] - begin) * f
 	}
-	l.mediaTime = maxInt64(h.last+1+maxInt64(0, m-following), h.count+h.behind)
-	if first+h.last+1 == end && !t.fixed { // nothing is decoded behind the hidden ones: the last of them may last
-		l.mediaTime = maxInt64(h.last+1, h.count+h.behind)
-		lasts := findRun(t.durations, end-1).value * f
-		l.longer = h.last + lasts - (next + l.mediaTime - m)
-		next += l.longer
+	lead := int64(0)
+	if h.count > 0 {
+		lead = leadTicks(t.timescale, f, s.cts-h.lastShown)
 	}
-	if !l.setTimes(times, h, base, begin, m, next) {
+	l.mediaTime = maxInt64(h.last+1+maxInt64(0, m-following), h.count+h.behind+lead)
+	if l.mediaTime > maxOffset || !l.setTimes(times, h, base, begin, m, next, lead) {
 		return nil
+	}
+	if h.count > 0 && !t.allSync { // where every picture is a key frame, the next one is never far
+		l.unlist(t, first, s.cts+quietMS*t.timescale/1000)
 	}
 	return l
 }
 
+// leadTicks is G, the ticks of a track's timescale, raised by a factor, for which the last hidden picture stands before
+// the one on show, if it stood for so many ticks of the timescale in the source.
+func leadTicks(timescale, factor, stood int64) int64 {
+	lead := maxInt64(ceilDiv(leastLeadMS*timescale, 1000), minInt64(stood, timescale)) * factor
+	return minInt64(lead, ceilDiv(mostLeadMS*timescale*factor, 1000))
+}
+
+// unlist chooses the key frames that are listed in the answer: the first one, and those shown at composition time quiet
+// or later. They are looked at one by one only where decode times do not tell.
+func (l *leadIn) unlist(t *track, first, quiet int64) {
+	key := first
+	if syncBefore(t, first) != first {
+		key = minInt64(syncAfter(t.sync, first), syncAfter(t.partial, first))
+	}
+	before, _ := sampleAt(t, quiet-1-t.greatest) // up to this one they are shown before
+	possible, _ := sampleAt(t, quiet-1-t.least)  // and behind this one not
+	before = maxInt64(before, key)
+	if possible <= key {
+		return
+	}
+	l.listed = []int64{key}
+	l.listedFrom = possible + 1
+	if before >= possible || syncBefore(t, possible) <= before {
+		return
+	}
+	for i, cts := range timesOf(t, before+1, possible-before).cts {
+		sample := before + 1 + int64(i)
+		if cts >= quiet && syncBefore(t, sample) == sample {
+			l.listed = append(l.listed, sample)
+		}
+	}
+}
+
+// syncAfter is the first sample after another that a table of sync samples lists; maxSum where there is none.
+func syncAfter(entries []byte, sample int64) int64 {
+	n := countAtMost(entries, sample+1)
+	if 4*n == len(entries) {
+		return maxSum
+	}
+	return int64(binary.BigEndian.Uint32(entries[4*n:])) - 1
+}
+
 // hidden are the samples of a lead-in that are not shown.
 type hidden struct {
-	count  int64
-	last   int64   // in decode order; -1: none
-	behind int64   // the most that one of them comes later in decode order than in composition order
-	ahead  []int64 // by sample, what composition order is ahead of decode order; visible for one that is shown
+	count     int64
+	last      int64   // in decode order; -1: none
+	lastShown int64   // composition time of the one that would be shown last
+	behind    int64   // the most that one of them comes later in decode order than in composition order
+	ahead     []int64 // by sample, what composition order is ahead of decode order; visible for one that is shown
 }
 
 const visible = maxLead
@@ -209,6 +264,7 @@ func rankHidden(cts []int64, before int64) *hidden {
 		if i-int64(rank) > h.behind {
 			h.behind = i - int64(rank)
 		}
+		h.lastShown = cts[i]
 	}
 	return h
 }
@@ -216,12 +272,9 @@ func rankHidden(cts []int64, before int64) *hidden {
 // leadScale is the factor by which the track's timescale must be raised for a lead-in of so many pictures; 0 where it
 // cannot be. A timescale too coarse for a start to the millisecond is raised too, where it can.
 func (t *track) leadScale(pictures int64) int64 {
-	scale := int64(1)
-	if t.timescale < leastScale && !t.fixed && t.scalable(ceilDiv(leastScale, t.timescale)) {
-		scale = ceilDiv(leastScale, t.timescale)
-	}
-	if pictures*1000 > maxLeadMS*t.timescale*scale {
-		scale = ceilDiv(pictures*1000, maxLeadMS*t.timescale)
+	scale := t.msScale()
+	if pictures*1000 > maxTicksMS*t.timescale*scale {
+		scale = ceilDiv(pictures*1000, maxTicksMS*t.timescale)
 		if t.fixed || !t.scalable(scale) {
 			return 0
 		}
@@ -229,10 +282,70 @@ func (t *track) leadScale(pictures int64) int64 {
 	return scale
 }
 
+// msScale is the factor by which the track's timescale must be raised to tell milliseconds apart; 1 where it does, or
+// cannot be raised.
+func (t *track) msScale() int64 {
+	if t.timescale < leastScale && !t.fixed && t.scalable(ceilDiv(leastScale, t.timescale)) {
+		return ceilDiv(leastScale, t.timescale)
+	}
+	return 1
+}
+
+// refine counts the media times of a cut edit list in ticks of a timescale in which no edit begins at another
+// millisecond than it should, and returns by which factor that is raised.
+func refine(t *track, c clock, edits []edit) ([]edit, int64) {
+	f := t.msScale()
+	if f == 1 {
+		return edits, 1
+	}
+	fine, exact := make([]edit, 0, len(edits)), true
+	for _, e := range edits {
+		if e.mediaTime != empty {
+			if e.mediaTime > maxSum/f {
+				return edits, 1
+			}
+			begin := e.begin(c, f)
+			exact = exact && begin == e.mediaTime*f
+			e.mediaTime = begin
+		}
+		fine = append(fine, e)
+	}
+	if exact {
+		return edits, 1
+	}
+	return fine, f
+}
+
+// beginOnPicture has the first of several edits, whose media times fine has in ticks of a timescale raised by factor,
+// begin at a picture that is shown less than a millisecond later, as a lead-in does. It reports whether there is one.
+func beginOnPicture(t *track, c clock, edits, fine []edit, factor int64) bool {
+	for i, e := range edits {
+		if e.mediaTime == empty {
+			continue
+		}
+		if e.passed == 0 || e.rate != normalRate {
+			return false
+		}
+		s := onShow(t, e.latest(c))
+		c.media *= factor
+		first := &fine[i]
+		after := s.cts*factor - first.mediaTime
+		if s.sample < 0 || after <= 0 {
+			return false
+		}
+		late := minInt64(first.halfTicks(c, after)/2, first.duration-1)
+		first.mediaTime += after
+		first.passed += late
+		first.duration -= late
+		return true
+	}
+	return false
+}
+
 // setTimes makes the entries of stts and ctts, and reports whether all times fit them. next is the decode time of the
-// sample after the last.
-func (l *leadIn) setTimes(times sampleTimes, h *hidden, base, begin, m, next int64) bool {
-	f, shift, earlier := l.scale, l.mediaTime-m, l.mediaTime-h.count
+// sample after the last; the last hidden picture stands for lead ticks.
+func (l *leadIn) setTimes(times sampleTimes, h *hidden, base, begin, m, next, lead int64) bool {
+	f, shift, earlier := l.scale, l.mediaTime-m, l.mediaTime-lead-h.count
 	offsets := make([]int64, l.samples)
 	var durations []int64 // from the last hidden one on
 	for i := int64(0); i < l.samples; i++ {
@@ -282,20 +395,21 @@ const textHandlers = "textsbtlsubtsubpclcp"
 
 // shorten is a lead-in that leaves of the text, or of the chapter's picture, on show what is left of it. Decoders of
 // text, ffmpeg's among them, take no notice of an edit that begins within a sample, and would show this and all later
-// texts late; its list of chapters goes by decode times alone.
-func (t *track) shorten(e edit, s shown) *leadIn {
-	left := decodeEnd(t, s.sample+1) - e.mediaTime
-	if t.offsets != nil || e.rate != normalRate || left <= 0 {
+// texts late; its list of chapters goes by decode times alone. The timescale is raised by factor, in which the edit
+// begins.
+func (t *track) shorten(e edit, s onScreen, factor int64) *leadIn {
+	left := decodeEnd(t, s.sample+1)*factor - e.mediaTime
+	if t.offsets != nil || e.rate != normalRate || left <= 0 || left > max32 {
 		return nil
 	}
-	return &leadIn{samples: 1, durations: runLengths([]int64{left}), scale: 1, begins: e.mediaTime}
+	return &leadIn{samples: 1, durations: runLengths([]int64{left}), scale: factor, begins: e.mediaTime}
 }
 
 // firstShown is the sample of [first, end) that is shown first: on show is the gap before it.
-func (t *track) firstShown(first, end int64) shown {
+func (t *track) firstShown(first, end int64) onScreen {
 	until, _ := sampleAt(t, t.compositionTime(first)-t.least)
 	cts := timesOf(t, first, minInt64(until+1, end)-first).cts
-	s := shown{sample: first, cts: cts[0], first: first}
+	s := onScreen{sample: first, cts: cts[0], first: first}
 	for i, c := range cts {
 		if c <= s.cts { // the later of two is seen
 			s.sample, s.cts = first+int64(i), c
@@ -314,5 +428,5 @@ func (t *track) scalable(factor int64) bool {
 		tables += len(t.offsets.entries)
 	}
 	return tables < maxScaleTable && factor <= max32/t.timescale && int64(t.durations.any) <= max32/factor &&
-		t.greatest-t.least <= maxOffset/factor
+		t.greatest-t.least <= maxOffset/factor && t.end <= maxSum/factor
 }

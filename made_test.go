@@ -36,9 +36,9 @@ type memorySource struct {
 	asked     int64 // bytes that were read
 }
 
-func (s *memorySource) settled() bool { return !s.unsettled }
+func (s *memorySource) Settled() bool { return !s.unsettled }
 
-func (s *memorySource) size() int64 {
+func (s *memorySource) Size() int64 {
 	if s.hidden {
 		return -1
 	}
@@ -52,7 +52,7 @@ func (s *memorySource) end() int64 {
 	return int64(len(s.data))
 }
 
-func (s *memorySource) read(off, n int64) ([]byte, error) {
+func (s *memorySource) Read(off, n int64) ([]byte, error) {
 	if off > s.end() {
 		off = s.end()
 	}
@@ -74,9 +74,9 @@ func (s *memorySource) read(off, n int64) ([]byte, error) {
 	return b, nil
 }
 
-func (s *memorySource) reserve(int64) error { return nil }
+func (s *memorySource) Reserve(int64) error { return nil }
 
-func (s *memorySource) peek(off, n, atOnce int64) ([]byte, error) { return s.read(off, n) }
+func (s *memorySource) Peek(off, n, atOnce int64) ([]byte, error) { return s.Read(off, n) }
 
 // failingSource is a file that cannot be read from an offset on.
 type failingSource struct {
@@ -85,20 +85,20 @@ type failingSource struct {
 	err  error
 }
 
-func (s *failingSource) settled() bool { return true }
-func (s *failingSource) size() int64   { return int64(len(s.data)) }
+func (s *failingSource) Settled() bool { return true }
+func (s *failingSource) Size() int64   { return int64(len(s.data)) }
 
-func (s *failingSource) read(off, n int64) ([]byte, error) {
-	end := minInt64(off+n, s.size())
+func (s *failingSource) Read(off, n int64) ([]byte, error) {
+	end := minInt64(off+n, s.Size())
 	if off >= s.from || end > s.from {
 		return nil, s.err
 	}
 	return s.data[off:end], nil
 }
 
-func (s *failingSource) reserve(int64) error { return nil }
+func (s *failingSource) Reserve(int64) error { return nil }
 
-func (s *failingSource) peek(off, n, atOnce int64) ([]byte, error) { return s.read(off, n) }
+func (s *failingSource) Peek(off, n, atOnce int64) ([]byte, error) { return s.Read(off, n) }
 
 // number returns v in so many bytes.
 func number(v int64, width int) []byte {
@@ -147,6 +147,7 @@ type madeTrack struct {
 	id, timescale int64
 	handler       string
 	format        string // of the sample entry
+	entry         []byte // all of it; nil: zeros
 	disabled      bool
 	version       int // of tkhd and mdhd
 
@@ -288,7 +289,11 @@ func (t *madeTrack) edts() []byte {
 
 // tables makes the children of the stbl.
 func (t *madeTrack) tables() []byte {
-	out := fullBox("stsd", 0, u32(2), rawBox(t.format, make([]byte, 28)), rawBox(t.format, make([]byte, 28)))
+	entry := t.entry
+	if entry == nil {
+		entry = rawBox(t.format, make([]byte, 28))
+	}
+	out := fullBox("stsd", 0, u32(2), entry, entry)
 	out = append(out, t.box("stts", u32(0), pairs(t.durations, t.split))...)
 	if t.offsets != nil {
 		out = append(out, t.box("ctts", u32(int64(t.offsetsV)<<24), pairs(t.offsets, t.split))...)

@@ -1,8 +1,6 @@
 package mp4
 
-import "sort"
-
-// What the contract says of time, in plain loops over lists, to compare the engine with.
+// What docs/lead-in.md and docs/how-it-works.md say of time, in plain loops over lists, to compare the engine with.
 
 // wanted is what a cut must keep of a track, and how.
 type wanted struct {
@@ -15,13 +13,15 @@ type wanted struct {
 
 	// Of the first edit that shows media:
 	scale    int64    // of the answer's movie timeline
-	begins   int64    // media time at the start, in source ticks, rounded
+	fine     int64    // factor of the timescale in which media times are counted
+	begins   int64    // media time at the start, in such ticks, rounded
 	source   int64    // where the edit begins in the media
 	passed   fraction // media ticks that lie before the start, not rounded
 	rate     int64
-	duration int64 // movie ticks
-	exact    int64 // where it ends in the media, rounded up
-	on       int   // the sample on show, -1: none
+	duration int64    // movie ticks
+	exact    int64    // where it ends in the media, rounded up
+	on       int      // the sample on show, -1: none
+	late     fraction // of a second by which it begins after the start, where there are several edits
 }
 
 // fraction is a quotient of two numbers.
@@ -73,12 +73,19 @@ func (m *plainMovie) plainCut(t *plainTrack, scale, from, to int64) ([]plainEdit
 		edits = []plainEdit{{-1, 0, normalRate}}
 	}
 	begins := int64(0)
-	for _, e := range edits {
+	for i, e := range edits {
 		duration := e.duration * (scale / m.timescale)
 		if e.duration < 0 || e.duration == 0 && e.mediaTime >= 0 {
 			duration = 0
 			if e.mediaTime >= 0 && e.mediaTime < t.mediaEnd() {
 				duration = (t.mediaEnd() - e.mediaTime) * scale / t.timescale
+			}
+		}
+		if i == len(edits)-1 && t.instant() && e.mediaTime >= 0 && e.mediaTime < t.mediaEnd() && e.rate == normalRate &&
+			(e.duration <= 0 || 2*e.mediaTime+duration*2*t.timescale/scale < 2*t.mediaEnd()-1) {
+			whole := fraction{(t.mediaEnd() - e.mediaTime) * scale, t.timescale}.up()
+			if whole > duration && whole-duration <= scale/m.timescale+(fraction{scale, t.timescale}.up()) {
+				duration = whole // a rounded length ends just before the last picture
 			}
 		}
 		ends := begins + duration
@@ -104,8 +111,13 @@ func (m *plainMovie) wantedOf(t *plainTrack, scale, from, to int64) *wanted {
 		return nil
 	}
 	left, passed := m.plainCut(t, scale, from, to)
-	w := &wanted{begins: 1 << 60, scale: scale}
-	ends := int64(0)
+	w := &wanted{begins: 1 << 60, scale: scale, fine: t.fine(left, passed, scale)}
+	ends, f, several := int64(0), w.fine, 0
+	for _, e := range left {
+		if e.mediaTime >= 0 {
+			several++
+		}
+	}
 	for i, e := range left {
 		if e.mediaTime < 0 {
 			w.edits = append(w.edits, plainEdit{e.duration, -1, e.rate})
@@ -122,27 +134,39 @@ func (m *plainMovie) wantedOf(t *plainTrack, scale, from, to int64) *wanted {
 		}
 		end := int64(1 << 60)
 		if e.rate == normalRate {
-			end = e.mediaTime + mediaOf(t, passed[i]+e.duration, scale, e.rate).up()
+			end = e.mediaTime*f + mediaOf(t, passed[i]+e.duration, scale, e.rate).times(f).up()
 		}
-		e.mediaTime += before.round()
-		shows := mediaOf(t, e.duration, scale, e.rate).up()
+		e.mediaTime = e.mediaTime*f + before.times(f).round()
+		if w.media == 1 && several > 1 && t.handler == "vide" && passed[i] > 0 && e.rate == normalRate {
+			on := t.onShowAt(e.mediaTime/f, w.limit(t))
+			if on >= 0 && t.cts[on]*f > e.mediaTime { // a picture less than a millisecond later is the one that is meant
+				w.late = fraction{t.cts[on]*f - e.mediaTime, t.timescale * f}
+				late := minInt64(w.late.over*scale/w.late.under, e.duration-1)
+				e.mediaTime = t.cts[on] * f
+				e.duration -= late
+				after := mediaOf(t, passed[i]+late, scale, e.rate).times(f)
+				end = e.mediaTime - after.round() + mediaOf(t, passed[i]+late+e.duration, scale, e.rate).times(f).up()
+			}
+		}
+		shows := mediaOf(t, e.duration, scale, e.rate).times(f).up()
 		if e.rate == 0 {
 			shows = 1
 		}
-		w.beyond = w.beyond || e.mediaTime >= end || e.mediaTime >= t.mediaEnd() || !t.covers(e.mediaTime)
+		w.beyond = w.beyond || e.mediaTime >= end || e.mediaTime >= t.mediaEnd()*f || !t.covers(e.mediaTime/f)
 		if e.mediaTime < w.begins {
 			w.begins = e.mediaTime
 		}
 		ends = maxInt64(ends, minInt64(end, e.mediaTime+shows))
 		w.edits = append(w.edits, e)
 	}
-	if w.media == 0 || w.begins >= t.mediaEnd() {
+	if w.media == 0 || w.begins >= t.mediaEnd()*f {
 		return nil
 	}
+	ends = fraction{ends, f}.up()
 	w.collapses = w.media == 1 && t.handler == "vide"
-	w.on = t.onShowAt(w.begins, fraction{w.begins + 1, 1})
+	w.on = t.onShowAt(w.begins/f, fraction{w.begins + 1, f})
 	if w.collapses {
-		w.on = t.onShowAt(w.begins, w.limit(t))
+		w.on = t.onShowAt(w.begins/f, w.limit(t))
 	}
 	w.end = t.endBelow(ends, w.on)
 	if w.end == 0 {
@@ -163,11 +187,36 @@ func (m *plainMovie) wantedOf(t *plainTrack, scale, from, to int64) *wanted {
 	return w
 }
 
+// fine is the factor by which a timescale that cannot tell milliseconds apart is raised: where an edit that is cut into
+// would begin at another millisecond.
+func (t *plainTrack) fine(edits []plainEdit, passed []int64, scale int64) int64 {
+	factor := int64(1)
+	for factor*t.timescale < leadPerSecond {
+		factor++
+	}
+	for i, e := range edits {
+		if e.mediaTime < 0 {
+			continue
+		}
+		before := mediaOf(t, passed[i], scale, e.rate)
+		if before.times(factor).round() != before.round()*factor {
+			return factor
+		}
+	}
+	return 1
+}
+
+// times is so many times the fraction.
+func (f fraction) times(n int64) fraction { return fraction{f.over * n, f.under} }
+
+// instant reports whether the sample that is shown last has no duration.
+func (t *plainTrack) instant() bool { return t.durations[t.byTime[len(t.byTime)-1]] == 0 }
+
 // covers reports whether the sample on show at a composition time lasts until then by its own duration. Where pictures
 // are shown in another order than decoded it may not: the next one is late.
 func (t *plainTrack) covers(at int64) bool {
 	on := t.onShowAt(at, fraction{at + 1, 1})
-	return on >= 0 && at < t.cts[on]+t.durations[on]
+	return on >= 0 && at < t.cts[on]+maxInt64(t.durations[on], 1)
 }
 
 // endBelow is one more than the last sample with a composition time below a limit; not before the one on show.
@@ -185,7 +234,7 @@ func (t *plainTrack) endBelow(limit int64, on int) int {
 // are truncated to the millisecond, but no later than the start where the edit is not cut into.
 func (w *wanted) limit(t *plainTrack) fraction {
 	if w.passed.over == 0 {
-		return fraction{w.begins + 1, 1}
+		return fraction{w.begins + 1, w.fine}
 	}
 	f := w.passed
 	late := mediaOf(t, 1, 1000, w.rate) // that pass in a millisecond
@@ -282,7 +331,7 @@ func (t *plainTrack) rolledBack(sample int) int {
 // factor is by how much the timescale is raised, so that milliseconds can be told and the lead-in is short.
 func (w *wanted) factor(t *plainTrack, hidden int64) int64 {
 	factor := int64(1)
-	for factor*t.timescale < leadTicks {
+	for factor*t.timescale < leadPerSecond {
 		factor++
 	}
 	if hidden*1000 <= leadMS*t.timescale*factor {
@@ -296,7 +345,7 @@ func (w *wanted) factor(t *plainTrack, hidden int64) int64 {
 
 // start is where a lead-in begins, in ticks of a timescale that is multiplied by a factor.
 type start struct {
-	media     int64 // m of the contract's formula, in the source's media
+	media     int64 // m of the formula, in the source's media
 	shown     int64 // p
 	hidden    int64 // samples
 	gap, late int64 // movie ticks before the first picture, or before the one on show
@@ -348,70 +397,44 @@ func (w *wanted) start(t *plainTrack, first int, factor int64) start {
 	return s
 }
 
-// collapsed is a lead-in after the contract's formula.
-type collapsed struct {
-	dts, cts  []int64
-	mediaTime int64
-}
-
-// collapse is the contract's formula for the samples [first, end) of a track whose timescale is multiplied by factor.
-// Where the last sample is a hidden one, none follows that must be decoded later: M does not grow for it.
+// collapse is the formula of docs/lead-in.md for the samples [first, end) of a track whose timescale is multiplied by
+// factor.
 func (w *wanted) collapse(t *plainTrack, s start, first, end int, factor, raise int64) *collapsed {
 	n := end - first
-	d, c := make([]int64, n), make([]int64, n)
+	d, c := make([]int64, n+1), make([]int64, n)
 	origin := t.dts[first]
-	for i := range d {
+	for i := range c {
 		d[i] = (t.dts[first+i] - origin - raise) * factor
 		c[i] = (t.cts[first+i] - origin) * factor
 	}
-	m, p := s.media-origin*factor, s.shown
+	d[n] = d[n-1] + t.durations[end-1]*factor
+	p, lead := s.shown, int64(0)
 	if w.on >= 0 {
+		lead = t.lead(t.cts[first:end], t.cts[w.on], factor)
 		p -= origin * factor
 	}
-	last := -1
-	var hidden []int
-	for i, v := range c {
-		if v < p {
-			hidden = append(hidden, i)
-			last = i
-		}
-	}
-	sort.Slice(hidden, func(i, j int) bool {
-		a, b := hidden[i], hidden[j]
-		return c[a] < c[b] || c[a] == c[b] && a < b
-	})
-	rank := make([]int64, n)
-	for i, h := range hidden {
-		rank[h] = int64(i)
-	}
-	count := int64(len(hidden))
-	out := &collapsed{mediaTime: int64(last) + 1}
-	if last+1 < n && m > d[last+1] {
-		out.mediaTime += m - d[last+1]
-	}
-	for _, h := range hidden {
-		if int64(h)+count-rank[h] > out.mediaTime {
-			out.mediaTime = int64(h) + count - rank[h]
-		}
-	}
-	for i := range d {
-		dts, cts := int64(i), c[i]-m+out.mediaTime
-		if i > last {
-			dts = d[i] - m + out.mediaTime
-		}
-		if cts < out.mediaTime {
-			cts = out.mediaTime
-		}
-		if c[i] < p {
-			cts = out.mediaTime - count + rank[i]
-		}
-		out.dts = append(out.dts, dts)
-		out.cts = append(out.cts, cts)
-	}
-	return out
+	return formula(d, c, s.media-origin*factor, p, lead)
 }
 
-// raise is by how much decode times are lowered: the contract's K, over the samples [first, end).
+// lead is G for the picture on show at p among those with these composition times.
+func (t *plainTrack) lead(cts []int64, p, factor int64) int64 {
+	before := int64(-1 << 60)
+	for _, v := range cts {
+		if v < p && v > before {
+			before = v
+		}
+	}
+	if before < -1<<59 {
+		return 0
+	}
+	least := fraction{64 * t.timescale, 1000}.up()
+	if p-before > least {
+		least = p - before
+	}
+	return minInt64(least*factor, fraction{100 * t.timescale * factor, 1000}.up())
+}
+
+// raise is by how much decode times are lowered: K, over the samples [first, end).
 func (t *plainTrack) raise(first, end int) int64 {
 	most := int64(0)
 	for i := first; i < end; i++ {
@@ -422,22 +445,47 @@ func (t *plainTrack) raise(first, end int) int64 {
 	return most
 }
 
-// keyMoment is where keyframe begins: where the reference track's key frame is shown that shows the picture at a movie
-// tick, but never before the edit that the tick lies in.
-func (m *plainMovie) keyMoment(scale, from int64) int64 {
-	var reference *plainTrack
+// reference is the track whose key frames count: the first enabled one of pictures that are on show at a movie tick, the
+// first enabled one of pictures, or the longest; never a still.
+func (m *plainMovie) reference(scale, from int64) *plainTrack {
+	var enabled, longest *plainTrack
 	for _, t := range m.tracks {
-		if t.samples() == 0 {
+		if t.samples() == 0 || t.handler == "vide" && t.samples() == 1 {
 			continue
 		}
 		if t.handler == "vide" && t.enabled {
-			reference = t
-			break
+			if m.covered(t, scale, from) {
+				return t
+			}
+			if enabled == nil {
+				enabled = t
+			}
 		}
-		if reference == nil || t.mediaEnd()*reference.timescale > reference.mediaEnd()*t.timescale {
-			reference = t
+		if longest == nil || t.mediaEnd()*longest.timescale > longest.mediaEnd()*t.timescale {
+			longest = t
 		}
 	}
+	if enabled != nil {
+		return enabled
+	}
+	return longest
+}
+
+// covered reports whether a picture of the track is on show at a movie tick.
+func (m *plainMovie) covered(t *plainTrack, scale, from int64) bool {
+	left, passed := m.plainCut(t, scale, from, -1)
+	if len(left) == 0 || left[0].mediaTime < 0 {
+		return false
+	}
+	w := &wanted{source: left[0].mediaTime, rate: left[0].rate, passed: mediaOf(t, passed[0], scale, left[0].rate), fine: 1}
+	w.begins = w.source + w.passed.round()
+	return w.begins < t.mediaEnd() && t.onShowAt(w.begins, w.limit(t)) >= 0
+}
+
+// keyMoment is where keyframe begins: where the reference track's key frame is shown that shows the picture at a movie
+// tick, but never before the edit that the tick lies in.
+func (m *plainMovie) keyMoment(scale, from int64) int64 {
+	reference := m.reference(scale, from)
 	if reference == nil {
 		return from
 	}
@@ -446,7 +494,7 @@ func (m *plainMovie) keyMoment(scale, from int64) int64 {
 	if len(left) == 0 || left[0].mediaTime < 0 || left[0].rate != normalRate {
 		return from
 	}
-	w := &wanted{source: left[0].mediaTime, rate: normalRate, passed: mediaOf(t, passed[0], scale, normalRate)}
+	w := &wanted{source: left[0].mediaTime, rate: normalRate, passed: mediaOf(t, passed[0], scale, normalRate), fine: 1}
 	w.begins = w.source + w.passed.round()
 	on := t.onShowAt(w.begins, w.limit(t))
 	if on < 0 {

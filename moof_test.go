@@ -11,18 +11,18 @@ import (
 // piled is a source whose bytes are given.
 type piled []byte
 
-func (p piled) settled() bool { return true }
-func (p piled) size() int64   { return int64(len(p)) }
+func (p piled) Settled() bool { return true }
+func (p piled) Size() int64   { return int64(len(p)) }
 
-func (p piled) read(off, n int64) ([]byte, error) {
+func (p piled) Read(off, n int64) ([]byte, error) {
 	if off >= int64(len(p)) {
 		return nil, nil
 	}
 	return p[off:minInt64(off+n, int64(len(p)))], nil
 }
 
-func (p piled) peek(off, n, atOnce int64) ([]byte, error) { return p.read(off, n) }
-func (p piled) reserve(n int64) error                     { return nil }
+func (p piled) Peek(off, n, atOnce int64) ([]byte, error) { return p.Read(off, n) }
+func (p piled) Reserve(n int64) error                     { return nil }
 
 // words are 32-bit numbers.
 func words(values ...uint32) []byte {

@@ -13,7 +13,6 @@ type moovWriter struct {
 	window        // of the movie timeline
 	wide     bool // chunk offsets of 32 bits become offsets of 64
 	overflow bool // one of them would have had to
-	err      error
 
 	pieces      []piece
 	small       []byte // bytes collected for the next piece
@@ -72,13 +71,6 @@ func (w *moovWriter) shift(offset int64) int64 {
 		at += r.to - r.from
 	}
 	return 0 // not reached: the ranges hold all that is kept
-}
-
-// fail remembers the first error.
-func (w *moovWriter) fail(err error) {
-	if w.err == nil {
-		w.err = err
-	}
 }
 
 // place fills in the entries of a chunk offset table.
@@ -181,6 +173,9 @@ func writeBox(w *moovWriter, b *box) {
 			if k.box == b {
 				writeTrack(w, k)
 			}
+		}
+		if w.fragmented && w.movie.leaves(b) {
+			writeRaw(w, b.data) // the fragments have samples of it
 		}
 	case "mvex":
 		writeExtends(w, b)
@@ -367,11 +362,7 @@ func writeMedia(w *moovWriter, k *kept, b *box) {
 	for _, c := range b.children {
 		switch c.typ {
 		case "mdhd":
-			timescale := k.timescale
-			if k.lead != nil {
-				timescale *= k.lead.scale
-			}
-			writeTimes(w, c, mdhdDuration0, mdhdDuration1, timescale, mediaDuration(k))
+			writeTimes(w, c, mdhdDuration0, mdhdDuration1, k.timescale*k.scale(), mediaDuration(k))
 		case "minf":
 			writeMedia(w, k, c)
 		case "stbl":

@@ -17,6 +17,9 @@ import (
 	"net/http/httputil"
 	"path"
 	"strings"
+
+	"github.com/traefik-mp4/mp4/internal/budget"
+	"github.com/traefik-mp4/mp4/internal/origin"
 )
 
 // Config is the plugin's part of Traefik's dynamic configuration. Scalars are strings, because a value that Traefik
@@ -97,7 +100,7 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 	shared.join(ctx, o.cacheSize, o.maxMemory)
 	p := &plugin{options: o, name: name, next: next, files: next}
 	if o.root != "" {
-		p.files = &folder{root: o.root}
+		p.files = &origin.Folder{Root: o.root}
 	}
 	return p, nil
 }
@@ -151,52 +154,30 @@ const (
 	broken                  // the answer cannot be completed, and the client must see that
 )
 
-// file is a source that can be sent on.
-type file interface {
-	source
-	// state is the file's version: the one read, or the one expected.
-	state() version
-	// send sends n bytes at off. A file that is not of the expected version fails before out.begin.
-	send(out receiver, off, n int64) error
-	// consent makes sure that the client may know of the file, and calls out.begin.
-	consent(out receiver) error
-	// close ends what is under way.
-	close()
-}
-
-// receiver takes what a file sends. begin comes once the file's owner has agreed and before the first byte, with the
-// headers that describe the file, and returns where the bytes go.
-type receiver interface {
-	begin(header http.Header) (io.Writer, error)
-	// native reports whether where the bytes go is no code of ours, which would have to be guarded.
-	native() bool
-}
-
 // transfer is one client's request on its way through.
 type transfer struct {
 	*plugin
-	rw       http.ResponseWriter
-	req      *http.Request
+	client   *origin.Client
 	interval interval
-	query    string // without our arguments
 	key      string // of the file, in the cache
-	file     file
-	seen     version  // of the file, where it was found to be another than expected
-	cookies  []string // Set-Cookie lines in answers to requests of our own
-	lease    *lease
-	started  bool // the client has got a status
+	file     origin.File
 }
 
 func newTransfer(p *plugin, rw http.ResponseWriter, req *http.Request, iv interval) *transfer {
 	prefix := req.Header.Get("X-Forwarded-Prefix") // what stripPrefix took away: paths alike may be of two origins
 	return &transfer{
-		plugin:   p,
-		rw:       rw,
-		req:      req,
+		plugin: p,
+		client: &origin.Client{
+			Request:    req,
+			Writer:     rw,
+			Next:       p.next,
+			Query:      withoutArguments(p.args, req.URL.RawQuery),
+			BufferSize: p.bufferSize,
+			MaxSearch:  p.maxMoov,
+			Lease:      budget.NewLease(metadata),
+		},
 		interval: iv,
-		query:    withoutArguments(p.args, req.URL.RawQuery),
 		key:      strings.Join([]string{p.name, p.effective, req.Host, prefix, req.URL.EscapedPath()}, "\x00"),
-		lease:    &lease{budget: metadata},
 	}
 }
 
@@ -216,17 +197,17 @@ func runTransfer(t *transfer) (out outcome) {
 	for { // not for try := 1; ; {: Yaegi forgets what the body adds to try
 		err := attempt(t, try)
 		switch {
-		case t.started:
+		case t.client.Started:
 			return endTransfer(t, err)
-		case errors.Is(err, errChanged) && try < maxTries:
+		case errors.Is(err, origin.ErrChanged) && try < maxTries:
 			changed = err
 			try++
 			closeTransfer(t)
-		case errors.Is(err, errNoRanges) && changed != nil:
+		case errors.Is(err, origin.ErrNoRanges) && changed != nil:
 			return endTransfer(t, changed) // that the last try could not do without ranges is not what is wrong
-		case errors.Is(err, errNoMemory):
+		case errors.Is(err, budget.ErrNoMemory):
 			closeFile(t)
-			if !t.lease.renew(t.req.Context()) {
+			if !t.client.Lease.Renew(t.client.Request.Context()) {
 				return endTransfer(t, err)
 			}
 		default:
@@ -252,15 +233,15 @@ func prepare(t *transfer, try int) (*response, error) {
 		return nil, err
 	}
 	if e.plain {
-		return nil, errPass
+		return nil, origin.ErrPass
 	}
 	if e.err != nil {
 		return nil, e.err
 	}
 	if (e.movie.moovFirst || e.movie.fragments != nil) && everything(t.interval) {
-		return nil, errPass
+		return nil, origin.ErrPass
 	}
-	r := newResponse(t, t.file.state())
+	r := newResponse(t, t.file.State())
 	if precondition(r) {
 		return r, nil
 	}
@@ -273,10 +254,7 @@ func prepare(t *transfer, try int) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = fitRange(r, d, e.movie.plans)
-	if err != nil {
-		return nil, err
-	}
+	fitRange(r, d, e.movie.plans)
 	return r, locateParts(r, e.movie)
 }
 
@@ -308,30 +286,29 @@ func planCut(t *transfer, m *movie) (*draft, error) {
 // one.
 func findIndex(t *transfer, try int) (*entry, error) {
 	if t.root != "" {
-		f, err := openLocal(t.root, t.req.URL.Path)
+		f, err := origin.OpenLocal(t.client, t.root)
 		if err != nil {
 			return nil, err
 		}
-		f.lease = t.lease
 		t.file = f
-		t.seen = f.state()
+		t.client.Seen = f.State()
 	}
-	if try == maxTries || try > 1 && !t.seen.known() {
+	if try == maxTries || try > 1 && !t.client.Seen.Known() {
 		return t.read(try < maxTries)
 	}
 	for {
-		e, f, leads := lookUp(indexes, t.key, t.query, t.seen, t.interval == whole)
+		e, f, leads := lookUp(indexes, t.key, t.client.Query, t.client.Seen, t.interval == whole)
 		if e != nil {
 			return useIndex(t, e)
 		}
 		if leads {
 			return t.lead(f)
 		}
-		either(f.landed, t.req.Context())
-		if err := t.req.Context().Err(); err != nil {
+		budget.Either(f.landed, t.client.Request.Context())
+		if err := t.client.Request.Context().Err(); err != nil {
 			return nil, err
 		}
-		if f.entry != nil && rankOf(f.entry, t.query, t.seen, t.interval == whole) > 0 {
+		if f.entry != nil && rankOf(f.entry, t.client.Query, t.client.Seen, t.interval == whole) > 0 {
 			return useIndex(t, f.entry)
 		}
 		if !f.retry {
@@ -348,7 +325,7 @@ func useIndex(t *transfer, e *entry) (*entry, error) {
 		return t.read(true)
 	}
 	if t.file == nil {
-		t.file = &origin{t: t, version: e.version, bound: true}
+		t.file = origin.Known(t.client, e.version)
 	}
 	return e, nil
 }
@@ -357,7 +334,7 @@ func useIndex(t *transfer, e *entry) (*entry, error) {
 func (t *transfer) lead(f *flight) (*entry, error) {
 	defer indexes.land(f)
 	e, err := t.read(true)
-	f.retry = err != nil && t.req.Context().Err() != nil || err == nil && e.plain
+	f.retry = err != nil && t.client.Request.Context().Err() != nil || err == nil && e.plain
 	if err == nil && e.shared {
 		f.entry = e
 	}
@@ -368,34 +345,39 @@ func (t *transfer) lead(f *flight) (*entry, error) {
 // not for us is worth sharing too, with those who ask for all of it.
 func (t *transfer) read(ranges bool) (*entry, error) {
 	if t.file == nil {
-		f, err := open(t, ranges)
+		f, err := origin.Open(t.client, ranges)
 		if err != nil {
 			return nil, err
 		}
 		t.file = f
 	}
-	e := &entry{key: t.key, query: t.query}
+	e := &entry{key: t.key, query: t.client.Query}
 	// A stream's index would save nothing: its bytes come along all the same.
-	_, streamed := t.file.(*stream)
+	streamed := origin.Streams(t.file)
 	switch {
 	case t.interval == whole && streamed:
-		e.err = errNoRanges // held back until the moov comes, the film would begin later than as it is
+		e.err = origin.ErrNoRanges // held back until the moov comes, the film would begin later than as it is
 	case t.interval == whole && moovAhead(t.file, t.bufferSize):
-		e.err = errPass
+		e.err = origin.ErrPass
 	default:
 		e.movie, e.err = findMovie(t.file, t.maxMoov)
 	}
 	notOurs := errors.Is(e.err, errNotMP4) || errors.Is(e.err, errFragmented)
-	unfit := errors.Is(e.err, errFormat) || errors.Is(e.err, errTooLarge)
-	e.plain = t.interval == whole && (unfit || errors.Is(e.err, errNoRanges) || errors.Is(e.err, errPass))
+	unfit := errors.Is(e.err, errFormat) || errors.Is(e.err, origin.ErrTooLarge)
+	e.plain = t.interval == whole && (unfit || errors.Is(e.err, origin.ErrNoRanges) || errors.Is(e.err, origin.ErrPass))
 	if e.err != nil && !notOurs && !e.plain {
 		return nil, e.err
 	}
 	if e.plain && unfit {
 		t.logFormat(e.err)
 	}
-	e.version = t.file.state()
-	e.shared = e.version.known() && e.version.size >= 0 && (e.plain || !streamed)
+	if e.movie != nil {
+		for _, l := range e.movie.leftOut {
+			t.log(fmt.Errorf("cut without a track that is neither sound nor pictures: %w", l.err))
+		}
+	}
+	e.version = t.file.State()
+	e.shared = e.version.Known() && e.version.Size >= 0 && (e.plain || !streamed)
 	if e.shared {
 		indexes.add(e)
 	}
@@ -405,12 +387,12 @@ func (t *transfer) read(ranges bool) (*entry, error) {
 // closeTransfer ends what is under way at the origin and gives back the memory.
 func closeTransfer(t *transfer) {
 	closeFile(t)
-	t.lease.release()
+	t.client.Lease.Release()
 }
 
 func closeFile(t *transfer) {
 	if t.file != nil {
-		t.file.close()
+		t.file.Close()
 		t.file = nil
 	}
 }
@@ -419,25 +401,25 @@ func closeFile(t *transfer) {
 // know.
 func endTransfer(t *transfer, err error) outcome {
 	switch {
-	case err == nil || errors.Is(err, errRelayed) || errors.Is(err, errGone) || t.req.Context().Err() != nil:
+	case err == nil || errors.Is(err, origin.ErrRelayed) || errors.Is(err, origin.ErrGone) || t.client.Request.Context().Err() != nil:
 		return answered
-	case t.started:
+	case t.client.Started:
 		t.log(err)
 		return broken
-	case errors.Is(err, errPass) || errors.Is(err, errNotMP4) || errors.Is(err, errFragmented):
+	case errors.Is(err, origin.ErrPass) || errors.Is(err, errNotMP4) || errors.Is(err, errFragmented):
 		return passed
-	case errors.Is(err, errNoMemory):
+	case errors.Is(err, budget.ErrNoMemory):
 		t.log(err)
-		t.rw.Header().Set("Retry-After", "10")
+		t.client.Writer.Header().Set("Retry-After", "10")
 		return t.refuse(http.StatusServiceUnavailable)
 	case errors.Is(err, fs.ErrNotExist):
 		return t.refuse(http.StatusNotFound)
 	case errors.Is(err, fs.ErrPermission):
 		return t.refuse(http.StatusForbidden)
-	case t.interval == whole && (errors.Is(err, errFormat) || errors.Is(err, errMisbehaving) && t.file == nil):
+	case t.interval == whole && (errors.Is(err, errFormat) || errors.Is(err, origin.ErrMisbehaving) && t.file == nil):
 		t.log(err) // but who asked for nothing special gets what there is
 		return passed
-	case errors.Is(err, errFormat) || errors.Is(err, errTooLarge):
+	case errors.Is(err, errFormat) || errors.Is(err, origin.ErrTooLarge):
 		t.logFormat(err)
 		return t.refuse(http.StatusInternalServerError)
 	}
@@ -445,18 +427,18 @@ func endTransfer(t *transfer, err error) outcome {
 	return t.refuse(http.StatusBadGateway)
 }
 
-func (t *transfer) log(err error) { log.Printf("%q %v", t.req.URL.Path, err) }
+func (t *transfer) log(err error) { log.Printf("%q %v", t.client.Request.URL.Path, err) }
 
 // logFormat is log with advice.
 func (t *transfer) logFormat(err error) {
-	if errors.Is(err, errTooLarge) {
+	if errors.Is(err, origin.ErrTooLarge) {
 		err = fmt.Errorf("%w, you may want to increase maxBufferSize", err)
 	}
 	t.log(err)
 }
 
 func (t *transfer) refuse(status int) outcome {
-	http.Error(t.rw, http.StatusText(status), status)
+	http.Error(t.client.Writer, http.StatusText(status), status)
 	return answered
 }
 

@@ -195,6 +195,7 @@ func readPlainTrack(b plainBox) (*plainTrack, error) {
 		if err != nil {
 			return nil, err
 		}
+		t.edits = showing(t.edits)
 	}
 	mdia, _ := plainChild(children, "mdia")
 	children, _, err = plainBoxes(mdia.body(), mdia.bodyAt())
@@ -271,6 +272,16 @@ func (t *plainTrack) readPlainEdits(edts plainBox) error {
 		t.edits = append(t.edits, plainEdit{row[0]<<32 | row[1], row[2]<<32 | row[3], row[4]})
 	}
 	return err
+}
+
+// showing are edits, or none where they show nothing.
+func showing(edits []plainEdit) []plainEdit {
+	for _, e := range edits {
+		if e.mediaTime >= 0 {
+			return edits
+		}
+	}
+	return nil
 }
 
 // plainPairs writes out a table of pairs of a count and a value.
@@ -466,7 +477,6 @@ func (t *plainTrack) readPlainSync() error {
 		if !ok {
 			continue
 		}
-		t.hasSync = true
 		rows, err := plainEntries(b, 8, 1)
 		if err != nil {
 			return err
@@ -475,6 +485,7 @@ func (t *plainTrack) readPlainSync() error {
 		for _, row := range rows {
 			samples = append(samples, row[0])
 		}
+		t.hasSync = t.hasSync || typ == "stps" || len(rows) > 0 || t.handler != "soun"
 		if typ == "stss" {
 			t.stss = samples
 		} else {
@@ -495,13 +506,63 @@ func (t *plainTrack) readPlainSync() error {
 			}
 		}
 	}
+	for _, b := range t.tables {
+		for i, group := range t.plainAccess(b) {
+			t.sync[i] = t.sync[i] || group != "" && group != "0"
+		}
+	}
 	return nil
+}
+
+// plainAccess are the groups of a table of samples that decoding may begin at; none of one that cannot be read.
+func (t *plainTrack) plainAccess(b plainBox) (list []string) {
+	p := b.body()
+	if b.typ != "sbgp" && b.typ != "csgp" || len(p) < 12 || !containsType("rap sync", string(p[4:8])) {
+		return nil
+	}
+	defer func() {
+		if recover() != nil {
+			list = nil
+		}
+	}()
+	list = make([]string, t.samples())
+	if b.typ == "csgp" {
+		plainPatterns(p, list)
+		return list
+	}
+	lead := 12
+	if p[0] == 1 {
+		lead = 16
+	}
+	rows, err := plainEntries(b, lead, 2)
+	if err != nil {
+		return nil
+	}
+	sample := 0
+	for _, row := range rows {
+		for i := int64(0); i < row[0] && sample < len(list); i++ {
+			list[sample] = fmt.Sprint(row[1])
+			sample++
+		}
+	}
+	return list
+}
+
+// namedAmong is how many entries of stss are of the samples [first, end).
+func (t *plainTrack) namedAmong(first, end int) int {
+	n := 0
+	for _, number := range t.stss {
+		if number > int64(first) && number <= int64(end) {
+			n++
+		}
+	}
+	return n
 }
 
 // mediaEnd is the end of the sample shown last.
 func (t *plainTrack) mediaEnd() int64 {
 	last := t.byTime[len(t.byTime)-1]
-	return t.cts[last] + t.durations[last]
+	return t.cts[last] + maxInt64(t.durations[last], 1) // one without a duration is shown, too
 }
 
 // stretch is a time, in seconds on the movie timeline, at which one sample is shown; -1: none. over says that the media
@@ -520,13 +581,18 @@ func (m *plainMovie) presentation(t *plainTrack) []stretch {
 	}
 	var out []stretch
 	begins := 0.0
-	for _, e := range edits {
+	for i, e := range edits {
 		duration := float64(e.duration) / float64(m.timescale)
 		if e.duration < 0 || e.duration == 0 && e.mediaTime >= 0 {
 			duration = float64(t.mediaEnd()-e.mediaTime) / float64(t.timescale)
 			if e.mediaTime < 0 || duration < 0 {
 				duration = 0
 			}
+		}
+		whole := float64(t.mediaEnd()-e.mediaTime) / float64(t.timescale)
+		if i == len(edits)-1 && t.instant() && e.mediaTime >= 0 && e.rate == normalRate && duration < whole &&
+			whole-duration < 1/float64(m.timescale)+1/float64(t.timescale)+1e-9 {
+			duration = whole // a rounded length ends just before the last picture
 		}
 		ends := begins + duration
 		switch {
@@ -565,7 +631,7 @@ func (t *plainTrack) stretches(e plainEdit, begins, ends float64) []stretch {
 	}
 	show(-1, t.cts[t.byTime[0]])
 	for n, i := range t.byTime {
-		until := t.cts[i] + t.durations[i]
+		until := t.cts[i] + maxInt64(t.durations[i], 1)
 		if n+1 < len(t.byTime) {
 			until = t.cts[t.byTime[n+1]]
 		}

@@ -20,8 +20,8 @@ const (
 	predictedRoll = 320 // ms
 )
 
-// Sample entries of Opus, and of AMR, narrow and wide.
-const predictedSound = "Opussamrsawb"
+// Sample entries of Opus, of AMR, narrow and wide, and of QuickTime's MACE.
+const predictedSound = "OpussamrsawbMAC3MAC6"
 
 // Sample entries of sound without any memory: PCM in its ISO and QuickTime forms, and lossless codecs of independent
 // frames.
@@ -29,41 +29,37 @@ const plainSound = "raw twossowtin24in32fl32fl64lpcmipcmfpcmNONEulawalawalacfLaC
 
 // readPreroll reads the distances of the sample groups roll and prol (8.9.3, 10.1) and takes the most that any sample
 // asks for, or what the codec is known to need. Beyond that, sample entries are opaque.
-func readPreroll(stbl *box) (preroll, error) {
+func readPreroll(stbl *box) preroll {
 	r := codecPreroll(childOf(stbl, "stsd"))
 	for _, b := range stbl.children {
-		if b.typ != "sgpd" {
-			continue
+		if b.typ == "sgpd" {
+			r.samples = maxInt64(r.samples, rollDistance(b))
 		}
-		distance, err := rollDistance(b)
-		if err != nil {
-			return r, err
-		}
-		r.samples = maxInt64(r.samples, distance)
 	}
-	return r, nil
+	return r
 }
 
-// rollDistance returns how many samples back the entries of a sgpd (8.9.3) ask to begin, 0 for groups of other types.
-func rollDistance(sgpd *box) (int64, error) {
+// rollDistance returns how many samples back the entries of a sgpd (8.9.3) ask to begin, 0 for groups of other types
+// and for one that cannot be read.
+func rollDistance(sgpd *box) int64 {
 	p := payload(sgpd)
 	if len(p) < 12 {
-		return 0, sgpd.fail("too short")
+		return 0
 	}
 	grouping := string(p[4:8])
 	if grouping != "roll" && grouping != "prol" {
-		return 0, nil
+		return 0
 	}
 	lead, width := 12, 2 // version 0: entries of roll_distance(2)
 	if p[0] > 0 {
 		lead = 16 // default_length, or in version 2 default_group_description_index, before the count
 		if p[0] == 1 && binary.BigEndian.Uint32(p[8:]) != 2 {
-			return 0, nil // of varying length: no writer does so for two bytes
+			return 0 // of varying length: no writer does so for two bytes
 		}
 	}
 	entries, err := entriesOf(sgpd, lead, width)
 	if err != nil {
-		return 0, err
+		return 0
 	}
 	distances := make([]int16, minInt(len(entries)/2, blockLen))
 	decode(entries[:2*len(distances)], distances)
@@ -71,7 +67,7 @@ func rollDistance(sgpd *box) (int64, error) {
 	for _, d := range distances {
 		most = maxInt64(most, -int64(d))
 	}
-	return most, nil
+	return most
 }
 
 // codecPreroll is what the codec of the first sample entry of a stsd (8.5.2) needs.

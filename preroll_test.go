@@ -50,9 +50,9 @@ func TestPreroll(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := readPreroll(stbl)
-		if err != nil || got != c.want {
-			t.Errorf("%s: %v, %v, want %v", name, got, err, c.want)
+		got := readPreroll(stbl)
+		if got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/traefik-mp4/mp4/internal/origin"
 )
 
 // response is the cut as an HTTP resource of its own. The order of its steps is that of net/http's serveContent.
@@ -33,23 +35,23 @@ type part struct {
 	until    int64 // and ends
 }
 
-func newResponse(t *transfer, v version) *response {
-	r := &response{t: t, etag: cutTag(t, v), code: http.StatusOK, w: t.rw}
-	if modified, err := http.ParseTime(v.modified); err == nil {
+func newResponse(t *transfer, v origin.Version) *response {
+	r := &response{t: t, etag: cutTag(t, v), code: http.StatusOK, w: t.client.Writer}
+	if modified, err := http.ParseTime(v.Modified); err == nil {
 		r.modified = modified
 	}
 	return r
 }
 
 // cutFormat is to be raised whenever a cut of the same file would have other bytes than before.
-const cutFormat = 2
+const cutFormat = 3
 
 // cutTag makes the cut's tag from the file's and from what was asked: the same on every replica of the origin and of
 // Traefik, and weak where what it is made of is (RFC 9110, 8.8.1).
-func cutTag(t *transfer, v version) string {
-	weak, of := "", v.etag
+func cutTag(t *transfer, v origin.Version) string {
+	weak, of := "", v.ETag
 	if of == "" {
-		weak, of = "W/", v.modified
+		weak, of = "W/", v.Modified
 	}
 	if of == "" {
 		return ""
@@ -62,13 +64,13 @@ func cutTag(t *transfer, v version) string {
 		seek = "whole" // in each mode the same
 	}
 	sum := sha256.Sum256([]byte(fmt.Sprintf("%d\n%s\n%d\n%d\n%d\n%s", cutFormat, seek, maxInt64(t.interval.start, 0),
-		t.interval.end, v.size, of)))
+		t.interval.end, v.Size, of)))
 	return fmt.Sprintf(`%s"%x"`, weak, sum[:12])
 }
 
 // precondition evaluates the client's conditions (RFC 9110, 13.2.2) and reports whether one of them is the answer.
 func precondition(r *response) bool {
-	h := r.t.req.Header
+	h := r.t.client.Request.Header
 	if match := h.Get("If-Match"); match != "" {
 		if !listsTag(match, r.etag, true) {
 			r.code = http.StatusPreconditionFailed
@@ -126,29 +128,26 @@ func scanTag(s string) (tag, rest string) {
 
 // fitRange decides what of the cut is sent. Where all of it is, nobody needs to know how long it is before the file's
 // owner has agreed, and the cut is laid out meanwhile.
-func fitRange(r *response, d *draft, known *plans) error {
+func fitRange(r *response, d *draft, known *plans) {
 	c := d.cut
 	ranged := wantsRange(r)
-	if d.writer != nil && !ranged && r.t.req.Method == http.MethodGet && r.t.limitRate == 0 {
+	if d.writer != nil && !ranged && r.t.client.Request.Method == http.MethodGet && r.t.limitRate == 0 {
 		for _, s := range c.segments {
 			r.parts = append(r.parts, part{segment: s, to: s.length})
 		}
 		r.laying = d
 		d.laying.Add(1)
 		go layBeside(d, known)
-		return nil
+		return
 	}
-	err := layOut(d)
-	if err != nil {
-		return err
-	}
+	layOut(d)
 	keepPlan(known, c)
 	r.length, r.from, r.to = c.length, 0, c.length
 	if ranged {
-		r.code, r.from, r.to = singleRange(r.t.req.Header.Get("Range"), c.length)
+		r.code, r.from, r.to = singleRange(r.t.client.Request.Header.Get("Range"), c.length)
 	}
-	if r.t.req.Method == http.MethodHead || r.code == http.StatusRequestedRangeNotSatisfiable {
-		return nil
+	if r.t.client.Request.Method == http.MethodHead || r.code == http.StatusRequestedRangeNotSatisfiable {
+		return
 	}
 	at := int64(0)
 	for _, s := range c.segments {
@@ -160,9 +159,8 @@ func fitRange(r *response, d *draft, known *plans) error {
 		at += s.length
 	}
 	if r.t.limitRate > 0 && c.duration > 0 {
-		r.w = newPacer(r.t.req.Context(), r.t.rw, float64(c.length)/float64(c.duration)*1000, r.t.limitRate, r.t.limitRateAfter)
+		r.w = newPacer(r.t.client.Request.Context(), r.t.client.Writer, float64(c.length)/float64(c.duration)*1000, r.t.limitRate, r.t.limitRateAfter)
 	}
-	return nil
 }
 
 // settle waits until the cut is laid out.
@@ -182,11 +180,12 @@ func settle(r *response) error {
 	return nil
 }
 
-// wantsRange reports whether Range counts: for GET only (RFC 9110, 14.2), and where If-Range is what the client has
-// (13.1.5): the tag compared strongly, or the very date, which net/http and nginx take for strong as well.
+// wantsRange reports whether Range counts: where If-Range is what the client has (RFC 9110, 13.1.5), the tag compared
+// strongly, or the very date, which net/http and nginx take for strong as well. RFC 9110 defines Range for GET only
+// (14.2), but nginx, Apache and net/http have it in HEAD's answer as well.
 func wantsRange(r *response) bool {
-	h := r.t.req.Header
-	if r.t.req.Method != http.MethodGet || h.Get("Range") == "" {
+	h := r.t.client.Request.Header
+	if h.Get("Range") == "" {
 		return false
 	}
 	condition := textproto.TrimString(h.Get("If-Range"))
@@ -235,7 +234,7 @@ func clamp(digits string, limit int64) int64 {
 
 // sendResponse sends the parts in order. Those that are made wait for the first that comes from the file: nothing goes
 // out before the file's owner has agreed to this very request, and the same answer says that the file is unchanged.
-func sendResponse(r *response, f file) error {
+func sendResponse(r *response, f origin.File) error {
 	defer settle(r) // what is laid out beside this ends before the request does
 	for {
 		media := nextMedia(r)
@@ -247,15 +246,15 @@ func sendResponse(r *response, f file) error {
 		}
 		r.parts = r.parts[1:]
 	}
-	if !r.t.started {
-		return f.consent(r)
+	if !r.t.client.Started {
+		return f.Consent(r)
 	}
 	return sendMade(r)
 }
 
 // locateParts finds out where reading begins for the parts whose times change on their way.
 func locateParts(r *response, m *movie) error {
-	_, streamed := r.t.file.(*stream)
+	streamed := origin.Streams(r.t.file)
 	for i := range r.parts {
 		p := &r.parts[i]
 		if p.segment.retiming == nil {
@@ -281,15 +280,15 @@ func locateParts(r *response, m *movie) error {
 }
 
 // sendMedia sends a part that comes from the file.
-func sendMedia(r *response, f file, p *part) error {
+func sendMedia(r *response, f origin.File, p *part) error {
 	s := p.segment
 	if s.retiming == nil {
-		return f.send(r, s.off+p.from, p.to-p.from)
+		return f.Send(r, s.off+p.from, p.to-p.from)
 	}
 	w := s.retiming.writer(s.off+p.from, p.to-p.from, p.first, s.off+s.length)
-	err := f.send(&retimed{response: r, writer: w}, p.first.begin, p.until-p.first.begin)
+	err := f.Send(&retimed{response: r, writer: w}, p.first.begin, p.until-p.first.begin)
 	if err == nil && w.limit > 0 {
-		return fmt.Errorf("%w: the fragments end %d bytes early", errMisbehaving, w.limit)
+		return fmt.Errorf("%w: the fragments end %d bytes early", origin.ErrMisbehaving, w.limit)
 	}
 	return err
 }
@@ -300,10 +299,10 @@ type retimed struct {
 	writer   *retimer
 }
 
-func (x *retimed) native() bool { return false }
+func (x *retimed) Native() bool { return false }
 
-func (x *retimed) begin(header http.Header) (io.Writer, error) {
-	w, err := x.response.begin(header)
+func (x *retimed) Begin(header http.Header) (io.Writer, error) {
+	w, err := x.response.Begin(header)
 	x.writer.w = w
 	return x.writer, err
 }
@@ -318,16 +317,16 @@ func nextMedia(r *response) *part {
 	return nil
 }
 
-// native is false for a pacer.
-func (r *response) native() bool { return r.t.limitRate == 0 }
+// Native is false for a pacer.
+func (r *response) Native() bool { return r.t.limitRate == 0 }
 
-// begin writes what comes before the file's bytes.
-func (r *response) begin(header http.Header) (io.Writer, error) {
-	if !r.t.started {
+// Begin writes what comes before the file's bytes.
+func (r *response) Begin(header http.Header) (io.Writer, error) {
+	if !r.t.client.Started {
 		if err := settle(r); err != nil {
 			return nil, err
 		}
-		r.t.started = true
+		r.t.client.Started = true
 		writeHead(r, header)
 	}
 	return r.w, sendMade(r)
@@ -344,23 +343,23 @@ func sendMade(r *response) error {
 			return err
 		}
 	}
-	r.t.lease.release()
+	r.t.client.Lease.Release()
 	return nil
 }
 
 // writeHead writes status and headers: the file's, but for what describes its bytes.
 func writeHead(r *response, header http.Header) {
-	h := r.t.rw.Header()
+	h := r.t.client.Writer.Header()
 	for name, values := range header {
 		if !ofTheBytes[name] && !strings.HasPrefix(name, "X-Amz-Checksum-") {
 			h[name] = append(h[name], values...)
 		}
 	}
-	if len(r.t.cookies) > 0 {
-		h["Set-Cookie"] = append(h["Set-Cookie"], r.t.cookies...)
+	if len(r.t.client.Cookies) > 0 {
+		h["Set-Cookie"] = append(h["Set-Cookie"], r.t.client.Cookies...)
 	}
 	if r.code == http.StatusNotFound {
-		http.Error(r.t.rw, http.StatusText(r.code), r.code)
+		http.Error(r.t.client.Writer, http.StatusText(r.code), r.code)
 		r.w = io.Discard
 		return
 	}
@@ -386,7 +385,7 @@ func writeHead(r *response, header http.Header) {
 	case http.StatusRequestedRangeNotSatisfiable:
 		h.Set("Content-Range", fmt.Sprintf("bytes */%d", r.length))
 	}
-	r.t.rw.WriteHeader(r.code)
+	r.t.client.Writer.WriteHeader(r.code)
 }
 
 // ofTheBytes are the headers that describe the file's bytes, or the origin's connection, and not the cut.
@@ -415,13 +414,6 @@ var ofTheBytes = map[string]bool{
 	"Trailer":           true,
 	"Transfer-Encoding": true,
 	"Upgrade":           true,
-}
-
-// addHeaders adds to what middlewares before us may have set already, as a proxy does.
-func addHeaders(to, from http.Header) {
-	for name, values := range from {
-		to[name] = append(to[name], values...)
-	}
 }
 
 // pacer is a writer that lets bytes through at a rate.

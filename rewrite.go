@@ -96,7 +96,8 @@ func (m *movie) cut(iv interval, seek string) (*cut, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.cut, layOut(d)
+	layOut(d)
+	return d.cut, nil
 }
 
 // choose is cut without the layout.
@@ -198,14 +199,21 @@ func keepTrack(t *track, c clock, from, to int64) *kept {
 
 // keepEdits is keepTrack for an edit list that has been cut.
 func keepEdits(t *track, c clock, edits []edit) *kept {
-	k := &kept{track: t, clock: c, edits: edits, moved: -1}
-	begins, ends, media := span(k.edits, c)
-	if media == 0 || begins >= t.end {
+	k := &kept{track: t, clock: c, moved: -1}
+	var f int64
+	k.edits, f = refine(t, c, edits)
+	fine := c
+	fine.media *= f
+	begins, ends, media := span(k.edits, fine)
+	if t.visual && media > 1 && beginOnPicture(t, c, edits, k.edits, f) {
+		begins, ends, media = span(k.edits, fine)
+	}
+	if media == 0 || begins/f >= t.end {
 		return nil
 	}
-	front := firstMedia(k.edits)
+	front := firstMedia(edits)
 	collapses := t.visual && media == 1 && !t.chapters
-	limit := begins
+	limit := begins / f
 	if collapses {
 		limit = front.latest(c)
 	}
@@ -214,7 +222,7 @@ func keepEdits(t *track, c clock, edits []edit) *kept {
 	if t.handler == "soun" {
 		k.first = maxInt64(syncBefore(t, t.rollBack(s.first)), 0)
 	}
-	k.end = minInt64(maxInt64(endBefore(t, ends), s.sample+1), t.samples)
+	k.end = packetEnd(t, minInt64(maxInt64(endBefore(t, ceilDiv(ends, f)), s.sample+1), t.samples))
 	if collapses && k.first < k.end {
 		k.collapse(front, s)
 	}
@@ -222,24 +230,29 @@ func keepEdits(t *track, c clock, edits []edit) *kept {
 		return nil
 	}
 	if media == 1 && s.sample == k.first && (t.chapters || containsType(textHandlers, t.handler)) {
-		k.lead = t.shorten(front, s)
+		k.lead = t.shorten(firstMedia(k.edits), s, f)
 	}
 	if k.lead != nil {
 		k.showFrom()
 		return k
 	}
 	base := decodeTime(t, k.first)
-	raise := maxInt64(-leastOffset(t, k.first, k.end), base-begins)
-	if begins < base && t.greatest+raise <= maxOffset { // no edit begins before 0: decode times are lowered, as in a lead-in
+	raise := maxInt64(-leastOffset(t, k.first, k.end), base-begins/f)
+	lowered := begins < base*f && t.greatest+raise <= maxOffset/f // no edit begins before 0: decode times are lowered, as in a lead-in
+	if lowered {
 		base -= raise
-		k.lead = &leadIn{raise: raise, shifted: true, scale: 1, begins: base}
+	} else {
+		raise = 0
 	}
-	if t.visual && s.sample >= 0 && s.cts < begins && !shows(k.edits, c, s.cts) {
+	if lowered || f > 1 {
+		k.lead = &leadIn{raise: raise, shifted: lowered, scale: f, begins: base * f}
+	}
+	if t.visual && s.sample >= 0 && s.cts*f < begins && !shows(k.edits, fine, s.cts*f) {
 		k.moved, k.moveTo = s.sample, begins
 	}
 	for i := range k.edits {
 		if k.edits[i].mediaTime != empty {
-			k.edits[i].mediaTime -= base
+			k.edits[i].mediaTime -= base * f
 		}
 	}
 	return k
@@ -247,7 +260,7 @@ func keepEdits(t *track, c clock, edits []edit) *kept {
 
 // collapse gives a track with one media edit, e, and s on show at its begin a lead-in, where it can have one. What is
 // kept then is what the edit shows in the answer's ticks.
-func (k *kept) collapse(e edit, s shown) {
+func (k *kept) collapse(e edit, s onScreen) {
 	lead := k.track.collapse(k.clock, e, s, k.first, k.end)
 	if lead == nil {
 		return
@@ -361,17 +374,29 @@ func (m *movie) plan(tracks []*kept, shown window) (*cut, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.cut, layOut(d)
+	layOut(d)
+	return d.cut, nil
 }
 
 // arrange is plan without the layout.
 func (m *movie) arrange(tracks []*kept, shown window) (*draft, error) {
+	located := make([]*kept, 0, len(tracks))
+	var broken error
 	for _, k := range tracks {
 		err := locateKept(k, m.fileSize)
-		if err != nil {
+		if err != nil && !k.spare {
 			return nil, err
 		}
+		if err != nil {
+			broken = err
+			continue
+		}
+		located = append(located, k)
 	}
+	if len(located) == 0 {
+		return nil, broken
+	}
+	tracks = located
 	ranges := joinRanges(tracks)
 	if last := len(ranges) - 1; shown.fragmented && last >= 0 && ranges[last].to <= shown.follows && shown.follows-ranges[last].to <= maxUnused {
 		ranges[last].to = shown.follows // one request for all
@@ -389,10 +414,10 @@ func (m *movie) arrange(tracks []*kept, shown window) (*draft, error) {
 }
 
 // layOut lays out what comes before the media.
-func layOut(d *draft) error {
+func layOut(d *draft) {
 	w := d.writer
 	if w == nil {
-		return nil
+		return
 	}
 	d.writer = nil
 	media := int64(0)
@@ -407,7 +432,6 @@ func layOut(d *draft) error {
 	d.cut.segments[0].pieces = w.pieces
 	d.cut.segments[0].length = w.size
 	d.cut.length = w.size + media
-	return w.err
 }
 
 // layBeside is lay for a goroutine. Whoever waits for d.laying finds its error in d.err, and the cut among the plans of
@@ -415,10 +439,8 @@ func layOut(d *draft) error {
 func layBeside(d *draft, known *plans) {
 	defer d.laying.Done()
 	defer recovered(&d.err)
-	d.err = layOut(d)
-	if d.err == nil {
-		keepPlan(known, d.cut)
-	}
+	layOut(d)
+	keepPlan(known, d.cut)
 }
 
 // recovered is deferred by what runs in a goroutine, where a panic would end Traefik: it makes an error of it.

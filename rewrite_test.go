@@ -136,3 +136,149 @@ func boundaryMovies() map[string]*madeMovie {
 	movies["moov last"].moovLast = true
 	return movies
 }
+
+// TestCoarseTimescales cuts tracks whose timescale cannot tell milliseconds apart, pictures with several edits and
+// sound: each begins where it should, to the millisecond.
+func TestCoarseTimescales(t *testing.T) {
+	several := newMadeTrack("vide", 24, 480, 1)
+	several.sync = []int64{0, 96, 192, 288, 384}
+	several.edits = []madeEdit{{10000, 24, normalRate}, {1000, -1, normalRate}, {8750, 270, normalRate}}
+	sound := newMadeTrack("soun", 50, 1000, 1)
+	rare := newMadeTrack("text", 10, 50, 4)
+	for _, tt := range []struct {
+		name      string
+		track     *madeTrack
+		start     int64
+		timescale int64
+		shown     int64 // media time in the source at which the answer begins, in ticks of the answer
+		first     int64 // sample of the source that is kept first
+	}{
+		{"several edits", several, 9530, 1008, 24*42 + 9606, 192},
+		{"several edits, a truncated start", several, 9541, 1008, 24*42 + 9618, 192},
+		{"several edits, on a picture", several, 9500, 24, 24 + 228, 192},
+		{"sound", sound, 9530, 1000, 9530, 474}, // two frames before
+		{"sound, on a frame", sound, 9540, 50, 477, 475},
+		{"texts", rare, 9530, 1000, 9530, 23},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newMadeMovie(tt.track)
+			k, err := newChecker(m.file(), rand.New(rand.NewSource(1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, start := range []int64{0, tt.start - 41, tt.start - 13, tt.start, tt.start + 1, tt.start + 12} {
+				_, err = k.check(interval{start, -1}, seekExact)
+				if err != nil {
+					t.Errorf("from %d ms: %v", start, err)
+				}
+			}
+			c, err := k.movie.cut(interval{tt.start, -1}, seekExact)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, answer, err := k.checkFile(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := answer.tracks[0]
+			first := int64(k.plain.tracks[0].samples() - a.samples())
+			shown := a.edits[0].mediaTime + k.plain.tracks[0].dts[first]*a.timescale/tt.track.timescale
+			if tt.track.handler == "text" { // the one on show lasts for what is left of it
+				shown += k.plain.tracks[0].durations[first]*a.timescale/tt.track.timescale - a.durations[0]
+			}
+			if a.timescale != tt.timescale || first != tt.first || shown != tt.shown {
+				t.Errorf("from sample %d on, at %d of %d a second; want %d, %d of %d", first, shown, a.timescale, tt.first, tt.shown, tt.timescale)
+			}
+		})
+	}
+}
+
+// TestReferenceTrack: keyframe goes by the first enabled track of pictures that cover the start, and never by a still.
+func TestReferenceTrack(t *testing.T) {
+	cover := newMadeTrack("vide", 1000, 1, 20000)
+	film := newMadeTrack("vide", 1000, 500, 40)
+	film.sync = []int64{0, 50, 100, 150, 200, 250, 300, 350, 400, 450}
+	early := newMadeTrack("vide", 1000, 50, 40)
+	early.sync = []int64{0}
+	hidden := newMadeTrack("vide", 1000, 500, 40)
+	hidden.sync = []int64{0}
+	hidden.disabled = true
+	sound := newMadeTrack("soun", 1000, 1000, 20)
+	for _, tt := range []struct {
+		name   string
+		tracks []*madeTrack
+		want   int64 // milliseconds at which a cut at 9530 begins
+	}{
+		{"a cover before", []*madeTrack{cover, film, sound}, 8000},
+		{"a cover behind", []*madeTrack{film, cover, sound}, 8000},
+		{"pictures that have ended", []*madeTrack{early, film}, 8000},
+		{"a disabled track", []*madeTrack{hidden, film}, 8000},
+		{"a cover and sound", []*madeTrack{cover, sound}, 9520},
+		{"a cover alone", []*madeTrack{cover}, 9530},
+		{"no other enabled pictures", []*madeTrack{sound, hidden}, 9520},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for i, track := range tt.tracks {
+				track.id = int64(i) + 1
+			}
+			made := newMadeMovie(tt.tracks...)
+			k, err := newChecker(made.file(), rand.New(rand.NewSource(1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ticks, left := k.movie.answerTimescale(), int64(maxListed)
+			got := k.movie.keyFrameAt(9530*ticks/1000, ticks, &left) * 1000 / ticks
+			if got != tt.want {
+				t.Errorf("it begins at %d ms, want %d", got, tt.want)
+			}
+			_, err = k.check(interval{9530, -1}, seekKeyframe)
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestLastPicture: a last picture without a duration is kept wherever the cut begins, also where the edit list, in ticks
+// that are longer than the media's, ends before it.
+func TestLastPicture(t *testing.T) {
+	step := int64(13)
+	if interpreted() {
+		step = 13 * 23
+	}
+	for _, timescale := range []int64{600, 1000, 90000} {
+		for _, edited := range []bool{false, true} {
+			track := newMadeTrack("vide", 12288, 30, 511)
+			track.sync = []int64{0, 10, 20}
+			track.durations[29] = 0
+			made := newMadeMovie(track)
+			made.timescale = timescale
+			if edited {
+				track.edits = []madeEdit{{29 * 511 * timescale / 12288, 0, normalRate}}
+			}
+			k, err := newChecker(made.file(), rand.New(rand.NewSource(1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for start := int64(0); start < 1200; start += step {
+				_, err := k.check(interval{start, -1}, seekExact)
+				if err != nil {
+					t.Fatalf("timescale %d, from %d ms: %v", timescale, start, err)
+				}
+				c, err := k.movie.cut(interval{start, -1}, seekExact)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, answer, err := k.checkFile(c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				a := answer.tracks[0]
+				last := a.samples() - 1
+				if a.sizes[last] != track.sizes[29] || a.durations[last] != 0 {
+					t.Fatalf("timescale %d, from %d ms: the last picture is not kept", timescale, start)
+				}
+			}
+		}
+	}
+}

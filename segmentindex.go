@@ -11,7 +11,7 @@ const unindexed = 4 << 20
 // readIndexes takes the sidx that lies before the first fragment, or reads the mfra at the end of the file. A sidx that
 // is not of the whole file is of the fragment behind it, and of no use.
 func (s *search) readIndexes(begin int64, best *segmentIndex) error {
-	if best != nil && (best.nested() || best.end > s.src.size()-unindexed) {
+	if best != nil && (best.nested() || best.end > s.src.Size()-unindexed) {
 		s.index(best.places)
 		return nil
 	}
@@ -38,7 +38,7 @@ func (s *search) readSegmentIndex(off int64, b topBox) (*segmentIndex, error) {
 	if size > maxMoof {
 		return nil, nil
 	}
-	data, err := s.src.peek(off, size, size+s.near())
+	data, err := s.src.Peek(off, size, size+s.near())
 	if err != nil || int64(len(data)) < size {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (s *search) readNested(at place) ([]place, error) {
 // fetched for it serves the search for the last fragment as well, unless fragments are large.
 func (s *search) readRandomAccess() error {
 	const mfroLen = 16
-	size := s.src.size()
+	size := s.src.Size()
 	if size < s.first+mfroLen {
 		return nil
 	}
@@ -106,7 +106,7 @@ func (s *search) readRandomAccess() error {
 		n = peekLen // where the last one hardly begins
 	}
 	from := maxInt64(size-n, s.first)
-	b, err := s.src.peek(from, size-from, size-from)
+	b, err := s.src.Peek(from, size-from, size-from)
 	if err != nil || int64(len(b)) < size-from || string(b[len(b)-12:len(b)-8]) != "mfro" {
 		return err
 	}
@@ -115,7 +115,7 @@ func (s *search) readRandomAccess() error {
 		return nil
 	}
 	if more := length - int64(len(b)); more > 0 {
-		front, err := s.src.peek(size-length, more, more)
+		front, err := s.src.Peek(size-length, more, more)
 		if err != nil || int64(len(front)) < more {
 			return err
 		}

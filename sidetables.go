@@ -8,53 +8,19 @@ import (
 )
 
 // The tables of a stbl that say more of samples than when and where they are. Few files have one, so some are walked
-// entry by entry.
+// entry by entry. One that cannot be read is left out, since it costs no more than what it says: players do without.
 
-// writePerSample writes a table with so many bits for every sample: sdtp (8.6.4), stdp (8.7.6). It has no count, so
-// that one too short for the samples kept says nothing that could be trusted, and is left out.
-func writePerSample(w *moovWriter, k *kept, b *box, width int64) {
+// writeDependencies writes a sdtp (8.6.4), which has a byte for every sample. It has no count, so that one too short for
+// the samples kept says nothing that could be trusted, and is left out.
+func writeDependencies(w *moovWriter, k *kept, b *box) {
 	p := payload(b)
-	if int64(len(p)) < fullBoxLen+(k.end*width+7)/8 {
+	if int64(len(p)) < fullBoxLen+k.end {
 		return
 	}
 	at, size := openBox(w, b.typ)
 	writeRaw(w, p[:fullBoxLen])
-	writeRaw(w, bitEntries(p[fullBoxLen:], width, k.first, k.end))
+	writeRaw(w, p[fullBoxLen+k.first:fullBoxLen+k.end])
 	closeBox(w, at, size)
-}
-
-// writePaddingBits writes a padb (8.7.6): four bits for every sample behind a count.
-func writePaddingBits(w *moovWriter, k *kept, b *box) {
-	p := payload(b)
-	if int64(len(p)) < countedLen+(k.end+1)/2 {
-		return
-	}
-	at, size := openBox(w, b.typ)
-	writeRaw(w, p[:fullBoxLen])
-	writeU32(w, k.end-k.first)
-	writeRaw(w, bitEntries(p[countedLen:], 4, k.first, k.end))
-	closeBox(w, at, size)
-}
-
-// writeShadowSync writes a stsh (8.6.3): pairs of a sample and the sync sample that can stand for it.
-func writeShadowSync(w *moovWriter, k *kept, b *box) {
-	entries, err := entriesOf(b, countedLen, pairLen)
-	if err != nil {
-		w.fail(err)
-		return
-	}
-	at, size := openTable(w, b.typ, b)
-	n := int64(0)
-	pairs := make([]uint64, len(entries)/pairLen)
-	decode(entries, pairs)
-	for _, pair := range pairs {
-		shadowed, sync := int64(pair>>32), int64(pair&lowHalf)
-		if shadowed > k.first && shadowed <= k.end && sync > k.first && sync <= k.end {
-			writeU32(w, shadowed-k.first, sync-k.first)
-			n++
-		}
-	}
-	closeTable(w, at, size, n)
 }
 
 // groupLead is the length of what precedes the entries of a sbgp or the patterns of a csgp: version, flags,
@@ -72,12 +38,10 @@ func writeSampleGroups(w *moovWriter, k *kept, b *box) {
 	lead := groupLead(len(p) > 0 && p[0] == 1)
 	entries, err := entriesOf(b, lead, pairLen)
 	if err != nil {
-		w.fail(err)
 		return
 	}
 	r, err := newRuns(entries, false)
 	if err != nil {
-		w.fail(fmt.Errorf("sbgp at %d: %w", b.at, err))
 		return
 	}
 	at, size := openBox(w, b.typ)
@@ -98,16 +62,34 @@ const (
 
 // writeCompactGroups writes a csgp (8.9.5) as the sbgp that says the same of the samples kept.
 func writeCompactGroups(w *moovWriter, k *kept, b *box) {
+	pairs, err := compactPairs(b, k.first, k.end)
+	if err != nil {
+		return
+	}
+	p := payload(b)
+	begins, size := openBox(w, "sbgp")
+	parameter := uint(p[3])&csgpParameter != 0
+	if parameter {
+		writeU32(w, 1<<24)
+	} else {
+		writeU32(w, 0)
+	}
+	writeRaw(w, p[fullBoxLen:groupLead(parameter)-4])
+	writeU32(w, int64(len(pairs)))
+	writeRaw(w, encode(pairs, pairLen*len(pairs)))
+	closeBox(w, begins, size)
+}
+
+// compactPairs are the entries of the sbgp that says of the samples [first, end) what a csgp does.
+func compactPairs(b *box, first, end int64) ([]uint64, error) {
 	p := payload(b)
 	if len(p) < fullBoxLen+8 {
-		w.fail(b.fail("too short"))
-		return
+		return nil, b.fail("too short")
 	}
 	flags := uint(p[3])
 	lead := groupLead(flags&csgpParameter != 0)
 	if len(p) < lead {
-		w.fail(b.fail("too short"))
-		return
+		return nil, b.fail("too short")
 	}
 	// Numbers of 4 to 32 bits: each is one to eight hexadecimal digits, and compiled code reads them.
 	digits := hex.EncodeToString(p[lead:])
@@ -116,8 +98,7 @@ func writeCompactGroups(w *moovWriter, k *kept, b *box) {
 	turns := int(1) << (flags >> csgpPatternShift & 3)
 	patterns := int64(binary.BigEndian.Uint32(p[lead-4:]))
 	if patterns*int64(turns+counts) > int64(len(digits)) {
-		w.fail(b.fail(fmt.Sprintf("%d patterns do not fit into it", patterns)))
-		return
+		return nil, b.fail(fmt.Sprintf("%d patterns do not fit into it", patterns))
 	}
 	var pairs []uint64
 	listed, sample := patterns, int64(0)
@@ -128,34 +109,23 @@ func writeCompactGroups(w *moovWriter, k *kept, b *box) {
 		n, _ := strconv.ParseInt(digits[at:at+counts], 16, 64)
 		at += counts
 		if turn*int64(width) > int64(len(digits)-groups) {
-			w.fail(b.fail(fmt.Sprintf("%d groups in turn do not fit into it", turn)))
-			return
+			return nil, b.fail(fmt.Sprintf("%d groups in turn do not fit into it", turn))
 		}
-		low, high := maxInt64(k.first-sample, 0), minInt64(k.end-sample, n)
+		low, high := maxInt64(first-sample, 0), minInt64(end-sample, n)
 		sample += n
 		if turn > 1 {
 			listed += maxInt64(high-low, 0)
 		}
 		if listed > maxListed {
-			w.fail(b.fail(fmt.Sprintf("more than %d patterns and samples whose groups take turns", maxListed)))
-			return
+			return nil, b.fail(fmt.Sprintf("more than %d patterns and samples whose groups take turns", maxListed))
 		}
-		end := groups + int(turn)*width
+		stop := groups + int(turn)*width
 		if turn > 0 && low < high {
-			pairs = inTurn(pairs, digits[groups:end], width, low, high)
+			pairs = inTurn(pairs, digits[groups:stop], width, low, high)
 		}
-		groups = end
+		groups = stop
 	}
-	begins, size := openBox(w, "sbgp")
-	if flags&csgpParameter != 0 {
-		writeU32(w, 1<<24)
-	} else {
-		writeU32(w, 0)
-	}
-	writeRaw(w, p[fullBoxLen:lead-4])
-	writeU32(w, int64(len(pairs)))
-	writeRaw(w, encode(pairs, pairLen*len(pairs)))
-	closeBox(w, begins, size)
+	return pairs, nil
 }
 
 // inTurn appends the runs of the samples [low, high) of a pattern, whose groups, of so many digits each, take turns.
@@ -198,7 +168,6 @@ func alike(entries []byte, length, n int) bool {
 func writeSubSamples(w *moovWriter, k *kept, b *box) {
 	p := payload(b)
 	if len(p) < countedLen {
-		w.fail(b.fail("too short"))
 		return
 	}
 	width := 8 // subsample_size(2), priority(1), discardable(1), reserved(4)
@@ -214,7 +183,6 @@ func writeSubSamples(w *moovWriter, k *kept, b *box) {
 			length = 6 + width*int(binary.BigEndian.Uint16(rest[4:]))
 		}
 		if length == 0 || length > len(rest) {
-			w.fail(b.fail("its entries do not fit into it"))
 			return
 		}
 		many := minInt64(minInt64(left, alikeLen), int64(len(rest)/length))

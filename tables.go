@@ -488,6 +488,9 @@ type chunkRuns struct {
 	totals []uint32 // and the samples before each, counted from the first, in three parts of 32 bits; nil: none
 }
 
+// errRuns says that the entries of a stsc must be put in order first.
+var errRuns = fmt.Errorf("%w: runs of chunks are out of order", errFormat)
+
 // newChunkRuns indexes the table of a track that has so many chunks. A run's samples are its samples_per_chunk times
 // the distance to the next run's first_chunk: one subtraction gives the distances, of lanes that are 96 bits wide.
 func newChunkRuns(entries []byte, chunks int64) (*chunkRuns, error) {
@@ -496,7 +499,7 @@ func newChunkRuns(entries []byte, chunks int64) (*chunkRuns, error) {
 		return nil, errOverflow
 	}
 	if len(entries) == 0 || binary.BigEndian.Uint32(entries) != 1 {
-		return nil, fmt.Errorf("%w: the first run does not begin at the first chunk", errFormat)
+		return nil, fmt.Errorf("%w: the first does not begin at the first chunk", errRuns)
 	}
 	s := newScratch()
 	defer scratches.Put(s)
@@ -531,7 +534,7 @@ func (t *chunkRuns) multiply(s *scratch, first, n int) error {
 	ends.Add(ends, x.SetInt64(following))
 	ends.And(ends, low)
 	if !notLess(ends, x.Add(begins, ones), ones, perChunk) {
-		return fmt.Errorf("%w: runs of chunks are out of order or reach beyond the last chunk", errFormat)
+		return fmt.Errorf("%w or reach beyond the last chunk", errRuns)
 	}
 	ends.Sub(ends, begins) // chunks in each run
 	x.SetBytes(t.entries[first*stscLen : (first+n)*stscLen])

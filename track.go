@@ -2,6 +2,7 @@ package mp4
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 )
 
@@ -13,12 +14,15 @@ type track struct {
 	enabled   bool
 	handler   string // of its media: soun, text, hint …
 	visual    bool   // its samples are pictures
+	spare     bool   // it is neither sound nor pictures: what cannot be read of it is left out
+	repaired  int64  // bytes of tables that are made, since the file's are read in another way
 	chapters  bool   // another track names it as its chapters
 	timescale int64  // media ticks per second
 	edits     []edit
 	samples   int64 // that all tables know, and the file has
 	missing   int64 // samples that all tables know, but a file that was cut short has not
 	end       int64 // of the media: where the sample shown last ends, in media ticks
+	instant   bool  // that sample has no duration, and is shown for a tick
 	claimed   int64 // the same as the mdhd has it
 	stbl      *box
 
@@ -29,10 +33,12 @@ type track struct {
 	leasts     []int64 // the same as least for every block of ctts, where some are below 0
 	sync       []byte  // stss; nil where every sample is a sync sample
 	allSync    bool
-	partial    []byte // stps: sync samples of open groups of pictures
-	sizes      []byte // entries of stsz or stz2; empty where uniform
-	sizeBits   int64  // of an entry
-	uniform    int64  // the size of every sample; 0: sizes tells
+	partial    []byte        // stps: sync samples of open groups of pictures
+	access     *accessPoints // others at which decoding may begin; nil: none
+	sizes      []byte        // entries of stsz or stz2; empty where uniform
+	sizeBits   int64         // of an entry
+	uniform    int64         // the size of every sample; 0: sizes tells
+	perPacket  int64         // where that is the size of a packet, how many samples it has; else 0
 	chunkRuns  *chunkRuns
 	chunks     []byte // entries of stco or co64
 	chunkLen   int64  // bytes in such an entry
@@ -67,13 +73,16 @@ func (t *track) memory() int64 {
 		n += 8*len(t.chunkRuns.samples) + minInt(openLen*stscLen, len(t.chunkRuns.entries))
 	}
 	n += 8 * len(t.leasts)
-	return int64(n)
+	if t.access != nil {
+		n += 16 * len(t.access.first)
+	}
+	return int64(n) + t.repaired
 }
 
 // newTrack reads a trak of a file of so many bytes. A track without samples is one that never has anything in an
-// interval.
-func newTrack(trak *box, fileSize int64) (*track, error) {
-	t := &track{box: trak, fileSize: fileSize}
+// interval. Where the media's timescale is 0, it is the movie's, as FFmpeg has it.
+func newTrack(trak *box, fileSize, timescale int64) (*track, error) {
+	t := &track{box: trak, fileSize: fileSize, timescale: timescale}
 	err := readChildren(trak, onceInTrak)
 	if err != nil {
 		return nil, err
@@ -115,7 +124,9 @@ func (t *track) readMedia(mdia *box) error {
 	if err != nil {
 		return err
 	}
-	t.timescale = int64(binary.BigEndian.Uint32(payload(mdhd)[at.duration-4:]))
+	if timescale := int64(binary.BigEndian.Uint32(payload(mdhd)[at.duration-4:])); timescale != 0 {
+		t.timescale = timescale
+	}
 	t.claimed = at.value(mdhd)
 	if hdlr != nil && len(payload(hdlr)) >= 12 {
 		t.handler = string(payload(hdlr)[8:12])
@@ -144,8 +155,8 @@ func (t *track) readMedia(mdia *box) error {
 	if err != nil {
 		return fmt.Errorf("minf/stbl: %w", err)
 	}
-	if t.timescale == 0 {
-		return mdhd.fail("the timescale is 0")
+	if t.timescale == 0 && t.samples > 0 {
+		return mdhd.fail("the timescale is 0, and the movie's as well")
 	}
 	return nil
 }
@@ -174,12 +185,8 @@ func checkReferences(minf *box) error {
 // readTables reads the tables of a stbl (8.5.1). What they say of more samples than all of them know is left out:
 // players stop there too.
 func (t *track) readTables(stbl *box) error {
-	var err error
 	if t.handler == "soun" {
-		t.preroll, err = readPreroll(stbl)
-		if err != nil {
-			return err
-		}
+		t.preroll = readPreroll(stbl)
 	}
 	count, err := t.readSizes(stbl)
 	if err != nil || count == 0 {
@@ -193,7 +200,7 @@ func (t *track) readTables(stbl *box) error {
 	if err != nil {
 		return err
 	}
-	t.durations, err = newRuns(entries, true)
+	err = t.readDurations(entries)
 	if err != nil {
 		return fmt.Errorf("stts at %d: %w", stts.at, err)
 	}
@@ -208,9 +215,12 @@ func (t *track) readTables(stbl *box) error {
 	if len(entries) == 0 || len(t.chunks) == 0 || lastTotal(t.durations.samples) == 0 {
 		return stbl.fail(fmt.Sprintf("%d samples, but no time, no run or no chunk for them", count))
 	}
-	t.chunkRuns, err = newChunkRuns(entries, int64(len(t.chunks))/t.chunkLen)
+	err = t.readChunkRuns(entries)
 	if err != nil {
 		return fmt.Errorf("stsc at %d: %w", stsc.at, err)
+	}
+	if t.handler == "soun" {
+		count = t.usePackets(stbl, count)
 	}
 	t.samples = minInt64(count, minInt64(lastTotal(t.durations.samples), lastTotal(t.chunkRuns.samples)))
 	t.missing = t.samples - t.inFile()
@@ -226,7 +236,39 @@ func (t *track) readTables(stbl *box) error {
 	if err != nil {
 		return err
 	}
+	if !t.allSync {
+		t.readAccessPoints(stbl)
+	}
 	t.auxiliary, err = readAuxiliary(stbl)
+	return err
+}
+
+// readDurations takes the entries of a stts (8.6.1.2). Its sums tell whether a duration may be negative.
+func (t *track) readDurations(entries []byte) error {
+	var err error
+	t.durations, err = newRuns(entries, true)
+	if err == nil && t.durations.any>>31 == 0 {
+		return nil
+	}
+	signed, signedErr := signedDurations(entries, t.claimed)
+	if signedErr != nil || signed == nil {
+		return err
+	}
+	t.repaired += int64(len(signed))
+	t.durations, err = newRuns(signed, true)
+	return err
+}
+
+// readChunkRuns takes the entries of a stsc (8.7.4).
+func (t *track) readChunkRuns(entries []byte) error {
+	chunks := int64(len(t.chunks)) / t.chunkLen
+	var err error
+	t.chunkRuns, err = newChunkRuns(entries, chunks)
+	if errors.Is(err, errRuns) {
+		ordered := chunksInOrder(entries, chunks)
+		t.repaired += int64(len(ordered))
+		t.chunkRuns, err = newChunkRuns(ordered, chunks)
+	}
 	return err
 }
 
@@ -406,7 +448,8 @@ func leastOffset(t *track, first, end int64) int64 {
 }
 
 // readSync reads stss (8.6.2) and QuickTime's stps, the I pictures of open groups: decoding may begin there as well,
-// and what comes before them in composition order belongs to the group before.
+// and what comes before them in composition order belongs to the group before. Where the first sample named is 0, all
+// are counted from 0. Of sound, a stss without entries says nothing.
 func (t *track) readSync(stbl *box) error {
 	stss, stps := childOf(stbl, "stss"), childOf(stbl, "stps")
 	t.allSync = stss == nil && stps == nil
@@ -418,11 +461,16 @@ func (t *track) readSync(stbl *box) error {
 		if err != nil {
 			return err
 		}
-		if len(entries) > 0 && binary.BigEndian.Uint32(entries) == 0 {
-			return b.fail("zero sync sample")
+		if len(entries) == 0 && t.handler == "soun" && stps == nil {
+			t.allSync = true
 		}
 		if !ascending(entries, 4) {
-			return b.fail("sync samples are out of order")
+			entries = syncInOrder(entries)
+			t.repaired += int64(len(entries))
+		}
+		if len(entries) > 0 && binary.BigEndian.Uint32(entries) == 0 {
+			entries = countedFromOne(entries)
+			t.repaired += int64(len(entries))
 		}
 		if b.typ == "stss" {
 			t.sync = entries
@@ -539,7 +587,7 @@ func (t *track) compositionTime(sample int64) int64 {
 	return timesOf(t, sample, 1).cts[0]
 }
 
-// lastEnd is the end of the sample that is shown last.
+// lastEnd is the end of the sample that is shown last. One without a duration is shown too, and so lasts a tick.
 func (t *track) lastEnd() int64 {
 	_, begins := sampleAt(t, maxSum)
 	first, _ := sampleAt(t, begins-(t.greatest-t.least))
@@ -550,15 +598,33 @@ func (t *track) lastEnd() int64 {
 			final, last = int64(i), cts
 		}
 	}
-	return last + findRun(t.durations, first+final).value
+	duration := findRun(t.durations, first+final).value
+	t.instant = duration == 0
+	return last + maxInt64(duration, 1)
 }
 
-// syncBefore returns the last sync sample, whole or partial, that is at most sample; -1 where there is none.
+// syncBefore returns the last sync sample, whole or partial, that is at most sample; -1 where there is none. Of sound in
+// packets it is the first of one.
 func syncBefore(t *track, sample int64) int64 {
+	if t.perPacket > 0 {
+		return sample - sample%t.perPacket
+	}
 	if t.allSync {
 		return sample
 	}
-	return maxInt64(lastAtMost(t.sync, sample+1), lastAtMost(t.partial, sample+1)) - 1
+	last := maxInt64(lastAtMost(t.sync, sample+1), lastAtMost(t.partial, sample+1)) - 1
+	if t.access != nil {
+		last = maxInt64(last, t.access.before(sample))
+	}
+	return last
+}
+
+// packetEnd is the end of the packet that the last of the samples before end is in, where they are in packets.
+func packetEnd(t *track, end int64) int64 {
+	if t.perPacket == 0 {
+		return end
+	}
+	return minInt64(ceilDiv(end, t.perPacket)*t.perPacket, t.samples)
 }
 
 // lastAtMost returns the last of ascending 32-bit entries that is at most v, or 0.
@@ -587,6 +653,9 @@ func countAtMost(entries []byte, v int64) int {
 // sizeOf is the number of bytes of the samples [first, end).
 func sizeOf(t *track, first, end int64) int64 {
 	if t.uniform != 0 {
+		if t.perPacket > 0 {
+			return (ceilDiv(end, t.perPacket) - ceilDiv(first, t.perPacket)) * t.uniform
+		}
 		return (end - first) * t.uniform
 	}
 	if t.sizeBits == 32 {

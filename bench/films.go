@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/traefik-mp4/mp4/e2e/media"
+	"github.com/traefik-mp4/mp4/e2e/internal/media"
 )
 
 // film is one of the films that are sought in.

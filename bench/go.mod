@@ -1,4 +1,5 @@
-module github.com/traefik-mp4/mp4/bench
+// The path is below that of e2e, whose internal packages it uses.
+module github.com/traefik-mp4/mp4/e2e/bench
 
 go 1.26.0
 

@@ -7,12 +7,14 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"io/fs"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -84,32 +86,30 @@ func interpret(ctx context.Context, plugin string, settings map[string]string, o
 	return listener.Addr().String(), nil
 }
 
-// copyPlugin copies the plugin's files, with calls of the clock in the chosen functions.
+// copyPlugin copies the files of the plugin and its inner packages, with calls of the clock in the chosen functions.
 func (c *clock) copyPlugin(to, from string, chosen func(function string) bool) error {
-	files, err := filepath.Glob(filepath.Join(from, "*.go"))
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		return err
-	}
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			continue
+	return fs.WalkDir(os.DirFS(from), ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && name != "." && name != "internal" && !strings.HasPrefix(name, "internal/"):
+			return fs.SkipDir
+		case entry.IsDir():
+			return os.MkdirAll(filepath.Join(to, name), 0o755)
+		case path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go"):
+			return nil
 		}
-		text, err := c.instrument(file, chosen)
+		text, err := c.instrument(filepath.Join(from, name), strings.TrimPrefix(path.Dir(name), "."), chosen)
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(to, filepath.Base(file)), text, 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
+		return os.WriteFile(filepath.Join(to, name), text, 0o644)
+	})
 }
 
-// instrument adds calls of the clock to a file's chosen functions, without moving a line.
-func (c *clock) instrument(file string, chosen func(function string) bool) ([]byte, error) {
+// instrument adds calls of the clock to a file's chosen functions, without moving a line. The functions of inner packages are
+// named with their folder.
+func (c *clock) instrument(file, folder string, chosen func(function string) bool) ([]byte, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
@@ -126,10 +126,17 @@ func (c *clock) instrument(file string, chosen func(function string) bool) ([]by
 	var insertions []insertion
 	for _, declaration := range parsed.Decls {
 		function, ok := declaration.(*ast.FuncDecl)
-		if !ok || function.Body == nil || !chosen(nameOf(function)) {
+		if !ok || function.Body == nil {
 			continue
 		}
-		id := c.register(nameOf(function))
+		name := nameOf(function)
+		if folder != "" {
+			name = folder + "." + name
+		}
+		if !chosen(name) {
+			continue
+		}
+		id := c.register(name)
 		insertions = append(insertions, insertion{set.Position(function.Body.Lbrace).Offset + 1, fmt.Sprintf(" stopwatch.Enter(%d); defer stopwatch.Leave(%d); ", id, id)})
 	}
 	if insertions == nil {

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // machine is what the figures were measured on.

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // options are what the command line says.

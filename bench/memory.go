@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // memory is what seeks cost a Traefik of their own, with the plugin's default options. Megabytes are 1,000,000 bytes.

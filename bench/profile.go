@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/google/pprof/profile"
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // share is a part of a profile.

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // nginx is Debian's nginx over a folder, set up as Debian does, but for the logs.

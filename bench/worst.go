@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // worst is the first seek in a film that was made to be costly.

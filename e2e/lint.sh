@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# gofmt, go vet and staticcheck over every module, and what the plugin may import.
+# gofmt, go vet and staticcheck over every module, and what the plugin and its inner packages may import.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 failed=0
@@ -17,17 +17,18 @@ for module in . e2e bench; do
 	(cd "$module" && go vet ./... && "$staticcheck" ./...) || failed=1
 done
 
-# Yaegi has the standard library less unsafe, syscall and their like, and the plugin brings nothing of its own.
-imports=$(go list -f '{{join .Imports "\n"}}' .)
-foreign=$(xargs -r go list -f '{{if not .Standard}}{{.ImportPath}}{{end}}' <<<"$imports")
+# Yaegi has the standard library less unsafe, syscall and their like, and the plugin brings nothing but its inner packages.
+inner=$(go list ./...)
+imports=$(go list -f '{{join .Imports "\n"}}' ./... | sort -u)
+foreign=$(grep -vxF "$inner" <<<"$imports" | xargs -r go list -f '{{if not .Standard}}{{.ImportPath}}{{end}}')
 refused=$(grep -xE 'C|unsafe|syscall|os/exec|plugin|embed|runtime/cgo' <<<"$imports" || true)
 for name in $foreign $refused; do
-	echo "the plugin imports $name"
+	echo "the plugin imports $name, in $(go list -f "{{range .Imports}}{{if eq . \"$name\"}}{{\$.ImportPath}} {{end}}{{end}}" ./...)"
 	failed=1
 done
 
 # What Yaegi would take otherwise than Go does.
-go run -C e2e ./traps .. || failed=1
+go run -C e2e ./cmd/traps .. || failed=1
 
 [[ $failed -eq 0 ]] && echo "lint: nothing found"
 exit $failed

@@ -35,7 +35,7 @@ run() {
 	[[ ${PIPESTATUS[0]} -eq 0 ]] || failed=1
 }
 
-drivers() { run "browser drivers" npm ci --prefix e2e/browser --no-audit --no-fund --ignore-scripts; }
+drivers() { run "browser drivers" npm ci --prefix e2e/internal/browser --no-audit --no-fund --ignore-scripts; }
 
 everything() {
 	run "native, with the race detector" go test -v -race -timeout 10m ./...
@@ -58,14 +58,14 @@ full() {
 	run "Traefik" go run -C e2e ./cmd/built traefik
 	drivers
 	run "S3 server" go run -C e2e ./cmd/built s3
-	run "S3, and pacing over a minute" go test -C e2e -v -count=1 -timeout 10m -run '^TestFull' ./providers ./through
+	run "S3, and pacing over a minute" go test -C e2e -v -count=1 -timeout 10m -run '^TestFull' ./providers ./seek
 	local older
 	if ! older=$(go run -C e2e ./cmd/built older); then
 		failed=1
 		return
 	fi
 	run "kube-apiserver" go run -C e2e ./cmd/built kubernetes
-	run "$older: cuts and providers" env TRAEFIK_BIN="$older" go test -C e2e -v -count=1 -timeout 20m -p 1 -skip '^TestFullPace' ./through ./providers
+	run "$older: cuts and providers" env TRAEFIK_BIN="$older" go test -C e2e -v -count=1 -timeout 20m -p 1 -skip '^TestFullPace' ./seek ./providers
 	# Soaks go on for as long as SOAK says.
 	local soaks
 	mapfile -t soaks < <(grep -rl --include='*_test.go' '^func TestSoak' e2e | xargs -r -n 1 dirname | sort -u)

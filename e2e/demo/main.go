@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 func main() {
@@ -21,9 +21,12 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	giveBack := takeTerminal()
 	fmt.Println("Starting Traefik with the plugin …")
+	err := run(ctx, *address, announce)
+	giveBack()
 	// Once told to stop, whatever failed failed for that reason.
-	if err := run(ctx, *address, announce); err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 
-const { chromium } = createRequire(new URL("../browser/package.json", import.meta.url))("playwright-core");
+const { chromium } = createRequire(new URL("../internal/browser/package.json", import.meta.url))("playwright-core");
 const [address, picture] = process.argv.slice(2);
 
 const browser = await chromium.launch({

@@ -2,19 +2,23 @@
 package docs
 
 import (
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
-// TestDocs: links lead somewhere, and the files, tests, folders and make targets that documents name exist. The file table
-// of the README leaves none of the plugin's files out.
+// TestDocs: links lead somewhere, and the files, tests, folders and make targets that documents name exist. The list of
+// files leaves none of the plugin's files and inner packages out.
 func TestDocs(t *testing.T) {
 	root, err := rig.Checkout()
 	if err != nil {
@@ -29,13 +33,154 @@ func TestDocs(t *testing.T) {
 			t.Errorf("%s: %s", name, problem)
 		}
 	}
-	files, err := filepath.Glob(filepath.Join(root, "*.go"))
+	const list = "docs/how-it-works.md"
+	for _, name := range sources(t, root) {
+		if !strings.Contains(documents[list], "\n| `"+name+"` |") {
+			t.Errorf("%s: %s is not in the list of files", list, name)
+		}
+	}
+}
+
+// sources are the plugin's files in the root, and the folders of its inner packages.
+func sources(t *testing.T, root string) (names []string) {
+	t.Helper()
+	for _, pattern := range []string{"*.go", "internal/*"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range found {
+			if !strings.HasSuffix(name, "_test.go") {
+				names = append(names, strings.TrimPrefix(name, root+"/"))
+			}
+		}
+	}
+	return names
+}
+
+// TestFolders: e2e/README.md has a line for each folder, and for none that is not there.
+func TestFolders(t *testing.T) {
+	root, err := rig.Checkout()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range files {
-		if name := filepath.Base(file); !strings.HasSuffix(name, "_test.go") && !strings.Contains(documents["README.md"], "`"+name+"`") {
-			t.Errorf("README.md: %s is not in the table of files", name)
+	e2e := filepath.Join(root, "e2e")
+	text, err := os.ReadFile(filepath.Join(e2e, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for _, row := range regexp.MustCompile(`(?m)^\| (`+"`.*?`"+`) \|`).FindAllStringSubmatch(string(text), -1) {
+		for _, folder := range span.FindAllStringSubmatch(row[1], -1) {
+			listed[strings.TrimSuffix(folder[1], "/")] = true
+		}
+	}
+	for _, pattern := range []string{"*", "internal/*", "cmd/*"} {
+		found, err := filepath.Glob(filepath.Join(e2e, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range found {
+			name := strings.TrimPrefix(path, e2e+"/")
+			if info, err := os.Stat(path); err != nil || !info.IsDir() || name == "internal" || name == "cmd" {
+				continue
+			}
+			if !listed[name] {
+				t.Errorf("e2e/README.md has no line for %s", name)
+			}
+			delete(listed, name)
+		}
+	}
+	for name := range listed {
+		t.Errorf("e2e/README.md has a line for %s, which is not there", name)
+	}
+}
+
+// TestReadme: it is short, it names both commands and no tests, and its configurations are files that other tests run.
+func TestReadme(t *testing.T) {
+	root, err := rig.Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, problem := range checkReadme(root, string(text)) {
+		t.Error(problem)
+	}
+	long := strings.Repeat("line\n", 251) + strings.Repeat("å", 121) + "`make demo` `TestReadme`\n```yaml\nnot: there\n```\n" +
+		"[`examples/file/traefik.yml`](examples/file/traefik.yml):\n```yaml\nother: content\n```\n"
+	if problems := checkReadme(root, long); len(problems) != 6 {
+		t.Errorf("of a README that is wrong in six ways it says %q", problems)
+	}
+}
+
+var example = regexp.MustCompile("(?ms)(?:^\\[`(\\S+)`\\]\\(\\S+\\):\n)?^```(?:yaml|toml)\n(.*?)^```")
+
+func checkReadme(root, text string) (problems []string) {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if len(lines) > 250 {
+		problems = append(problems, fmt.Sprintf("README.md has %d lines, 250 are enough", len(lines)))
+	}
+	for i, line := range lines {
+		if n := utf8.RuneCountInString(line); n > 120 {
+			problems = append(problems, fmt.Sprintf("README.md:%d has %d characters, 120 are enough", i+1, n))
+		}
+	}
+	for _, command := range []string{"`make demo`", "`make test`"} {
+		if !strings.Contains(text, command) {
+			problems = append(problems, "README.md does not name "+command)
+		}
+	}
+	for _, match := range span.FindAllStringSubmatch(fenced.ReplaceAllString(text, ""), -1) {
+		if testName.MatchString(match[1]) {
+			problems = append(problems, "README.md names a test: "+match[1])
+		}
+	}
+	for _, match := range example.FindAllStringSubmatch(text, -1) {
+		content, err := os.ReadFile(filepath.Join(root, match[1]))
+		if !strings.HasPrefix(match[1], "examples/") || err != nil {
+			problems = append(problems, "README.md: no file in examples is named above this configuration: "+match[2])
+		} else if string(content) != match[2] {
+			problems = append(problems, "README.md: this is not what is in "+match[1])
+		}
+	}
+	return problems
+}
+
+var release = regexp.MustCompile(`(?i)\bversion["']?\s*[:=]\s*["']?(v\d+\.\d+\.\d+\S*)`)
+
+// TestReleases: a version of the plugin that a document or an example names is one that there is.
+func TestReleases(t *testing.T) {
+	root, err := rig.Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tags, err := exec.Command("git", "-C", root, "tag").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts, _ := look(t, root)
+	err = filepath.WalkDir(filepath.Join(root, "examples"), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		texts[strings.TrimPrefix(path, root+"/")] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := texts["examples/docker/docker-compose.yml"]; !ok || !release.MatchString("--experimental.plugins.mp4.version=v1.2.3") {
+		t.Fatal("examples were not looked at")
+	}
+	for name, text := range texts {
+		for _, match := range release.FindAllStringSubmatch(text, -1) {
+			if !slices.Contains(strings.Fields(string(tags)), match[1]) {
+				t.Errorf("%s: there is no release %s", name, match[1])
+			}
 		}
 	}
 }
@@ -48,8 +193,8 @@ func TestCheck(t *testing.T) {
 	}
 	documents, tests := look(t, root)
 	for text, wrong := range map[string]bool{
-		"[a](README.md), [b](../README.md#limits), [c](#here)\n# Here": false,
-		"`TestDocs` `origin.go` `e2e/rig` `make test` `film.mp4`":      false,
+		"[a](README.md), [b](../README.md#limits), [c](#here)\n# Here":  false,
+		"`TestDocs` `mp4.go` `e2e/internal/rig` `make test` `film.mp4`": false,
 		"```sh\nmake test\n```":                     false,
 		"```sh\nmake nothing\n```":                  true,
 		"[a](missing.md)":                           true,
@@ -60,6 +205,7 @@ func TestCheck(t *testing.T) {
 		"`TestOfWhichThereIsNone`":                  true,
 		"`of_which_there_is_none.go`":               true,
 		"`e2e/of-which-there-is-none`":              true,
+		"`internal/of-which-there-is-none`":         true,
 		"`make nothing`":                            true,
 		"[a][reference-of-which-there-is-none] b c": true,
 	} {
@@ -114,7 +260,7 @@ var (
 	reference = regexp.MustCompile(`\]\[[^\]\n]+\]`)
 	testName  = regexp.MustCompile(`^(?:Test|Fuzz|Benchmark)[A-Z]\w*$`)
 	fileName  = regexp.MustCompile(`^[\w./-]+\.(?:go|md|sh|mjs|svg)$`)
-	folder    = regexp.MustCompile(`^(?:e2e|bench|examples|testdata)(?:/[\w.-]*)*$`)
+	folder    = regexp.MustCompile(`^(?:internal|e2e|bench|examples|testdata)(?:/[\w.-]*)*$`)
 	makeOf    = regexp.MustCompile(`(?m)(?:^|&& )make ([a-z][a-z-]*)`)
 	heading   = regexp.MustCompile(`(?m)^#+ (.+)$`)
 )

@@ -1,4 +1,4 @@
-package faults
+package faults_test
 
 import (
 	"bytes"
@@ -10,21 +10,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/traefik-mp4/mp4/e2e/parser"
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/faults"
+	"github.com/traefik-mp4/mp4/e2e/internal/parser"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // TestSameAddress lets two routers with one middleware send to two origins what is one address to the plugin: films of one
 // length and one date, of which only the tags and the bytes differ.
 func TestSameAddress(t *testing.T) {
 	eachProxy(t, func(t *testing.T, fastProxy bool) {
-		film := Load(t, "plain.mp4")
+		film := faults.Load(t, "plain.mp4")
 		var d rig.Dynamic
 		d.Plugin("mp4", rig.Map{"bufferSize": "16k"})
 		d.Middleware("strip", rig.Map{"stripPrefix": rig.Map{"prefixes": []string{"/one", "/two"}}})
 		d.Middleware("replace", rig.Map{"replacePathRegex": rig.Map{"regex": "^/(one|two)/", "replacement": "/"}})
 		origins := map[string]*rig.Origin{}
-		for name, version := range map[string]Film{"one": film, "two": film.Other()} {
+		for name, version := range map[string]faults.Film{"one": film, "two": film.Other()} {
 			origins[name] = rig.NewOrigin(t, http.HandlerFunc(version.Serve))
 			d.Host("only-"+name, origins[name].URL, "mp4")
 			for _, how := range []string{"strip", "replace"} { // replace leaves no trace in a header
@@ -35,9 +36,9 @@ func TestSameAddress(t *testing.T) {
 		traefik := rig.Start(t, rig.Config{FastProxy: fastProxy, Dynamic: d})
 		client := traefik.Client()
 		for _, query := range []string{"?start=1", "?start=4.5", "?start=1&end=8", "?start=4.5"} {
-			want := map[string]Answer{}
+			want := map[string]faults.Answer{}
 			for name := range origins {
-				want[name] = Ask(t, client, "GET", "http://only-"+name+"/film.mp4"+query)
+				want[name] = faults.Ask(t, client, "GET", "http://only-"+name+"/film.mp4"+query)
 			}
 			if bytes.Equal(want["one"].Body, want["two"].Body) || len(want["one"].Body) != len(want["two"].Body) {
 				t.Fatal("the two films cannot be told apart")
@@ -45,7 +46,7 @@ func TestSameAddress(t *testing.T) {
 			for range 2 {
 				for _, how := range []string{"strip", "replace"} {
 					for _, name := range []string{"one", "two"} {
-						got := Ask(t, client, "GET", "http://"+how+"/"+name+"/film.mp4"+query)
+						got := faults.Ask(t, client, "GET", "http://"+how+"/"+name+"/film.mp4"+query)
 						if got.Status != 200 || got.Failed != nil || !bytes.Equal(got.Body, want[name].Body) || got.Header.Get("ETag") != want[name].Header.Get("ETag") {
 							t.Errorf("%s to %s, %s: %d, %d bytes, %v", how, name, query, got.Status, len(got.Body), got.Failed)
 						}
@@ -55,7 +56,7 @@ func TestSameAddress(t *testing.T) {
 			// Where the prefix is known, neither is asked in vain.
 			for name, origin := range origins {
 				origin.Take()
-				Ask(t, client, "GET", "http://strip/"+name+"/film.mp4"+query)
+				faults.Ask(t, client, "GET", "http://strip/"+name+"/film.mp4"+query)
 				if asked := origin.Take(); len(asked) != 1 {
 					t.Errorf("%s, %s: a repeated seek took %d requests", name, query, len(asked))
 				}
@@ -68,7 +69,7 @@ func TestSameAddress(t *testing.T) {
 // as it was.
 func TestPresigned(t *testing.T) {
 	eachProxy(t, func(t *testing.T, fastProxy bool) {
-		film := Load(t, "moovlast.mp4")
+		film := faults.Load(t, "moovlast.mp4")
 		origin := rig.NewOrigin(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !strings.HasPrefix(r.URL.RawQuery, "X-Amz-Date=2026&X-Amz-Signature=") || r.Method != "GET" {
 				http.Error(w, "SignatureDoesNotMatch", http.StatusForbidden)
@@ -84,7 +85,7 @@ func TestPresigned(t *testing.T) {
 		for viewer := range 20 {
 			signature := fmt.Sprintf("X-Amz-Date=2026&X-Amz-Signature=%%2B%d%%3D", viewer)
 			method := []string{"GET", "HEAD"}[viewer%2]
-			got := Ask(t, traefik.Client(), method, "http://bucket/film.mp4?"+signature+"&start=2")
+			got := faults.Ask(t, traefik.Client(), method, "http://bucket/film.mp4?"+signature+"&start=2")
 			asked := origin.Take()
 			if viewer == 0 {
 				want = got.Body
@@ -101,7 +102,7 @@ func TestPresigned(t *testing.T) {
 		if err := parser.Check(want); err != nil {
 			t.Error(err)
 		}
-		if got := Ask(t, traefik.Client(), "GET", "http://bucket/film.mp4?X-Amz-Signature=stolen&start=2"); got.Status != 403 || got.Header.Get("ETag") != "" {
+		if got := faults.Ask(t, traefik.Client(), "GET", "http://bucket/film.mp4?X-Amz-Signature=stolen&start=2"); got.Status != 403 || got.Header.Get("ETag") != "" {
 			t.Errorf("with a wrong signature: %d %v", got.Status, got.Header)
 		}
 	})
@@ -111,7 +112,7 @@ func TestPresigned(t *testing.T) {
 // whose turn does not come within ten seconds is told to come again.
 func TestMaxMemory(t *testing.T) {
 	const clients, buffer, memory = 500, 64 << 10, 1 << 20
-	film := Load(t, "bframes.mp4")
+	film := faults.Load(t, "bframes.mp4")
 	var now, most atomic.Int64
 	origin := rig.NewOrigin(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.Header.Get("Range"), "bytes=0-") {
@@ -126,20 +127,20 @@ func TestMaxMemory(t *testing.T) {
 	var d rig.Dynamic
 	d.Plugin("mp4", rig.Map{"bufferSize": "64k", "maxBufferSize": "256k", "maxMemory": "1m"})
 	d.Host("films", origin.URL, "mp4")
-	Watch(&d)
-	traefik := rig.Start(t, rig.Config{Dynamic: d, Static: Watched})
+	faults.Watch(&d)
+	traefik := rig.Start(t, rig.Config{Dynamic: d, Static: faults.Watched})
 	traefik.AllowLog(`^error: "/\d+.mp4" mp4: requests in flight hold all of maxMemory`)
 	client := traefik.Client()
-	want := Ask(t, client, "GET", "http://films/first.mp4?start=8")
-	before := Measure(t, traefik)
+	want := faults.Ask(t, client, "GET", "http://films/first.mp4?start=8")
+	before := faults.Measure(t, traefik)
 
 	var group sync.WaitGroup
-	answers := make([]Answer, clients)
+	answers := make([]faults.Answer, clients)
 	begin := time.Now()
 	for i := range answers {
-		group.Go(func() { answers[i] = Ask(t, client, "GET", fmt.Sprintf("http://films/%d.mp4?start=8", i)) })
+		group.Go(func() { answers[i] = faults.Ask(t, client, "GET", fmt.Sprintf("http://films/%d.mp4?start=8", i)) })
 	}
-	peak := Measure(t, traefik)
+	peak := faults.Measure(t, traefik)
 	group.Wait()
 	took := time.Since(begin)
 	count := map[int]int{}
@@ -154,12 +155,12 @@ func TestMaxMemory(t *testing.T) {
 	}
 	client.CloseIdleConnections()
 	// Not the heap: five hundred indexes are in the cache now.
-	after, settled := Settle(t, traefik, Vitals{Goroutines: before.Goroutines, Descriptors: before.Descriptors})
+	after, settled := faults.Settle(t, traefik, faults.Vitals{Goroutines: before.Goroutines, Descriptors: before.Descriptors})
 	t.Logf("%d clients within %v: %v; %d first reads at once\nbefore: %v\nwhile:  %v\nafter:  %v", clients, took.Round(100*time.Millisecond), count, most.Load(), before, peak, after)
 	if most.Load() > memory/buffer || count[200] < 100 || count[503] == 0 || took > 30*time.Second || !settled {
 		t.Error("that is not what maxMemory promises")
 	}
-	if got := Ask(t, client, "GET", "http://films/last.mp4?start=8"); !bytes.Equal(got.Body, want.Body) {
+	if got := faults.Ask(t, client, "GET", "http://films/last.mp4?start=8"); !bytes.Equal(got.Body, want.Body) {
 		t.Errorf("after that: %d", got.Status)
 	}
 }

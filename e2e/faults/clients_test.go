@@ -1,4 +1,4 @@
-package faults
+package faults_test
 
 import (
 	"bytes"
@@ -12,13 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/faults"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // TestClientsGone lets clients go away in each stage of their requests while the origin drips: it is left alone within a
 // second, and Traefik is what it was before.
 func TestClientsGone(t *testing.T) {
-	film := Load(t, "bframes.mp4")
+	film := faults.Load(t, "bframes.mp4")
 	eachProxy(t, func(t *testing.T, fastProxy bool) {
 		began, ended := make(chan string, 1000), make(chan string, 1000)
 		origin := rig.NewOrigin(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -30,7 +31,7 @@ func TestClientsGone(t *testing.T) {
 			if strings.HasPrefix(r.URL.Path, "/stream/") {
 				r.Header.Del("Range")
 			}
-			from, to, code := film.part(w, r, 0, 0)
+			from, to, code := film.Part(w, r, 0, 0)
 			w.WriteHeader(code)
 			began <- r.URL.Path
 			for ; from < to && r.Context().Err() == nil; from++ {
@@ -43,10 +44,10 @@ func TestClientsGone(t *testing.T) {
 		var d rig.Dynamic
 		d.Plugin("mp4", rig.Map{"bufferSize": "16k"})
 		d.Host("films", origin.URL, "mp4")
-		Watch(&d)
-		traefik := rig.Start(t, rig.Config{FastProxy: fastProxy, Dynamic: d, Static: Watched})
+		faults.Watch(&d)
+		traefik := rig.Start(t, rig.Config{FastProxy: fastProxy, Dynamic: d, Static: faults.Watched})
 		client := traefik.Client()
-		before := Measure(t, traefik)
+		before := faults.Measure(t, traefik)
 		const clients = 30
 		for _, stage := range []string{"first", "media", "stream"} {
 			ctx, leave := context.WithCancel(t.Context())
@@ -56,7 +57,7 @@ func TestClientsGone(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				group.Go(func() { Do(client, request) })
+				group.Go(func() { faults.Do(client, request) })
 			}
 			for range clients {
 				<-began
@@ -77,7 +78,7 @@ func TestClientsGone(t *testing.T) {
 			group.Wait()
 		}
 		client.CloseIdleConnections()
-		after, settled := Settle(t, traefik, before)
+		after, settled := faults.Settle(t, traefik, before)
 		t.Logf("before: %v\nafter:  %v", before, after)
 		if !settled {
 			t.Error("something of them stays")
@@ -87,7 +88,7 @@ func TestClientsGone(t *testing.T) {
 
 // TestConnections counts the connections that a hundred seeks in turn need.
 func TestConnections(t *testing.T) {
-	film := Load(t, "moovlast.mp4")
+	film := faults.Load(t, "moovlast.mp4")
 	eachProxy(t, func(t *testing.T, fastProxy bool) {
 		origin := rig.NewOrigin(t, http.HandlerFunc(film.Serve))
 		var d rig.Dynamic
@@ -96,7 +97,7 @@ func TestConnections(t *testing.T) {
 		traefik := rig.Start(t, rig.Config{FastProxy: fastProxy, Dynamic: d})
 		for i := range 100 {
 			method := []string{"GET", "GET", "GET", "HEAD"}[i%4]
-			if got := Ask(t, traefik.Client(), method, fmt.Sprintf("http://films/%d.mp4?start=%d", i/10, i%10)); got.Status != 200 {
+			if got := faults.Ask(t, traefik.Client(), method, fmt.Sprintf("http://films/%d.mp4?start=%d", i/10, i%10)); got.Status != 200 {
 				t.Fatalf("%d", got.Status)
 			}
 		}
@@ -124,7 +125,7 @@ func (f *frail) Write(p []byte) (int, error) {
 // TestResume goes on with a download wherever it broke off, by Range and If-Range, until all of it is there; and begins anew
 // where the film has been replaced meanwhile.
 func TestResume(t *testing.T) {
-	film := Load(t, "bframes.mp4")
+	film := faults.Load(t, "bframes.mp4")
 	eachProxy(t, func(t *testing.T, fastProxy bool) {
 		var replaced, broken atomic.Bool
 		origin := rig.NewOrigin(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -132,7 +133,7 @@ func TestResume(t *testing.T) {
 			if replaced.Load() {
 				version = film.Other()
 			}
-			if from, _, _ := film.span(r); broken.Load() && from > 0 {
+			if from, _, _ := film.Span(r); broken.Load() && from > 0 {
 				w = &frail{w, 15000}
 			}
 			version.Serve(w, r)
@@ -144,18 +145,18 @@ func TestResume(t *testing.T) {
 		traefik.AllowLog(`^error: "/film.mp4" `)
 		client := traefik.Client()
 		const url = "http://films/film.mp4?start=3"
-		whole := Ask(t, client, "GET", url)
+		whole := faults.Ask(t, client, "GET", url)
 		replaced.Store(true)
-		other := Ask(t, client, "GET", url)
+		other := faults.Ask(t, client, "GET", url)
 		replaced.Store(false)
 		broken.Store(true)
 
-		resume := func(part Answer) (whole []byte, attempts int) {
+		resume := func(part faults.Answer) (whole []byte, attempts int) {
 			body := part.Body
 			for attempts = 1; part.Failed != nil && attempts < 100; attempts++ {
 				time.Sleep(5 * time.Millisecond)
 				tag := part.Header.Get("ETag")
-				part = Ask(t, client, "GET", url, "Range", fmt.Sprintf("bytes=%d-", len(body)), "If-Range", tag)
+				part = faults.Ask(t, client, "GET", url, "Range", fmt.Sprintf("bytes=%d-", len(body)), "If-Range", tag)
 				switch part.Status {
 				case 206:
 					body = append(body, part.Body...)
@@ -167,11 +168,11 @@ func TestResume(t *testing.T) {
 			}
 			return body, attempts
 		}
-		got, attempts := resume(Ask(t, client, "GET", url))
+		got, attempts := resume(faults.Ask(t, client, "GET", url))
 		if attempts < 5 || sha256.Sum256(got) != sha256.Sum256(whole.Body) {
 			t.Errorf("after %d attempts there are %d bytes, not the %d of the whole", attempts, len(got), len(whole.Body))
 		}
-		half := Ask(t, client, "GET", url)
+		half := faults.Ask(t, client, "GET", url)
 		if half.Failed == nil {
 			t.Fatal("nothing broke")
 		}
@@ -185,7 +186,7 @@ func TestResume(t *testing.T) {
 
 // TestParallel downloads a cut in eight parts at once, as download managers do, on a first and on a repeated seek.
 func TestParallel(t *testing.T) {
-	film := Load(t, "moovlast.mp4")
+	film := faults.Load(t, "moovlast.mp4")
 	eachProxy(t, func(t *testing.T, fastProxy bool) {
 		origin := rig.NewOrigin(t, http.HandlerFunc(film.Serve))
 		var d rig.Dynamic
@@ -193,16 +194,16 @@ func TestParallel(t *testing.T) {
 		d.Host("films", origin.URL, "mp4")
 		traefik := rig.Start(t, rig.Config{FastProxy: fastProxy, Dynamic: d})
 		client := traefik.Client()
-		whole := Ask(t, client, "GET", "http://films/whole.mp4?start=1.5")
+		whole := faults.Ask(t, client, "GET", "http://films/whole.mp4?start=1.5")
 		for _, seek := range []string{"first", "repeated"} {
 			origin.Take()
 			const parts = 8
 			size := (len(whole.Body) + parts - 1) / parts
 			var group sync.WaitGroup
-			answers := make([]Answer, parts)
+			answers := make([]faults.Answer, parts)
 			for i := range answers {
 				group.Go(func() {
-					answers[i] = Ask(t, client, "GET", "http://films/parts.mp4?start=1.5", "Range", fmt.Sprintf("bytes=%d-%d", i*size, (i+1)*size-1))
+					answers[i] = faults.Ask(t, client, "GET", "http://films/parts.mp4?start=1.5", "Range", fmt.Sprintf("bytes=%d-%d", i*size, (i+1)*size-1))
 				})
 			}
 			group.Wait()

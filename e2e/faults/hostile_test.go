@@ -1,4 +1,4 @@
-package faults
+package faults_test
 
 import (
 	"encoding/binary"
@@ -12,18 +12,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/faults"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // TestHostileFiles asks for cuts of some thousands of hostile files, in each mode in turn, from an origin and below root in
 // turn: each is answered within a second, with a cut or an error, and without a panic, even one that was caught. The boxes of a
 // cut hold together, except that bad boxes behind those that a fragmented cut changes come as they are.
 func TestHostileFiles(t *testing.T) {
-	var files []Hostile
+	var files []faults.Hostile
 	for name, each := range map[string]int{"bframes.mp4": 1, "moovlast.mp4": 7, "fragments.mp4": 5, "dash.mp4": 11, "hybrid.mp4": 11} {
-		for i, file := range Mangle(Load(t, name).Bytes) {
+		for i, file := range faults.Mangle(faults.Load(t, name).Bytes) {
 			if i%each == 0 {
-				files = append(files, Hostile{name + ": " + file.Name, file.Bytes})
+				files = append(files, faults.Hostile{Name: name + ": " + file.Name, Bytes: file.Bytes})
 			}
 		}
 	}
@@ -35,7 +36,7 @@ func TestHostileFiles(t *testing.T) {
 			http.NotFound(w, r)
 			return
 		}
-		Film{files[i%tries].Bytes, fmt.Sprintf(`"%d"`, i)}.Serve(w, r)
+		faults.Film{Bytes: files[i%tries].Bytes, Tag: fmt.Sprintf(`"%d"`, i)}.Serve(w, r)
 	}))
 	var d rig.Dynamic
 	var hosts []string
@@ -65,7 +66,7 @@ func TestHostileFiles(t *testing.T) {
 			defer os.Remove(path)
 		}
 		begin := time.Now()
-		got := Ask(t, client, "GET", fmt.Sprintf("http://%s/%s?start=2.5&end=6.5", host, name))
+		got := faults.Ask(t, client, "GET", fmt.Sprintf("http://%s/%s?start=2.5&end=6.5", host, name))
 		took = time.Since(begin)
 		mutex.Lock()
 		count[got.Status]++

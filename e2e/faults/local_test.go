@@ -1,4 +1,4 @@
-package faults
+package faults_test
 
 import (
 	"bufio"
@@ -14,13 +14,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/faults"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 const secret = "what no client may see"
 
 // folder makes a root with a film, beside what lies outside of it.
-func folder(t *testing.T, film Film) (outer, root string) {
+func folder(t *testing.T, film faults.Film) (outer, root string) {
 	t.Helper()
 	outer = t.TempDir()
 	root = filepath.Join(outer, "root")
@@ -58,7 +59,7 @@ func folder(t *testing.T, film Film) (outer, root string) {
 }
 
 // unsaid asks for an address exactly as it is written, which clients would set right.
-func unsaid(t *testing.T, traefik *rig.Traefik, entryPoint, host, uri string) Answer {
+func unsaid(t *testing.T, traefik *rig.Traefik, entryPoint, host, uri string) faults.Answer {
 	t.Helper()
 	connection, err := net.Dial("tcp", traefik.Address(entryPoint))
 	if err != nil {
@@ -69,17 +70,17 @@ func unsaid(t *testing.T, traefik *rig.Traefik, entryPoint, host, uri string) An
 	fmt.Fprintf(connection, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", uri, host)
 	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
 	if err != nil {
-		return Answer{Failed: err}
+		return faults.Answer{Failed: err}
 	}
 	defer response.Body.Close()
 	var body bytes.Buffer
 	_, err = body.ReadFrom(response.Body)
-	return Answer{response.ProtoMajor, response.StatusCode, response.Header, body.Bytes(), err}
+	return faults.Answer{Protocol: response.ProtoMajor, Status: response.StatusCode, Header: response.Header, Body: body.Bytes(), Failed: err}
 }
 
 // TestOutsideRoot asks below root for what is no file in there, also past Traefik's own cleaning of addresses.
 func TestOutsideRoot(t *testing.T) {
-	film := Load(t, "bframes.mp4")
+	film := faults.Load(t, "bframes.mp4")
 	outer, root := folder(t, film)
 	next := rig.NewOrigin(t, http.NotFoundHandler())
 	var d rig.Dynamic
@@ -128,7 +129,7 @@ func TestOutsideRoot(t *testing.T) {
 
 // TestPermissionDenied asks for a file that Traefik may not read. As root it may read all, so it goes without that right.
 func TestPermissionDenied(t *testing.T) {
-	_, root := folder(t, Load(t, "bframes.mp4"))
+	_, root := folder(t, faults.Load(t, "bframes.mp4"))
 	if err := os.Chmod(filepath.Join(root, "closed.mp4"), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -152,18 +153,18 @@ func TestPermissionDenied(t *testing.T) {
 	d.Host("root", rig.NewOrigin(t, http.NotFoundHandler()).URL, "root")
 	traefik := rig.Start(t, rig.Config{Dynamic: d})
 	for _, uri := range []string{"/closed.mp4", "/closed.mp4?start=1"} {
-		if got := Ask(t, traefik.Client(), "GET", "http://root"+uri); got.Status != 403 {
+		if got := faults.Ask(t, traefik.Client(), "GET", "http://root"+uri); got.Status != 403 {
 			t.Errorf("%s: %d", uri, got.Status)
 		}
 	}
-	if got := Ask(t, traefik.Client(), "GET", "http://root/film.mp4?start=1"); got.Status != 200 {
+	if got := faults.Ask(t, traefik.Client(), "GET", "http://root/film.mp4?start=1"); got.Status != 200 {
 		t.Errorf("what it may read: %d", got.Status)
 	}
 }
 
 // TestChangingFiles changes films below root while they are sent, for which pacing leaves the time.
 func TestChangingFiles(t *testing.T) {
-	film := Load(t, "bframes.mp4")
+	film := faults.Load(t, "bframes.mp4")
 	_, root := folder(t, film)
 	var d rig.Dynamic
 	d.Plugin("paced", rig.Map{"root": root, "limitRate": "8", "limitRateAfter": "0"})
@@ -174,7 +175,7 @@ func TestChangingFiles(t *testing.T) {
 	traefik := rig.Start(t, rig.Config{Dynamic: d})
 	traefik.AllowLog(`^error: "/(truncated|emptied|appended|rewritten|partial)\.mp4" `)
 	client := traefik.Client()
-	want := Ask(t, client, "GET", "http://root/film.mp4?start=1")
+	want := faults.Ask(t, client, "GET", "http://root/film.mp4?start=1")
 
 	change := map[string]func(path string) error{
 		"truncated": func(path string) error { return os.Truncate(path, int64(len(film.Bytes)/2)) },
@@ -231,15 +232,15 @@ func TestChangingFiles(t *testing.T) {
 		}
 	})
 	for name, status := range map[string]int{"removed": 404, "replaced": 200, "rewritten": 200, "appended": 200} {
-		got := Ask(t, client, "GET", "http://root/"+name+".mp4?start=1")
+		got := faults.Ask(t, client, "GET", "http://root/"+name+".mp4?start=1")
 		if got.Status != status || status == 200 && got.Header.Get("ETag") == want.Header.Get("ETag") || bytes.Equal(got.Body, want.Body) != (name == "appended") {
 			t.Errorf("%s, asked for again: %d, %d bytes", name, got.Status, len(got.Body))
 		}
 	}
-	if err := os.WriteFile(filepath.Join(root, "partial.mp4"), Load(t, "moovlast.mp4").Bytes[:100000], 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(root, "partial.mp4"), faults.Load(t, "moovlast.mp4").Bytes[:100000], 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if got := Ask(t, client, "GET", "http://root/partial.mp4?start=1"); got.Status != 500 {
+	if got := faults.Ask(t, client, "GET", "http://root/partial.mp4?start=1"); got.Status != 500 {
 		t.Errorf("an upload that is under way: %d", got.Status)
 	}
 }

@@ -16,10 +16,10 @@ import (
 
 	"github.com/Eyevinn/mp4ff/mp4"
 
-	"github.com/traefik-mp4/mp4/e2e/media"
-	"github.com/traefik-mp4/mp4/e2e/oracle"
-	"github.com/traefik-mp4/mp4/e2e/parser"
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/media"
+	"github.com/traefik-mp4/mp4/e2e/internal/oracle"
+	"github.com/traefik-mp4/mp4/e2e/internal/parser"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // stage is a Traefik with a folder of films behind an origin and below root. Its hosts are go and root, and key with

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/traefik-mp4/mp4/e2e/media"
-	"github.com/traefik-mp4/mp4/e2e/parser"
+	"github.com/traefik-mp4/mp4/e2e/internal/media"
+	"github.com/traefik-mp4/mp4/e2e/internal/parser"
 )
 
 // loop makes a film of ten seconds so many times over.

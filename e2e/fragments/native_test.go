@@ -9,10 +9,10 @@ import (
 	"testing"
 
 	"github.com/traefik-mp4/mp4"
-	"github.com/traefik-mp4/mp4/e2e/media"
-	"github.com/traefik-mp4/mp4/e2e/oracle"
-	"github.com/traefik-mp4/mp4/e2e/parser"
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/media"
+	"github.com/traefik-mp4/mp4/e2e/internal/oracle"
+	"github.com/traefik-mp4/mp4/e2e/internal/parser"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // native is the plugin compiled, before a file server with the film's folder.

@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 const (
@@ -43,20 +43,43 @@ func TestInterpreted(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	ran, output, err := interpret(t, gopath, module, silence)
-	if err != nil {
-		t.Errorf("%v\n%s", err, output)
-	}
-	want := testsIn(t, root)
-	if len(want) == 0 {
-		t.Error("the package has no tests")
-	}
-	for _, name := range want {
-		if !slices.Contains(ran, name) {
-			t.Errorf("%s did not pass interpreted", name)
+	for _, pkg := range packagesIn(t, root) {
+		want := testsIn(t, filepath.Join(root, strings.TrimPrefix(pkg, module)))
+		if len(want) == 0 {
+			// What holds no tests is there for those of others.
+			if pkg == module {
+				t.Error("the plugin has no tests")
+			}
+			continue
 		}
+		ran, output, err := interpret(t, gopath, pkg, silence)
+		if err != nil {
+			t.Errorf("%s: %v\n%s", pkg, err, output)
+		}
+		for _, name := range want {
+			if !slices.Contains(ran, name) {
+				t.Errorf("%s: %s did not pass interpreted", pkg, name)
+			}
+		}
+		t.Logf("%s: tests interpreted by Yaegi: %d, passed: %d", pkg, len(want), len(ran))
 	}
-	t.Logf("tests interpreted by Yaegi: %d, passed: %d", len(want), len(ran))
+}
+
+// packagesIn lists the plugin's packages: the root and what lies below it, less the modules of their own.
+func packagesIn(t *testing.T, root string) []string {
+	t.Helper()
+	list := exec.Command("go", "list", "./...")
+	list.Dir = root
+	list.Stderr = os.Stderr
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("go list in %s: %v", root, err)
+	}
+	pkgs := strings.Fields(string(out))
+	if !slices.Contains(pkgs, module) {
+		t.Fatalf("go list in %s lists %q", root, pkgs)
+	}
+	return pkgs
 }
 
 // TestSilence proves the time limit by a test that hangs interpreted, though not compiled.

@@ -9,10 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/traefik-mp4/mp4/e2e/browser"
+	"github.com/traefik-mp4/mp4/e2e/internal/browser"
+	"github.com/traefik-mp4/mp4/e2e/internal/media"
 	"github.com/traefik-mp4/mp4/e2e/internal/players"
-	"github.com/traefik-mp4/mp4/e2e/media"
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // cut is what players play: of a film, from a second on.
@@ -33,7 +33,8 @@ var progressive = []cut{
 	{film: "bframes.mp4", start: 5.717, end: 7.25}, // with an end
 	{film: "plain.mp4", start: 7.97},
 	{film: "plain.mp4", start: 8.6},
-	{film: "ntsc.mp4", start: 7.978}, // 30 ms before a key frame
+	{film: "plain.mp4", start: 4.3, end: 6}, // its last picture lies behind nearly all of its sound
+	{film: "ntsc.mp4", start: 7.978},        // 30 ms before a key frame
 	{film: "ntsc.mp4", start: 7.1, end: 8.7},
 	{film: "fifty.mp4", start: 4.985}, // 15 ms before a key frame
 	{film: "variable.mp4", start: 7.978},
@@ -158,4 +159,23 @@ func lay(t *testing.T, cuts []cut) (dir string, timelines map[string]browser.Tim
 		timelines[c.film] = browser.ReadTimeline(t, path)
 	}
 	return dir, timelines
+}
+
+// What nginx makes of the same films is the control: it must be found wrong in every player, or the tests above prove
+// nothing. Its cuts are early by the B-frames' delay, and many players show their lead-in.
+func TestControl(t *testing.T) {
+	t.Parallel()
+	cuts := []cut{{film: "bframes.mp4", start: 7.4}}
+	dir, timelines := lay(t, cuts)
+	nginx := rig.StartNginx(t, dir)
+	for _, player := range []players.Player{players.Chromium, players.Firefox, players.WebKit, players.GStreamer, players.VLC, players.MPV, players.FFmpeg} {
+		results := player.Prove(t, []players.Cut{
+			{URL: nginx.KeyFrame + cuts[0].path(), Film: timelines["bframes.mp4"], Start: cuts[0].start},
+		})
+		if err := results[0].Err; err == nil {
+			t.Errorf("%s: nginx's cut at a picture that is no key frame is not found wrong", player.Name)
+		} else {
+			t.Logf("%s: %v", player.Name, err)
+		}
+	}
 }

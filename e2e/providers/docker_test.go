@@ -15,8 +15,8 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/traefik-mp4/mp4/e2e/lab"
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/lab"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // docker is a dockerd of the test's own, in the lab's network, with images made from nothing under the examples' names.

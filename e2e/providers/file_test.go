@@ -14,8 +14,8 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/traefik-mp4/mp4/e2e/lab"
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/lab"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // TestFileYAML runs Traefik with the static configuration of examples/file, which takes the plugin from the catalog, and
@@ -32,7 +32,7 @@ func TestFileYAML(t *testing.T) {
 		"etc/traefik/dynamic/spellings.yml": spellingsFile(t),
 		lab.Certificates:                    string(s.catalog.Authority),
 	}
-	for _, recipe := range []string{"chain.yml", "folder.yml", "hls.yml", "order.yml", "s3.yml"} {
+	for _, recipe := range []string{"chain.yml", "folder.yml", "hls.yml", "options.yml", "order.yml", "s3.yml"} {
 		files["etc/traefik/dynamic/"+recipe] = s.example(t, "recipes/"+recipe)
 	}
 	root := machine.Root(files)
@@ -46,7 +46,10 @@ func TestFileYAML(t *testing.T) {
 		s.cut(t, client, "http://films.example.com/film.mp4?start=4.5", 4500, -1)
 		s.cut(t, client, "http://films.example.com/film.mp4?start=2.75&end=6", 2750, 6000)
 		s.archived(t)
-		if told := awaitLine(t, traefik.Log, "mp4: seek@file: ", ""); !strings.Contains(told, defaults) {
+	})
+	t.Run("options.yml", func(t *testing.T) {
+		s.cut(t, client, "http://options.example.com/film.mp4?start=4.5", 4500, -1)
+		if told := awaitLine(t, traefik.Log, "mp4: options-seek@file: ", ""); !strings.Contains(told, defaults) {
 			t.Errorf("every option at its default is in effect as %s", told)
 		}
 	})
@@ -88,6 +91,20 @@ func spellingsFile(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// TestFileCheckout runs Traefik with the static configuration that takes the plugin from a checkout.
+func TestFileCheckout(t *testing.T) {
+	s := newStage(t)
+	machine := s.Join("traefik")
+	s.origin(t, s.Join("origin.internal"), 8080)
+	root := machine.Root(map[string]string{
+		"etc/traefik/traefik.yml":       s.example(t, "file/traefik-checkout.yml"),
+		"etc/traefik/dynamic/films.yml": s.example(t, "file/dynamic.yml"),
+	})
+	s.local(t, root)
+	machine.Traefik(s.traefik, root, nil)
+	s.cut(t, s.Client(machine.Address+":80"), "http://films.example.com/film.mp4?start=2.75&end=6", 2750, 6000)
 }
 
 // TestFileTOML runs Traefik with the configurations in TOML, which take the plugin from a checkout.

@@ -20,9 +20,9 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"github.com/traefik-mp4/mp4/e2e/lab"
-	"github.com/traefik-mp4/mp4/e2e/loader"
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/lab"
+	"github.com/traefik-mp4/mp4/e2e/internal/loader"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // kubernetes is a cluster without nodes: etcd and kube-apiserver on the lab's gateway. The tests do what nodes would: they

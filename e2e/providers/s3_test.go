@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // TestFullS3 asks for cuts of a film in a private bucket of a real S3 server, by presigned addresses, through the recipe.

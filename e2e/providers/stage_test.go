@@ -12,16 +12,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/traefik-mp4/mp4/e2e/lab"
-	"github.com/traefik-mp4/mp4/e2e/loader"
-	"github.com/traefik-mp4/mp4/e2e/media"
-	"github.com/traefik-mp4/mp4/e2e/oracle"
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/lab"
+	"github.com/traefik-mp4/mp4/e2e/internal/loader"
+	"github.com/traefik-mp4/mp4/e2e/internal/media"
+	"github.com/traefik-mp4/mp4/e2e/internal/oracle"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 const (
 	module  = "github.com/traefik-mp4/mp4"
-	version = "v0.1.0"
+	version = "vX.Y.Z" // as the examples write it, since they name no release
 )
 
 // stage is what every way in needs: a lab, Traefik, the film that is asked for, a catalog.

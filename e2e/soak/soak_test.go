@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/traefik-mp4/mp4/e2e/faults"
-	"github.com/traefik-mp4/mp4/e2e/parser"
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/faults"
+	"github.com/traefik-mp4/mp4/e2e/internal/parser"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 var films = []string{

@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 var builds = map[string]func(context.Context, io.Writer) (string, error){

@@ -6,7 +6,7 @@ import (
 	"log"
 	"net/http"
 
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 func main() {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/traefik-mp4/mp4/e2e/rig"
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 func main() {

@@ -91,13 +91,24 @@ function eachPicture(video, callback) {
   }
 }
 
-// settle steps over the lead-in of an exact cut, some milliseconds, in a browser that shows it (Firefox) and is not playing.
-function settle(video, start) {
+// Firefox does not skip the hidden lead-in of an exact cut: a tenth of a second more is on its clock. How much is learned from
+// the pictures; NaN is to be learned.
+const leads = new WeakMap();
+const lead = video => leads.get(video) || 0;
+
+function learnLead(video, start, time) {
+  const number = pictureNumber(video);
+  if (number >= 0 && number < Math.floor(start * rate + 1e-6)) leads.set(video, NaN);
+  else if (number >= 0 && Number.isNaN(leads.get(video))) leads.set(video, Math.max(0, time - Math.max(0, number / rate - start)));
+}
+
+// skipLead steps over it while the video is not playing.
+function skipLead(video) {
   const step = () => {
-    const early = pictureNumber(video) < Math.floor((start() + video.currentTime) * rate + 1e-6);
-    if (video.paused && early && video.currentTime < 0.05) video.currentTime += 0.004;
+    if (video.paused && Number.isNaN(leads.get(video)) && video.currentTime < 0.2) video.currentTime = Math.max(0.066, video.currentTime + 0.02);
   };
   for (const event of ["loadeddata", "seeked"]) video.addEventListener(event, () => setTimeout(step, 50));
+  video.addEventListener("emptied", () => leads.delete(video));
 }
 
 // --- The cut ---
@@ -139,7 +150,7 @@ film.addEventListener("error", async () => {
   $("trouble").hidden = false;
 });
 
-const position = () => clamp(cut.start + (Number.isFinite(film.currentTime) ? film.currentTime : 0), 0, duration);
+const position = () => clamp(cut.start + (Number.isFinite(film.currentTime) ? Math.max(0, film.currentTime - lead(film)) : 0), 0, duration);
 
 function paint() {
   const at = position();
@@ -177,10 +188,11 @@ function fillForm() {
 }
 
 eachPicture(film, time => {
+  learnLead(film, cut.start, time);
   paint();
-  $("verdict").replaceChildren(...verdict(film, cut.start + time));
+  $("verdict").replaceChildren(...verdict(film, cut.start + time - lead(film)));
 });
-settle(film, () => cut.start);
+skipLead(film);
 for (const event of ["play", "pause", "ended"]) film.addEventListener(event, paint);
 
 // --- The timeline ---
@@ -348,10 +360,15 @@ const compare = {
   figures: [...document.querySelectorAll("figure")].map(figure => {
     const video = figure.querySelector("video");
     const says = figure.querySelector(".verdict");
-    eachPicture(video, time => compare.stale || says.replaceChildren(...verdict(video, compare.start + time)));
+    const exact = !figure.dataset.prefix;
+    eachPicture(video, time => {
+      if (compare.stale) return;
+      if (exact) learnLead(video, compare.start, time);
+      says.replaceChildren(...verdict(video, compare.start + time - lead(video)));
+    });
     video.addEventListener("error", () => says.replaceChildren("It cannot be played."));
     video.addEventListener("ended", () => compare.play(false));
-    if (!figure.dataset.prefix) settle(video, () => compare.start);
+    if (exact) skipLead(video);
     return { video, says, prefix: figure.dataset.prefix };
   }),
 

@@ -147,8 +147,11 @@ func (p Player) complete(s Showing, shots []Shot, cut Cut, first, last int) erro
 	if p.pausing {
 		shown = append([]Shot{*s.Paused}, shown...)
 	}
-	if s.Last != nil {
+	if s.Last != nil && s.Last.Picture <= last {
 		shown = append(shown, *s.Last)
+	}
+	if p.streamed && !cut.Fragmented && shown[len(shown)-1].Picture == last-1 {
+		last--
 	}
 	if p.whole && (len(shots) != last-first+1 || shots[0].Picture != first) {
 		return fmt.Errorf("%w: %d pictures from %d to %d, not %d from %d to %d", ErrWrong,

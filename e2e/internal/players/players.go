@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/traefik-mp4/mp4/e2e/browser"
+	"github.com/traefik-mp4/mp4/e2e/internal/browser"
 )
 
 // Player is one that Play knows, and how it is judged.
@@ -37,6 +37,9 @@ type Player struct {
 	leadIn float64
 	// beyond: it shows what the edit list hides behind the end.
 	beyond bool
+	// streamed: of a progressive film over HTTP, GStreamer ends where the sound's media time comes to the duration, so that
+	// what lies behind that in the file is lost: no more than the last picture of films without B-frames.
+	streamed bool
 	// late is how much later than others a picture may be: the player's clock is one on the wall.
 	late float64
 	// sounding: its sound is judged, too.
@@ -46,9 +49,9 @@ type Player struct {
 // The players.
 var (
 	Chromium  = Player{Name: "Chromium", play: inBrowser(browser.Chromium), own: true, pausing: true}
-	Firefox   = Player{Name: "Firefox", play: inBrowser(browser.Firefox), leadIn: 0.5, late: 0.1}
-	WebKit    = Player{Name: "WebKitGTK", play: inBrowser(browser.WebKit), pausing: true}
-	GStreamer = Player{Name: "GStreamer", play: byScript("playbin.py"), whole: true, own: true, pausing: true, sounding: true}
+	Firefox   = Player{Name: "Firefox", play: inBrowser(browser.Firefox), leadIn: 0.4, beyond: true, late: 0.1}
+	WebKit    = Player{Name: "WebKitGTK", play: inBrowser(browser.WebKit), pausing: true, late: 0.1, streamed: true}
+	GStreamer = Player{Name: "GStreamer", play: byScript("playbin.py"), whole: true, own: true, pausing: true, sounding: true, streamed: true}
 	VLC       = Player{Name: "VLC", play: byScript("vlc.py"), leadIn: 0.4, beyond: true, late: 0.2, sounding: true}
 	MPV       = Player{Name: "mpv", play: mpv, whole: true, leadIn: 0.105, beyond: true, sounding: true}
 	FFmpeg    = Player{Name: "ffmpeg", play: ffmpeg, whole: true, own: true, sounding: true}

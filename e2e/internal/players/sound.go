@@ -55,7 +55,7 @@ func (s *Sound) lag(heard []float64, at float64) (lag, likeness float64) {
 	reach := int(around * float64(s.Rate))
 	due := make([]float64, len(heard)+2*reach)
 	for i := range due {
-		due[i] = film(at + float64(i-reach)*step)
+		due[i] = soundAt(at + float64(i-reach)*step)
 	}
 	for shift := 0; shift <= 2*reach; shift++ {
 		var both, a, b float64
@@ -70,8 +70,8 @@ func (s *Sound) lag(heard []float64, at float64) (lag, likeness float64) {
 	return lag, likeness
 }
 
-// film is the sound of the films of package media, both channels mixed.
-func film(t float64) float64 {
+// soundAt is the sound of the films of package media, both channels mixed.
+func soundAt(t float64) float64 {
 	if t < 0 {
 		return 0
 	}

@@ -1,0 +1,418 @@
+package origin
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// told is what the answers to a client's requests have told of a file.
+type told struct {
+	client  *Client
+	version Version
+	bound   bool        // every answer must be of that version
+	agreed  http.Header // of the first read, which is the origin's consent to this client
+	named   int64       // the file's length by an answer that refused a range; 0: none
+}
+
+// ask prepares a request for n bytes at off; for the whole file without Range where n is negative.
+func ask(t *told, off, n int64, to Receiver) *exchange {
+	ctx, cancel := context.WithCancel(t.client.Request.Context())
+	// Without a server in its context a ReverseProxy returns when its body breaks, where else it panics.
+	ctx = context.WithValue(ctx, http.ServerContextKey, nil)
+	req := t.client.Request.Clone(ctx)
+	req.Method, req.Body, req.ContentLength = http.MethodGet, http.NoBody, 0
+	req.URL.RawQuery = t.client.Query
+	req.RequestURI = req.URL.RequestURI() // Traefik's proxies go by this, not by URL
+	for _, name := range conditional {
+		delete(req.Header, name)
+	}
+	req.Header.Set("Accept-Encoding", "identity") // deleted, it would let compress choose
+	if n >= 0 {
+		req.Header.Set("Range", "bytes="+strconv.FormatInt(off, 10)+"-"+strconv.FormatInt(off+n-1, 10))
+	}
+	replayCookies(t.client, req)
+	x := &exchange{told: t, to: to, off: off, n: n, req: req, cancel: cancel, header: http.Header{}, length: -1}
+	x.way = bufio.NewWriterSize(&gate{x}, 1)
+	x.Writer = x.way
+	return x
+}
+
+// conditional are the request headers that would make the answer another than the plain range, and those of a protocol
+// switch.
+var conditional = []string{
+	"Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since",
+	"Connection", "Upgrade", "Expect", "Te", "Trailer",
+}
+
+// exchange is one request of ours: the http.ResponseWriter that the next handler answers to.
+//
+// The fast proxy calls it from a goroutine of its own, where a panic would end Traefik: hence the guards. What it
+// returns when it wants no more is context.Canceled, which Traefik counts as the client's doing.
+type exchange struct {
+	// Write is that of way, which keeps back one byte at most and can be led elsewhere: to the gate at first, and past it,
+	// in compiled code only, once the body is known to flow. Yaegi hands an embedded Write over as it is.
+	io.Writer
+	way     *bufio.Writer
+	beyond  *bufio.Writer // behind the gate,
+	exactly *tar.Writer   // and what counts before it; nil: not past the gate
+
+	told    *told
+	to      Receiver
+	opening *opening // for a first read, which may turn into a stream
+	open    bool     // the range that is asked for has no end
+	flows   bool     // as the body before it did, of which this one is the rest
+	hidden  bool     // from the client, whose going away no write tells
+	off, n  int64
+	req     *http.Request
+	cancel  context.CancelFunc
+	header  http.Header
+	status  int
+	body    io.Writer // once begun
+	length  int64     // of the body as the headers say, or -1
+	left    int64     // of it, at the gate; very much where it is not known
+	passed  int64     // the gate
+	relayed bool
+	err     error
+}
+
+// runExchange makes the request and checks that the answer is complete: neither of Traefik's proxies says when it is
+// not.
+func runExchange(x *exchange) error {
+	defer x.cancel()
+	callNext(x)
+	if x.err == nil && x.status == 0 {
+		x.WriteHeader(http.StatusOK)
+	}
+	if x.err == nil {
+		x.err = checkEnd(x)
+	}
+	if x.err == nil && x.relayed {
+		x.err = ErrRelayed
+	}
+	return x.err
+}
+
+// checkEnd is what is wrong with how a body ended.
+func checkEnd(x *exchange) error {
+	_ = x.way.Flush() // at most one byte; what fails, the gate has noted
+	if x.err != nil {
+		return x.err
+	}
+	if x.exactly != nil {
+		if err := x.beyond.Flush(); err != nil {
+			return fmt.Errorf("%w: %v", ErrGone, err)
+		}
+		x.beyond.Reset(io.Discard) // for the padding of the tar file that this is not
+		if x.exactly.Flush() == nil {
+			x.left = 0
+		}
+	}
+	if x.length >= 0 && x.left > 0 {
+		return fmt.Errorf("%w: the body ends early", ErrMisbehaving)
+	}
+	return nil
+}
+
+func callNext(x *exchange) {
+	defer x.guard()
+	x.told.client.Next.ServeHTTP(x, x.req)
+}
+
+// guard is deferred by what runs the next handler or is run by it.
+func (x *exchange) guard() {
+	if r := recover(); r != nil {
+		x.err = fmt.Errorf("%w: panic: %v", ErrMisbehaving, r)
+	}
+}
+
+// Header is where the next handler puts its headers; what it puts there after the status (trailers), nobody reads.
+func (x *exchange) Header() http.Header { return x.header }
+
+// WriteHeader takes the first final status.
+func (x *exchange) WriteHeader(status int) {
+	defer x.guard()
+	if status < http.StatusOK || x.status != 0 || x.err != nil {
+		return
+	}
+	header := x.header
+	x.status = status
+	x.header = http.Header{}
+	x.body, x.err = judge(x, header)
+	x.left = x.length
+	if x.length < 0 {
+		x.left = math.MaxInt64
+	}
+	if x.err != nil {
+		x.cancel()
+	} else if x.flows && x.status == http.StatusPartialContent && x.to.Native() {
+		passGate(x)
+	}
+}
+
+// serverBuffer is how much net/http's server keeps back: a write of less does not fail when the client is gone.
+const serverBuffer = 4 << 10
+
+// flow is how much of a body goes through the gate. An origin that drips does not get past it while its client leaves.
+const flow = 128 << 10
+
+// gate is where the body is watched, interpreted: some 8 µs for each of the 32 KiB that a proxy writes at once, which
+// take 20 by themselves.
+type gate struct{ x *exchange }
+
+func (g *gate) Write(p []byte) (int, error) {
+	x := g.x
+	defer x.guard()
+	if x.body == nil || x.err != nil || int64(len(p)) > x.left || (x.hidden || len(p) < serverBuffer) && x.req.Context().Err() != nil {
+		return x.writeRest(p)
+	}
+	n, err := x.body.Write(p)
+	x.left -= int64(n)
+	if err != nil {
+		return n, x.lose(err)
+	}
+	x.passed += int64(n)
+	if x.passed >= flow && x.to.Native() {
+		passGate(x)
+	}
+	return n, nil
+}
+
+// passGate leads the rest of the body past the gate. What counts it there is a tar.Writer, of the standard library's
+// writers the one that takes exactly so many bytes, and says how many are missing. Its header goes nowhere.
+func passGate(x *exchange) {
+	x.beyond = bufio.NewWriterSize(io.Discard, 1)
+	x.exactly = tar.NewWriter(x.beyond)
+	if x.exactly.WriteHeader(&tar.Header{Size: x.left, Format: tar.FormatGNU}) != nil {
+		x.exactly = nil
+		return
+	}
+	x.beyond.Reset(x.body)
+	x.way.Reset(x.exactly)
+}
+
+// writeRest is the way of what is out of the ordinary: a body before its status, after its end or beyond its length.
+func (x *exchange) writeRest(p []byte) (int, error) {
+	if x.status == 0 {
+		x.WriteHeader(http.StatusOK)
+	}
+	if x.err != nil || x.body == nil {
+		return 0, context.Canceled
+	}
+	if x.req.Context().Err() != nil {
+		return 0, x.lose(x.req.Context().Err()) // the fast proxy does not look
+	}
+	more := int64(len(p)) > x.left
+	if more {
+		p = p[:x.left]
+	}
+	n, err := x.body.Write(p)
+	x.left -= int64(n)
+	if err != nil {
+		return n, x.lose(err)
+	}
+	if more {
+		return n, context.Canceled
+	}
+	return n, nil
+}
+
+// lose ends the request because who it is for takes no more.
+func (x *exchange) lose(err error) error {
+	x.err = fmt.Errorf("%w: %v", ErrGone, err)
+	x.cancel()
+	return context.Canceled
+}
+
+// judge judges an answer by its status and headers, and returns where its body goes.
+func judge(x *exchange, header http.Header) (io.Writer, error) {
+	switch {
+	case x.status == http.StatusPartialContent:
+		return acceptRange(x, header)
+	case x.status == http.StatusOK && x.opening != nil:
+		return x.opening.whole(x, header)
+	case x.status == http.StatusRequestedRangeNotSatisfiable && x.hidden && (x.opening != nil || x.told.version.Size < 0):
+		return nil, unsatisfied(x, header)
+	case x.status == http.StatusOK || x.status == http.StatusRequestedRangeNotSatisfiable:
+		return nil, fmt.Errorf("%w: the origin answers %d to a range", ErrChanged, x.status)
+	case x.status >= http.StatusBadRequest:
+		return x.relay(header)
+	}
+	return nil, ErrPass // a redirect is the answer to the client's own request
+}
+
+// unsatisfied is what is meant by an answer that refuses a range of a file whose length was not known. Some servers
+// refuse one that reaches past the end.
+func unsatisfied(x *exchange, header http.Header) error {
+	length, err := strconv.ParseInt(strings.TrimPrefix(header.Get("Content-Range"), "bytes */"), 10, 64)
+	switch {
+	case err != nil || length < 0:
+		return errPastLength
+	case length == 0 && x.opening != nil:
+		return ErrPass // an empty file
+	case length <= x.off:
+		return errEnd
+	}
+	x.told.named = length
+	return errPastLength
+}
+
+// acceptRange accepts the range that was asked for, or the first bytes of it, of the version that is expected.
+func acceptRange(x *exchange, header http.Header) (io.Writer, error) {
+	first, last, total, ok := contentRange(header.Get("Content-Range"))
+	if !ok || first != x.off || last >= x.off+x.n && !x.open {
+		return nil, fmt.Errorf("%w: it answers Content-Range %q to bytes %d-%d", ErrMisbehaving,
+			header.Get("Content-Range"), x.off, x.off+x.n-1)
+	}
+	if err := acceptVersion(x, header, total); err != nil {
+		return nil, err
+	}
+	x.length = minInt64(last-first+1, x.n)
+	if x.hidden {
+		x.told.agreed = header
+	}
+	return x.to.Begin(header)
+}
+
+// acceptVersion compares the answer's version with the one that is expected.
+func acceptVersion(x *exchange, header http.Header, total int64) error {
+	t := x.told
+	// Bytes of a coding are not the file's, and nobody asked for one.
+	if encoded(header) {
+		return fmt.Errorf("%w: Content-Encoding %q in spite of Accept-Encoding: identity", ErrMisbehaving,
+			strings.Join(header["Content-Encoding"], ", "))
+	}
+	if len(header["Set-Cookie"]) > 0 {
+		t.client.Cookies = mergeCookies(t.client.Cookies, header["Set-Cookie"])
+	}
+	v := Version{ETag: header.Get("Etag"), Modified: header.Get("Last-Modified"), Size: total}
+	if v.Size < 0 && t.bound {
+		v.Size = t.version.Size // "bytes 0-99/*" is allowed (RFC 9110, 14.4)
+	}
+	if t.bound && v != t.version {
+		t.client.Seen = v
+		return fmt.Errorf("%w: from %v to %v", ErrChanged, t.version.words(), v.words())
+	}
+	t.version, t.bound = v, true
+	return nil
+}
+
+// codings are the content codings that change bytes (RFC 9110, 8.4.1, and IANA's registry). What else some origins say,
+// such as aws-chunked, none or utf-8, is of how the file came to them, or of nothing.
+var codings = map[string]bool{
+	"br":         true,
+	"compress":   true,
+	"dcb":        true,
+	"dcz":        true,
+	"deflate":    true,
+	"gzip":       true,
+	"x-compress": true,
+	"x-gzip":     true,
+	"zstd":       true,
+}
+
+// encoded reports whether a body is in a coding.
+func encoded(header http.Header) bool {
+	for _, line := range header["Content-Encoding"] {
+		for _, coding := range strings.Split(line, ",") {
+			if codings[strings.ToLower(strings.TrimSpace(coding))] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// relay hands a refusal to the client as it comes.
+func (x *exchange) relay(header http.Header) (io.Writer, error) {
+	c := x.told.client
+	if c.Started {
+		return nil, fmt.Errorf("%w: it answers %d in the middle of a file", ErrMisbehaving, x.status)
+	}
+	x.relayed, c.Started = true, true
+	if n, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil {
+		x.length = n
+	}
+	addHeaders(c.Writer.Header(), header)
+	c.Writer.WriteHeader(x.status)
+	if c.Request.Method == http.MethodHead {
+		return io.Discard, nil
+	}
+	return c.Writer, nil
+}
+
+// contentRange parses "bytes 0-99/1234"; total is -1 for "*" (RFC 9110, 14.4).
+func contentRange(s string) (first, last, total int64, ok bool) {
+	span, length, _ := strings.Cut(strings.TrimPrefix(s, "bytes "), "/")
+	from, to, _ := strings.Cut(span, "-")
+	first, err1 := strconv.ParseInt(from, 10, 64)
+	last, err2 := strconv.ParseInt(to, 10, 64)
+	if err1 != nil || err2 != nil || first < 0 || last < first {
+		return 0, 0, 0, false
+	}
+	if length == "*" {
+		return first, last, -1, true
+	}
+	total, err3 := strconv.ParseInt(length, 10, 64)
+	return first, last, total, err3 == nil && last < total
+}
+
+// opening is the first read. It takes the head of the file, or, from an origin that ignores Range, all of it as a
+// stream.
+type opening struct {
+	buffer *buffer
+	stream *stream
+	ready  chan struct{} // closed when the head is read, or the stream has begun, or neither will be
+}
+
+// runOpening is a function because Yaegi binds the receiver of go x.f() when it runs.
+func runOpening(x *exchange, head *opening) {
+	err := runExchange(x)
+	if head.stream == nil {
+		close(head.ready)
+		return
+	}
+	_ = head.stream.in.CloseWithError(err) // io.EOF where err is nil
+	close(head.stream.done)
+}
+
+func (h *opening) Native() bool { return true }
+
+func (h *opening) Begin(header http.Header) (io.Writer, error) {
+	return h.buffer.Begin(header)
+}
+
+// whole turns the answer into a stream.
+func (h *opening) whole(x *exchange, header http.Header) (io.Writer, error) {
+	total := int64(-1)
+	if n, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil {
+		total = n
+	}
+	if err := acceptVersion(x, header, total); err != nil {
+		return nil, err
+	}
+	x.length = total
+	r, w := io.Pipe()
+	h.stream = &stream{
+		client: x.told.client, version: x.told.version, header: header,
+		held: &bytes.Buffer{}, body: r, in: w, cancel: x.cancel, done: make(chan struct{}),
+	}
+	close(h.ready)
+	return w, nil
+}
+
+// buffer is a receiver that keeps what comes, in compiled code: an exchange lets no more through than was asked for.
+type buffer struct{ data *bytes.Buffer }
+
+func newBuffer(n int64) *buffer { return &buffer{bytes.NewBuffer(make([]byte, 0, n))} }
+
+func (b *buffer) Native() bool { return true }
+
+func (b *buffer) Begin(header http.Header) (io.Writer, error) { return b.data, nil }
