@@ -259,7 +259,7 @@ func (o *beginning) open(g *gathered) *beginningTrack {
 		t.p = begins + onScreen.cts
 		if onScreen.sample < 0 { // the first comes later
 			t.p = leastOf(t.cts)
-		} else {
+		} else if (2*(o.shown[g.id]-m)-1)*1000 < 2*t.timescale { // else there is a gap before the edit
 			t.m = maxInt64(m, t.p)
 		}
 		if o.exact {
