@@ -411,8 +411,8 @@ func (o *beginning) answer(made *madeFragment, from int64, e *ending) (*cut, err
 		}
 	}
 	w.length = int64(length*float64(m.timescale) + 0.5)
-	w.build(0)
-	c := &cut{duration: int64(length * 1000), length: w.size, segments: []*segment{{length: w.size, pieces: w.pieces}}}
+	buildMoov(w, 0)
+	c := &cut{duration: int64(length * 1000), length: w.size, segments: []*segment{{length: w.size, pieces: joinPieces(w.boxWriter)}}}
 	c.appendMade(made)
 	c.follow(o.later, from, e.end)
 	last, err := e.last(o)

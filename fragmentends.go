@@ -202,10 +202,10 @@ func (m *movie) asFragment(end int64) *fragment {
 
 func (t *track) asFragment() *trackFragment {
 	part := &trackFragment{id: t.id, hasTfdt: true, timed: true, protected: t.auxiliary != nil}
-	part.durations = t.durations.expand(0, t.samples, false)
+	part.durations = expandRuns(t.durations, 0, t.samples, false)
 	part.offsets = make([]int64, t.samples)
 	if t.offsets != nil {
-		part.offsets = t.offsets.expand(0, t.samples, true)
+		part.offsets = expandRuns(t.offsets, 0, t.samples, true)
 	}
 	part.flags = make([]int64, t.samples)
 	for i := int64(0); i < t.samples; i++ {

@@ -51,19 +51,24 @@ type segment struct {
 
 // writeSegment writes bytes [from, to) of a made segment to w.
 func writeSegment(s *segment, w io.Writer, from, to int64) error {
-	at := int64(0)
 	for i := range s.pieces {
 		p := &s.pieces[i]
-		size := pieceSize(p)
-		low, high := maxInt64(from-at, 0), minInt64(to-at, size)
-		at += size
-		if low >= high {
-			continue
+		size := int64(len(p.data))
+		if p.change != nil && p.change.grow {
+			size *= 2
 		}
-		err := writePiece(p, w, low, high)
-		if err != nil {
+		high := minInt64(to, size)
+		var err error
+		if from < high && p.change == nil {
+			_, err = w.Write(p.data[from:high])
+		} else if from < high {
+			err = writeEntries(p.data, p.change, w, from, high)
+		}
+		to -= size
+		if err != nil || to <= 0 {
 			return err
 		}
+		from = maxInt64(from-size, 0)
 	}
 	return nil
 }
@@ -410,12 +415,12 @@ func layOut(d *draft) {
 	for _, s := range d.cut.segments[1:] {
 		media += s.length
 	}
-	w.build(media)
+	buildMoov(w, media)
 	if w.overflow {
 		w = &moovWriter{movie: w.movie, kept: w.kept, window: w.window, ranges: w.ranges, wide: true}
-		w.build(media)
+		buildMoov(w, media)
 	}
-	d.cut.segments[0].pieces = w.pieces
+	d.cut.segments[0].pieces = joinPieces(w.boxWriter)
 	d.cut.segments[0].length = w.size
 	d.cut.length = w.size + media
 }
