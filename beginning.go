@@ -102,11 +102,15 @@ func (o *beginning) atKeyFrame() (*beginning, error) {
 // soonMS is how much later than the start a key frame may come for the cut to begin there.
 const soonMS = 1000
 
-// firstDecoded is the moment of the window's timeline when the first picture or sound of the run is decoded.
+// firstDecoded is the moment of the window's timeline when the first picture or sound of the run is decoded; 0 where an edit
+// list says what is shown until then.
 func (o *beginning) firstDecoded() int64 {
 	first := maxSum
 	for _, t := range o.movie.tracks {
 		s := o.run.columns(t.id)
+		if len(t.edits) > 0 {
+			return 0
+		}
 		if len(s.sizes) > 0 && (t.visual || t.handler == "soun") {
 			c := clock{movie: o.window.ticks, source: o.movie.timescale, media: t.timescale}
 			first = minInt64(first, t.shownAt(c, s.begins))
@@ -255,7 +259,7 @@ func (o *beginning) open(g *gathered) *beginningTrack {
 		t.p = begins + onScreen.cts
 		if onScreen.sample < 0 { // the first comes later
 			t.p = leastOf(t.cts)
-		} else {
+		} else if (2*(o.shown[g.id]-m)-1)*1000 < 2*t.timescale { // else there is a gap before the edit
 			t.m = maxInt64(m, t.p)
 		}
 		if o.exact {
@@ -333,19 +337,15 @@ func leadOf(timescale int64, cts []int64, p int64) int64 {
 // times, or begin with a key frame that is not to be one.
 func (o *beginning) wanted() (*fragment, error) {
 	if o.untold() {
-		next, err := o.next(o.run.end)
-		if next == nil || err != nil || next.protected() || len(o.run.fragments) == maxRun {
-			return nil, err
-		}
-		return next, nil
+		return o.following()
 	}
 	for _, t := range o.tracks {
 		n, end, later := int64(len(t.cts)), t.columns.end, o.later[t.id]
 		if !t.visual || end+later >= n && end+t.least >= t.quiet {
 			continue
 		}
-		next, err := o.next(o.run.end)
-		if next == nil || err != nil || next.protected() || len(o.run.fragments) == maxRun {
+		next, err := o.following()
+		if next == nil || err != nil {
 			return nil, err
 		}
 		part := next.part(t.id)
@@ -360,10 +360,18 @@ func (o *beginning) wanted() (*fragment, error) {
 	return nil, nil
 }
 
+// following is the fragment behind the run, if there is one and it may be part of it.
+func (o *beginning) following() (*fragment, error) {
+	next, err := o.next(o.run.end)
+	if next == nil || err != nil || next.protected() || len(o.run.fragments) == maxRun {
+		return nil, err
+	}
+	return next, nil
+}
+
 // untold reports whether a track would begin in a fragment that does not tell when.
 func (o *beginning) untold() bool {
-	first := o.run.fragments[len(o.run.fragments)-1].tracks[0]
-	if first.hasTfdt {
+	if o.run.fragments[len(o.run.fragments)-1].tracks[0].hasTfdt {
 		return false
 	}
 	begun := make(map[uint32]bool)

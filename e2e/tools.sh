@@ -7,7 +7,7 @@ case "${1:-}" in
 # The race detector needs a C compiler.
 native) needed=(gcc) ;;
 # node drives the browsers.
-all) needed=(git gcc curl nginx ffmpeg node npm chromium firefox-esr) ;;
+all) needed=(git gcc curl nginx ffmpeg node npm chromium firefox-esr Xvfb WebKitWebDriver gstreamer libvlc mpv) ;;
 providers) needed=(git nginx ffmpeg ip iptables dockerd docker-compose etcd) ;;
 bench) needed=(git nginx ffmpeg wrk) ;;
 *) echo "usage: $0 native|all|providers|bench" >&2; exit 2 ;;
@@ -20,15 +20,35 @@ package() {
 	ip) echo iproute2 ;;
 	dockerd) echo docker.io ;;
 	etcd) echo etcd-server ;;
+	Xvfb) echo xvfb ;;
+	WebKitWebDriver) echo webkit2gtk-driver ;;
+	gstreamer) echo python3-gi gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-{base,good,bad} gstreamer1.0-libav ;;
+	libvlc) echo libvlc5 vlc-plugin-base ;;
 	*) echo "$1" ;;
 	esac
+}
+
+# there tells whether a program is, or by their files whether libraries are.
+there() {
+	case "$1" in
+	gstreamer) files /usr/lib/python3/dist-packages/gi/__init__.py \
+		/usr/lib/*/girepository-1.0/GstVideo-1.0.typelib /usr/lib/*/gstreamer-1.0/libgst{playback,isomp4,videoparsersbad,libav}.so ;;
+	libvlc) files /usr/lib/*/libvlc.so.5 /usr/lib/*/vlc/plugins/video_output/libvmem_plugin.so ;;
+	*) command -v "$1" >/dev/null ;;
+	esac
+}
+files() {
+	local file
+	for file; do
+		[[ -e $file ]] || return 1
+	done
 }
 
 # Debian keeps nginx where only root's PATH looks.
 PATH="$PATH:/usr/sbin"
 packages=()
 for program in "${needed[@]}"; do
-	if ! command -v "$program" >/dev/null; then
+	if ! there "$program"; then
 		read -ra names < <(package "$program")
 		packages+=("${names[@]}")
 	fi

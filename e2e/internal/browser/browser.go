@@ -28,6 +28,7 @@ const PageName = "play.html"
 const (
 	Chromium = "chromium"
 	Firefox  = "firefox"
+	WebKit   = "webkit" // GTK's, in MiniBrowser
 )
 
 // Shot is a picture that was on show.
@@ -46,21 +47,36 @@ type Showing struct {
 	Duration float64 // as the browser has it
 	Paused   Shot    // on show once loaded, before the film was played
 	Shots    []Shot  // presented while it was playing: nine at least, for half a second at least, or to the film's end
+	Ended    bool    // it was played to its end
+	Last     *Shot   // on show after the end, where there still was a picture
+	Crashes  int     // of the browser before it came to an end with the film
 	Error    string  // why the film could not be played
 }
 
 // job is what play.mjs reads.
 type job struct {
 	Films    []string `json:"films"`
-	Count    int      `json:"count"`
+	Count    int      `json:"count"` // 0: to the end
 	Seconds  float64  `json:"seconds"`
 	Patience int      `json:"patience"` // milliseconds
 }
 
-// Play starts the browser once and plays one film after another.
+// Play starts the browser once and plays the beginning of one film after another.
 func Play(tb testing.TB, browser string, films ...string) []Showing {
 	tb.Helper()
-	input, err := json.Marshal(job{Films: films, Count: shots + 3, Seconds: 0.5, Patience: 30_000})
+	return play(tb, browser, job{Films: films, Count: shots + 3, Seconds: 0.5, Patience: 30_000})
+}
+
+// PlayToEnd plays all of the films.
+func PlayToEnd(tb testing.TB, browser string, films ...string) []Showing {
+	tb.Helper()
+	return play(tb, browser, job{Films: films, Patience: 30_000})
+}
+
+func play(tb testing.TB, browser string, j job) []Showing {
+	tb.Helper()
+	films := j.Films
+	input, err := json.Marshal(j)
 	if err != nil {
 		tb.Fatal(err)
 	}

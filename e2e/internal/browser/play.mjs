@@ -1,11 +1,14 @@
 // Plays films in a real browser and reports the numbered pictures it shows.
 //
-//   node play.mjs chromium|firefox < job.json
+//   node play.mjs chromium|firefox|webkit < job.json
 //
 // The job is {"films": [addresses], "count", "seconds", "patience"}, the last three as play.html has them, which must
 // stand at the root of each film's server: a canvas gives out pictures of its own origin only. A line of JSON per film.
 import { spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -89,6 +92,86 @@ async function startFirefox() {
   }
 }
 
+// WebKit is that of GTK, in MiniBrowser on a screen that nobody sees. It is spoken to in WebDriver.
+async function startWebKit() {
+  const home = await mkdtemp(join(tmpdir(), "webkit-"));
+  const running = [];
+  const run = (program, args, options) => {
+    const child = spawn(program, args, { ...options, env: { ...process.env, ...options.env } });
+    const gone = new Promise(resolve => child.on("exit", resolve).on("error", resolve));
+    const failed = new Promise((_, reject) => {
+      child.on("error", reject);
+      child.on("exit", code => reject(new Error(`${program} ended with ${code}`)));
+    });
+    failed.catch(() => {});
+    running.unshift({ child, gone });
+    return { child, failed };
+  };
+  const stop = async () => {
+    for (const { child, gone } of running) {
+      child.kill();
+      await gone;
+    }
+    await rm(home, { recursive: true, force: true, maxRetries: 5 });
+  };
+  try {
+    const screen = run("Xvfb", ["-displayfd", "3", "-screen", "0", "1600x1000x24", "-nolisten", "tcp"],
+      { stdio: ["ignore", "ignore", "ignore", "pipe"] });
+    const display = await Promise.race([once(screen.child.stdio[3], "data"), screen.failed]);
+    const port = await freePort();
+    const driver = run("WebKitWebDriver", [`--port=${port}`], {
+      stdio: "ignore",
+      env: { DISPLAY: ":" + String(display).trim(), HOME: home, XDG_CACHE_HOME: home, XDG_DATA_HOME: home, XDG_RUNTIME_DIR: home,
+        NO_AT_BRIDGE: "1", GDK_BACKEND: "x11", LIBGL_ALWAYS_SOFTWARE: "1" },
+    });
+    const ask = async (method, path, body) => {
+      const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method, body: body && JSON.stringify(body) });
+      const { value } = await answer.json();
+      if (!answer.ok) throw Object.assign(new Error(`${path}: ${value.error}: ${value.message}`), { crashed: value.error === "invalid session id" });
+      return value;
+    };
+    await Promise.race([driver.failed, until(() => ask("GET", "/status"))]);
+    const { sessionId, capabilities } = await ask("POST", "/session", { capabilities: { alwaysMatch: {
+      "webkitgtk:browserOptions": { binary: await miniBrowser(), args: ["--automation"] },
+    } } });
+    const session = "/session/" + sessionId;
+    let asked = 0;
+    return {
+      version: "WebKitGTK " + capabilities.browserVersion,
+      open: url => ask("POST", session + "/url", { url }),
+      evaluate: async source => {
+        // The driver sometimes loses what a script returns ("Could not parse script result"): it is asked over and over,
+        // and the number tells whether the page has been told to begin.
+        asked++;
+        const script = `if (window.asked !== ${asked}) {
+            window.asked = ${asked};
+            window.answer = "";
+            (async () => ${source})().then(value => ({ value }), error => ({ error: String(error) })).then(all => window.answer = JSON.stringify(all));
+          }
+          return window.answer;`;
+        let answer = "";
+        for (let lost = 0; answer === ""; await new Promise(resolve => setTimeout(resolve, 200))) {
+          try {
+            answer = await ask("POST", session + "/execute/sync", { script, args: [] });
+          } catch (e) {
+            if (e.crashed || ++lost === 20) throw e;
+          }
+        }
+        const { value, error } = JSON.parse(answer);
+        if (error) throw new Error(error);
+        return value;
+      },
+      close: async () => {
+        await ask("DELETE", session).catch(() => {});
+        await stop();
+      },
+    };
+  } catch (e) {
+    await stop();
+    throw e;
+  }
+}
+
 // connect returns a function that sends one BiDi command and awaits its answer.
 async function connect(address) {
   const socket = new WebSocket(address);
@@ -110,17 +193,61 @@ async function connect(address) {
   });
 }
 
+// miniBrowser is where Debian keeps WebKitGTK's own browser, in a folder of the machine's architecture.
+async function miniBrowser() {
+  for (const folder of await readdir("/usr/lib")) {
+    const path = `/usr/lib/${folder}/webkit2gtk-4.1/MiniBrowser`;
+    if (existsSync(path)) return path;
+  }
+  throw new Error("there is no MiniBrowser below /usr/lib");
+}
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer().on("error", reject).listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+// until asks over and over what fails at first, for ten seconds.
+async function until(ask) {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await ask();
+    } catch (e) {
+      if (tries === 100) throw e;
+      await new Promise(resolve => setTimeout(resolve, 100));
+    }
+  }
+}
+
 const job = JSON.parse(await text(process.stdin));
-const browser = await { chromium: startChromium, firefox: startFirefox }[process.argv[2]]();
+const start = { chromium: startChromium, firefox: startFirefox, webkit: startWebKit }[process.argv[2]];
+let browser = await start();
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => browser.close().finally(() => process.exit(1)));
 try {
   let at;
-  for (const url of job.films) {
+  const play = async url => {
     const page = new URL("/play.html", url).href;
     if (page !== at) await browser.open(at = page);
     const args = [url, job.count, job.seconds, job.patience].map(v => JSON.stringify(v));
-    const report = await browser.evaluate(`play(${args})`);
-    console.log(JSON.stringify({ browser: browser.version, ...report }));
+    return browser.evaluate(`play(${args})`);
+  };
+  for (const url of job.films) {
+    let report;
+    for (let crashes = 0; !report; crashes++) {
+      try {
+        report = { browser: browser.version, crashes, ...await play(url) };
+      } catch (e) {
+        if (!e.crashed || crashes === 2) throw e;
+        await browser.close();
+        browser = await start();
+        at = undefined;
+      }
+    }
+    console.log(JSON.stringify(report));
   }
 } finally {
   await browser.close();

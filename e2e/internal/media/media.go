@@ -33,7 +33,7 @@ type Film struct {
 
 // Find returns the film of that name.
 func Find(name string) (Film, error) {
-	for _, f := range slices.Concat(Films, Fragmented, Unjudged, Odd) {
+	for _, f := range slices.Concat(Films, Fragmented, Unjudged, Odd, Played) {
 		if f.Name == name {
 			return f, nil
 		}
