@@ -325,8 +325,8 @@ const (
 	typeSbgp = uint32(0x73626770)
 )
 
-// shift is how far the bytes of the source at an offset move in the answer.
-func (w *moovWriter) shift(offset int64) int64 {
+// shiftOf is how far the bytes of the source at an offset move in the answer.
+func shiftOf(w *moovWriter, offset int64) int64 {
 	at := w.size
 	for _, r := range w.ranges {
 		if r.from <= offset && offset <= r.to {
@@ -398,9 +398,9 @@ func writeSlots(w *moovWriter, slots []slot) {
 		case slotCtts:
 			writeCtts(w, k, s)
 		case slotStss:
-			writeStss(w, k, s, k.sync)
+			writeStss(w, k, s, &k.sync)
 		case slotStps:
-			writeStss(w, k, s, k.partial)
+			writeStss(w, k, s, &k.partial)
 		case slotStsc:
 			writeStsc(w, k, s)
 		case slotStsz:
