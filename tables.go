@@ -469,6 +469,15 @@ func tickIn(u run, sample int64) int64 { return u.begins + (sample-u.first)*u.va
 // sampleAtTick returns the last sample that begins at or before tick, which is not negative, and the tick at which it
 // begins; past the end of a timed table, its last sample.
 func sampleAtTick(r *runs, tick int64) (sample, begins int64) {
+	if tick >= r.tail.begins && r.tail.count > 0 && r.tail.value > 0 { // always, where all samples last equally long
+		k := minInt64((tick-r.tail.begins)/r.tail.value, r.tail.count-1)
+		return r.tail.first + k, r.tail.begins + k*r.tail.value
+	}
+	return searchTick(r, tick)
+}
+
+// searchTick is sampleAtTick before the last run.
+func searchTick(r *runs, tick int64) (sample, begins int64) {
 	i := intervalOf(r.ticks, tick)
 	if i == len(r.ticks)-1 {
 		sample = lastTotal(r.samples) - 1
