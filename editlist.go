@@ -104,11 +104,17 @@ type clock struct {
 
 // toMedia returns the media ticks that pass in so many movie ticks at a rate, rounded to nearest, halves up.
 func toMedia(c clock, ticks int64, rate uint32) int64 {
-	twice, _ := mulDiv(ticks, 2*c.media, c.movie)
 	if rate != normalRate {
-		ticks, _ = mulDiv(ticks, int64(rate), 1)
-		twice, _ = mulDiv(ticks, 2*c.media, c.movie*normalRate)
+		return toMediaAt(c, ticks, rate)
 	}
+	twice, _ := mulDiv(ticks, 2*c.media, c.movie)
+	return (twice + 1) / 2
+}
+
+// toMediaAt is toMedia at another rate than the normal one.
+func toMediaAt(c clock, ticks int64, rate uint32) int64 {
+	ticks, _ = mulDiv(ticks, int64(rate), 1)
+	twice, _ := mulDiv(ticks, 2*c.media, c.movie*normalRate)
 	return (twice + 1) / 2
 }
 

@@ -424,6 +424,11 @@ func leastOffset(t *track, first, end int64) int64 {
 	if t.least == 0 || first >= lastTotal(t.offsets.samples) {
 		return 0
 	}
+	return searchLeast(t, first, end)
+}
+
+// searchLeast is leastOffset of a track that has negative offsets.
+func searchLeast(t *track, first, end int64) int64 {
 	from, last := findRun(t.offsets, first).entry, findRun(t.offsets, minInt64(end, lastTotal(t.offsets.samples))-1).entry
 	least := int64(0)
 	for b := from / blockLen; b <= last/blockLen; b++ {
