@@ -493,15 +493,16 @@ func searchTick(r *runs, tick int64) (sample, begins int64) {
 // the table have the value 0.
 func expandRuns(r *runs, first, n int64, signed bool) []int64 {
 	out := make([]int64, 0, n)
+	var value int64 // declared out here, since the interpreter makes what is declared in a loop anew each time
 	for first < lastTotal(r.samples) && int64(len(out)) < n {
 		p := openRunsAt(r, intervalOf(r.samples, first))
 		i := intervalOf(p.samples, first)
 		last := minInt(len(p.entries), i+int(n)-len(out)) // no more entries are needed, if none has a count of 0
 		skip := first - p.samples[i]
 		for _, v := range p.entries[i:last] {
-			value := int64(v & lowHalf)
-			if signed {
-				value = int64(int32(v))
+			value = int64(v & lowHalf)
+			if signed && value>>31 != 0 {
+				value -= 1 << 32
 			}
 			if v>>32 == 1 { // what most entries of a ctts say
 				out = append(out, value)
