@@ -90,7 +90,7 @@ func (p Player) Judge(s Showing, cut Cut) (v Verdict, err error) {
 		shots = shots[:len(shots)-1]
 	}
 	if len(shots) == 0 {
-		return v, fmt.Errorf("%w: none of its %d pictures is from the start on", ErrWrong, len(s.Shots))
+		return v, fmt.Errorf("%w: none of its %d pictures is from the start on", p.fault(), len(s.Shots))
 	}
 	if v.Hidden > 0 {
 		v.Delay = shots[0].At - s.Shots[0].At
