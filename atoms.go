@@ -62,6 +62,7 @@ type movie struct {
 	defaults  map[uint32]trackDefaults // by track_ID
 	fragments *fragmentMap             // nil: the moov has all samples
 	plans     *plans
+	template  []slot // of the moov of every cut
 }
 
 // byteRange is a stretch of the source: [from, to).
@@ -73,6 +74,7 @@ func (m *movie) memory() int64 {
 	for _, t := range m.tracks {
 		n += t.memory()
 	}
+	n += templateMemory(m.template)
 	if m.fragments != nil {
 		n += m.fragments.memory()
 	}
@@ -522,6 +524,7 @@ func (m *movie) index() error {
 		return m.moov.fail("no trak in it")
 	}
 	m.markChapters()
+	m.template = newTemplate(m)
 	for _, t := range m.tracks {
 		if m.fragments != nil && t.samples > 0 {
 			m.fragments.first = 0

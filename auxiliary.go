@@ -17,7 +17,7 @@ type auxiliary struct {
 	saiz    *box
 	saio    *box
 	senc    *box  // where saio points to it, or lacks
-	lead    int64 // bytes of senc's payload before the information
+	prefix  int64 // bytes of senc's payload before the information
 }
 
 // bytes is the length of the information of samples [first, end).
@@ -36,8 +36,8 @@ func (a *auxiliary) bytes(first, end int64) int64 {
 	return sum
 }
 
-// infoLead is the length of version, flags and, where flags say so, aux_info_type and its parameter.
-func infoLead(b *box) int {
+// infoPrefix is the length of version, flags and, where flags say so, aux_info_type and its parameter.
+func infoPrefix(b *box) int {
 	p := payload(b)
 	if len(p) >= fullBoxLen && p[3]&1 != 0 {
 		return fullBoxLen + 8
@@ -56,31 +56,31 @@ func readAuxiliary(stbl *box) (*auxiliary, error) {
 		return nil, nil
 	}
 	a := &auxiliary{width: 4, saiz: saiz, saio: saio}
-	p, lead := payload(saiz), infoLead(saiz)
-	if len(p) < lead+5 {
+	p, prefix := payload(saiz), infoPrefix(saiz)
+	if len(p) < prefix+5 {
 		return nil, saiz.fail("too short")
 	}
-	a.uniform = int64(p[lead])
-	a.samples = int64(binary.BigEndian.Uint32(p[lead+1:]))
+	a.uniform = int64(p[prefix])
+	a.samples = int64(binary.BigEndian.Uint32(p[prefix+1:]))
 	if a.uniform == 0 {
-		if a.samples > int64(len(p)-lead-5) {
+		if a.samples > int64(len(p)-prefix-5) {
 			return nil, saiz.fail(fmt.Sprintf("%d sizes do not fit into it", a.samples))
 		}
-		a.sizes = p[lead+5 : lead+5+int(a.samples)]
+		a.sizes = p[prefix+5 : prefix+5+int(a.samples)]
 	}
 	var err error
 	if saio != nil {
 		if len(payload(saio)) > 0 && payload(saio)[0] != 0 {
 			a.width = 8
 		}
-		a.offsets, err = entriesOf(saio, infoLead(saio)+4, int(a.width))
+		a.offsets, err = entriesOf(saio, infoPrefix(saio)+4, int(a.width))
 		if err != nil {
 			return nil, err
 		}
 	}
 	if senc != nil {
-		a.senc, a.lead = senc, countedLen
-		if int64(len(payload(senc))) < a.lead+a.bytes(0, a.samples) {
+		a.senc, a.prefix = senc, countedLen
+		if int64(len(payload(senc))) < a.prefix+a.bytes(0, a.samples) {
 			return nil, senc.fail("shorter than saiz says")
 		}
 	}
@@ -124,16 +124,18 @@ func locateAuxiliary(k *kept, fileSize int64) error {
 }
 
 // writeAuxiliarySizes writes the saiz of the samples kept.
-func writeAuxiliarySizes(w *moovWriter, k *kept, b *box) {
+func writeAuxiliarySizes(w *moovWriter, k *kept, s *slot) {
 	a := k.auxiliary
-	end := maxInt64(k.first, minInt64(k.end, a.samples))
-	at, size := openBox(w, b.typ)
-	writeRaw(w, payload(b)[:infoLead(b)+1])
-	writeU32(w, end-k.first)
-	if a.sizes != nil {
-		writeRaw(w, a.sizes[minInt64(k.first, a.samples):minInt64(end, a.samples)])
+	if a == nil || s.box != a.saiz {
+		return // others are of a kind that has no saio in the answer
 	}
-	closeBox(w, at, size)
+	end := maxInt64(k.first, minInt64(k.end, a.samples))
+	w.numbers = append(w.numbers, s.begins[:tableStart]...)
+	front := append([]byte(nil), payload(s.box)[:infoPrefix(s.box)+1]...)
+	writeRaw(w.boxWriter, binary.BigEndian.AppendUint32(front, uint32(end-k.first)))
+	if a.sizes != nil {
+		writeRaw(w.boxWriter, a.sizes[minInt64(k.first, a.samples):minInt64(end, a.samples)])
+	}
 }
 
 // infoOffsets is a saio in the answer. Its entries, of 64 bits, are known once all sizes are.
@@ -143,40 +145,36 @@ type infoOffsets struct {
 }
 
 // writeEncryption writes the senc of the samples kept, and remembers where the information in it begins.
-func writeEncryption(w *moovWriter, k *kept, b *box) {
+func writeEncryption(w *moovWriter, k *kept, s *slot) {
 	a := k.auxiliary
 	if a == nil {
 		return
 	}
-	from := a.lead + a.bytes(0, k.first)
-	at, size := openBox(w, b.typ)
-	writeRaw(w, payload(b)[:fullBoxLen])
-	writeU32(w, maxInt64(0, minInt64(k.end, a.samples)-k.first))
-	k.encryption = w.size
-	writeRaw(w, payload(b)[from:from+a.bytes(k.first, k.end)])
-	closeBox(w, at, size)
+	from := a.prefix + a.bytes(0, k.first)
+	w.numbers = append(w.numbers, s.begins[:tableCount]...)
+	w.numbers = append(w.numbers, uint32(maxInt64(0, minInt64(k.end, a.samples)-k.first)))
+	k.encryption = writtenSize(w.boxWriter)
+	writeRaw(w.boxWriter, payload(s.box)[from:from+a.bytes(k.first, k.end)])
 }
 
 // writeAuxiliaryOffsets writes the saio of the samples kept, in version 1.
-func writeAuxiliaryOffsets(w *moovWriter, k *kept, b *box) {
+func writeAuxiliaryOffsets(w *moovWriter, k *kept, s *slot) {
 	a := k.auxiliary
-	if a == nil || b != a.saio {
+	if a == nil || s.box != a.saio {
 		return
 	}
 	n := int64(1)
 	if a.perChunk() {
 		n = k.lastChunk - k.firstChunk + 1
 	}
-	at, size := openBox(w, b.typ)
-	writeRaw(w, []byte{1})
-	writeRaw(w, payload(b)[1:infoLead(b)])
-	writeU32(w, n)
+	at := len(w.numbers)
+	w.numbers = append(w.numbers, s.begins[:tableStart]...)
+	w.numbers = append(w.numbers, decodeWords(payload(s.box)[:infoPrefix(s.box)])...)
+	w.numbers[at+tableStart] = w.numbers[at+tableStart]&flagBits | 1<<24
+	w.numbers = append(w.numbers, uint32(n))
 	o := infoOffsets{kept: k, entries: make([]byte, 8*n)}
-	flushSmall(w)
-	w.pieces = append(w.pieces, piece{data: o.entries})
-	w.size += 8 * n
+	writeRaw(w.boxWriter, o.entries)
 	w.information = append(w.information, o)
-	closeBox(w, at, size)
 }
 
 // perChunk reports whether every chunk has a piece of the information of its own.

@@ -40,40 +40,20 @@ func trackReferences(b *box) []*box {
 
 // Nero's list of chapters, chpl in the udta of a moov. It is in no standard; its times are of the presentation.
 const (
-	chplSecond = 10_000_000 // its times count 100 ns
-	chplLead   = fullBoxLen + 4 + 1
-	chplLead0  = fullBoxLen + 1 // version 0 has no reserved field
+	chplSecond  = 10_000_000 // its times count 100 ns
+	chplPrefix  = fullBoxLen + 4 + 1
+	chplPrefix0 = fullBoxLen + 1 // version 0 has no reserved field
 )
 
-// writeUserData writes a udta with the chapters of the cut: the one that the start falls into begins at 0, those before
-// it and those that begin at the end or later are dropped.
-func writeUserData(w *moovWriter, b *box) {
-	udta := &box{typ: b.typ, at: b.at, header: b.header, data: b.data}
-	if w.ticks == 0 || readChildren(udta, "") != nil || childOf(udta, "chpl") == nil {
-		writeRaw(w, b.data)
-		return
-	}
-	at, size := openBox(w, b.typ)
-	for _, c := range udta.children {
-		switch {
-		case c.typ == "chpl":
-			writeChapters(w, c)
-		case c.typ != "meta" || !hasItemLocations(c):
-			writeRaw(w, c.data)
-		}
-	}
-	writeRaw(w, udta.tail)
-	closeBox(w, at, size)
-}
-
-// writeChapters writes a chpl. One that cannot be read is left out.
-func writeChapters(w *moovWriter, b *box) {
-	p := payload(b)
-	lead := chplLead
+// writeChapters writes a chpl with the chapters of the cut: the one that the start falls into begins at 0, those before it
+// and those that begin at the end or later are dropped. One that cannot be read is left out.
+func writeChapters(w *moovWriter, s *slot) {
+	p := payload(s.box)
+	prefix := chplPrefix
 	if len(p) > 0 && p[0] == 0 {
-		lead = chplLead0
+		prefix = chplPrefix0
 	}
-	if len(p) < lead {
+	if len(p) < prefix {
 		return
 	}
 	start, _ := mulDiv(w.from, chplSecond, w.ticks)
@@ -83,8 +63,8 @@ func writeChapters(w *moovWriter, b *box) {
 	}
 	var left []byte
 	count := byte(0)
-	rest := p[lead:]
-	for n := int(p[lead-1]); n > 0; n-- {
+	rest := p[prefix:]
+	for n := int(p[prefix-1]); n > 0; n-- {
 		if len(rest) < 9 || len(rest) < 9+int(rest[8]) {
 			return
 		}
@@ -100,9 +80,8 @@ func writeChapters(w *moovWriter, b *box) {
 		}
 		rest = rest[length:]
 	}
-	at, size := openBox(w, b.typ)
-	writeRaw(w, p[:lead-1])
-	writeRaw(w, []byte{count})
-	writeRaw(w, left)
-	closeBox(w, at, size)
+	w.numbers = append(w.numbers, s.begins...)
+	writeRaw(w.boxWriter, p[:prefix-1])
+	writeRaw(w.boxWriter, []byte{count})
+	writeRaw(w.boxWriter, left)
 }

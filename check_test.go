@@ -321,7 +321,7 @@ func (k *checker) checkSamples(c *cut, t *checked) error {
 }
 
 // wantedSync says which samples of the answer are to be key frames: those of the source, but behind hidden pictures none,
-// after the first, that is shown less than a second after the picture on show.
+// after the first, that is shown less than a second after the picture on show. Sample groups keep theirs.
 func (t *checked) wantedSync() []bool {
 	s, on := t.source, t.want.on
 	sync := append([]bool{}, s.sync[t.first:t.end]...)
@@ -332,7 +332,7 @@ func (t *checked) wantedSync() []bool {
 	first := true
 	for i := range sync {
 		if hides && s.hasSync && sync[i] {
-			sync[i] = first || s.cts[t.first+i] >= s.cts[on]+s.timescale
+			sync[i] = first || s.grouped[t.first+i] || s.cts[t.first+i] >= s.cts[on]+s.timescale
 			first = false
 		}
 	}

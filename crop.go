@@ -5,151 +5,50 @@ import "math/big"
 // Each table of a stbl (8.5.1), cropped to the samples that are kept. Long stretches of entries are written from where
 // they lie in the source's moov.
 
-// writeSampleTable writes the stbl of a track.
-func writeSampleTable(w *moovWriter, k *kept, b *box) {
-	at, size := openBox(w, b.typ)
-	for _, c := range b.children {
-		if k.none {
-			writeEmptyTable(w, c)
-			continue
-		}
-		writeTable(w, k, c)
-		if c.typ == "stts" && childOf(b, "ctts") == nil {
-			writeCompositionOffsets(w, k, nil) // a lead-in may need one where there was none
-		}
-		if c.typ == "stts" && k.made && !k.allSync && childOf(b, "stss") == nil {
-			writeSyncSamples(w, k, &box{typ: "stss", data: make([]byte, fullBoxLen)})
-		}
-	}
-	writeRaw(w, b.tail)
-	closeBox(w, at, size)
-}
-
 // writeEmptyTable writes a box of a stbl whose samples are all in fragments.
-func writeEmptyTable(w *moovWriter, b *box) {
-	switch b.typ {
-	case "stsd", "sgpd":
-		writeRaw(w, b.data)
-	case "stts", "stsc", "stco", "co64":
-		at, size := openBox(w, b.typ)
-		writeU32(w, 0, 0)
-		closeBox(w, at, size)
-	case "stsz", "stz2":
-		at, size := openBox(w, "stsz")
-		writeU32(w, 0, 0, 0)
-		closeBox(w, at, size)
+func writeEmptyTable(w *moovWriter, s *slot) {
+	switch s.kind {
+	case slotStts, slotStsc, slotStco:
+		w.numbers = append(w.numbers, headerLen+countedLen, s.begins[1], 0, 0)
+	case slotStsz:
+		w.numbers = append(w.numbers, headerLen+countedLen+4, typeStsz, 0, 0, 0)
 	}
 }
 
-// writeTable writes one box of a stbl. What is not known carries nothing per sample, or is none of ours to know.
-func writeTable(w *moovWriter, k *kept, b *box) {
-	switch b.typ {
-	case "stco", "co64":
-		writeChunkOffsets(w, k, b)
-		return
-	case "saio":
-		writeAuxiliaryOffsets(w, k, b)
-		return
-	case "senc":
-		writeEncryption(w, k, b)
-		return
-	case "saiz":
-		if k.auxiliary != nil && b == k.auxiliary.saiz { // others are of a kind that has no saio in the answer
-			writeAuxiliarySizes(w, k, b)
-		}
-		return
-	}
-	// Where all is kept, only chunks without samples at either end are not, and tables that say something else by now.
-	made := k.repaired > 0 && containsType("sttsstscstssstps", b.typ)
-	if w.ticks == 0 && !made && (b.typ != "stsc" || k.firstChunk == 0 && k.lastChunk+1 == int64(len(k.chunks))/k.chunkLen) {
-		writeRaw(w, b.data)
-		return
-	}
-	switch b.typ {
-	case "stts":
-		writeDecodeTimes(w, k, b)
-	case "ctts":
-		writeCompositionOffsets(w, k, b)
-	case "stss", "stps":
-		writeSyncSamples(w, k, b)
-	case "stsc":
-		writeSamplesToChunks(w, k, b)
-	case "stsz", "stz2":
-		writeSampleSizes(w, k, b)
-	case "sdtp":
-		writeDependencies(w, k, b)
-	case "stdp", "padb", "stsh":
-		// Degradation priorities, padding bits and shadow sync samples: no writer of today's files has them.
-	case "sbgp":
-		writeSampleGroups(w, k, b)
-	case "csgp":
-		writeCompactGroups(w, k, b)
-	case "subs":
-		writeSubSamples(w, k, b)
-	case "cslg":
-		// Bounds of the composition times (8.6.1.4), which have moved.
-	default:
-		writeRaw(w, b.data)
-	}
-}
+// Which of the numbers of a table are its version and flags, and the count of its entries.
+const (
+	tableStart = 2
+	tableCount = 3
+	flagBits   = 1<<24 - 1 // of the former, whose highest byte is the version
+)
 
-// openTable begins a full box with entries, like b or new; the count is filled in by closeTable.
-func openTable(w *moovWriter, typ string, b *box) (mark, int64) {
-	at, size := openBox(w, typ)
-	if b != nil {
-		writeRaw(w, versionAndFlags(b))
-	} else {
-		writeU32(w, 0)
-	}
-	writeU32(w, 0)
-	return at, size
-}
-
-// closeTable ends a box that openTable began.
-func closeTable(w *moovWriter, at mark, size, entries int64) {
-	patchU32(w, mark{at.piece, at.at + headerLen + fullBoxLen}, entries)
-	closeBox(w, at, size)
-}
-
-// writeDecodeTimes writes the stts.
-func writeDecodeTimes(w *moovWriter, k *kept, b *box) {
-	at, size := openTable(w, b.typ, b)
-	entries, from := int64(0), k.first
-	var c *change
+// writeStts writes the decode times.
+func writeStts(w *moovWriter, k *kept, s *slot) {
+	at := len(w.numbers)
+	w.numbers = append(w.numbers, s.begins...)
+	entries, from, scale := int64(0), k.first, int64(1)
 	if k.lead != nil {
-		entries = writePairs(w, k.lead.durations)
+		writeRaw(w.boxWriter, k.lead.durations)
+		entries = int64(len(k.lead.durations) / pairLen)
 		from += k.lead.samples
-		c = k.lead.scaled(0)
+		scale = k.lead.scale
 	}
-	entries += writeRuns(w, k.durations, from, k.end, c)
-	closeTable(w, at, size, entries)
+	entries += writeRuns(w.boxWriter, k.durations, from, k.end, scale, 0)
+	w.numbers[at+tableCount] = uint32(entries)
 }
 
-// scaled is what happens to the times of the samples behind the lead-in: they are multiplied by the change of the
-// timescale, and raise is added.
-func (l *leadIn) scaled(raise int64) *change {
-	if l.scale == 1 && raise == 0 {
-		return nil
-	}
-	return &change{width: pairLen, mask: entry64(pairLen, lowHalf), mul: l.scale, add: entry64(pairLen, uint64(raise))}
-}
-
-// writeCompositionOffsets writes the ctts; b is nil where the source has none.
-func writeCompositionOffsets(w *moovWriter, k *kept, b *box) {
-	if w.ticks == 0 {
-		return
-	}
+// writeCtts writes the composition offsets.
+func writeCtts(w *moovWriter, k *kept, s *slot) {
 	special, from, to := []byte(nil), k.first, k.first // entries that are new, of the samples [from, to)
-	needed := k.offsets != nil
-	var c *change
+	needed, scale := k.offsets != nil, int64(1)
 	if k.lead != nil {
 		special = k.lead.offsets
 		to = k.first + k.lead.samples
 		needed = needed || k.lead.shifted
-		c = k.lead.scaled(k.raised())
+		scale = k.lead.scale
 	}
 	if k.moved >= 0 {
-		special = runLengths([]int64{k.moveTo - decodeTime(k.track, k.moved)*k.scale() + k.raised()})
+		special = runLengths([]int64{k.moveTo - decodeTime(k.track, k.moved)*scaleOf(k) + k.raised()})
 		from = k.moved
 		to = k.moved + 1
 		needed = true
@@ -157,11 +56,13 @@ func writeCompositionOffsets(w *moovWriter, k *kept, b *box) {
 	if !needed {
 		return
 	}
-	at, size := openTable(w, "ctts", b)
-	entries := writeOffsetRuns(w, k, k.first, from, c)
-	entries += writePairs(w, special)
-	entries += writeOffsetRuns(w, k, to, k.end, c)
-	closeTable(w, at, size, entries)
+	at := len(w.numbers)
+	w.numbers = append(w.numbers, s.begins...)
+	entries := writeOffsetRuns(w, k, k.first, from, scale)
+	writeRaw(w.boxWriter, special)
+	entries += int64(len(special) / pairLen)
+	entries += writeOffsetRuns(w, k, to, k.end, scale)
+	w.numbers[at+tableCount] = uint32(entries)
 }
 
 // raised is what is added to composition offsets that are not special.
@@ -172,8 +73,8 @@ func (k *kept) raised() int64 {
 	return k.lead.raise * k.lead.scale
 }
 
-// scale is the factor by which the track's timescale is raised.
-func (k *kept) scale() int64 {
+// scaleOf is the factor by which the track's timescale is raised.
+func scaleOf(k *kept) int64 {
 	if k.lead == nil {
 		return 1
 	}
@@ -182,26 +83,23 @@ func (k *kept) scale() int64 {
 
 // writeOffsetRuns writes the composition offsets of the samples [from, to). Samples that the source's table does not
 // reach have none.
-func writeOffsetRuns(w *moovWriter, k *kept, from, to int64, c *change) int64 {
-	reach := from
+func writeOffsetRuns(w *moovWriter, k *kept, from, to, scale int64) int64 {
+	if from >= to {
+		return 0
+	}
+	reach, raised, entries := from, int64(0), int64(0)
+	if k.lead != nil {
+		raised = k.lead.raise * scale
+	}
 	if k.offsets != nil {
 		reach = minInt64(to, maxInt64(from, lastTotal(k.offsets.samples)))
-	}
-	entries := int64(0)
-	if from < reach {
-		entries = writeRuns(w, k.offsets, from, reach, c)
+		entries = writeRuns(w.boxWriter, k.offsets, from, reach, scale, raised)
 	}
 	if reach < to {
-		writeU32(w, to-reach, k.raised())
+		w.numbers = append(w.numbers, uint32(to-reach), uint32(raised))
 		entries++
 	}
 	return entries
-}
-
-// writePairs writes entries of runs, and returns how many.
-func writePairs(w *moovWriter, entries []byte) int64 {
-	writeRaw(w, entries)
-	return int64(len(entries) / pairLen)
 }
 
 // runLengths makes a table of runs of values.
@@ -223,114 +121,108 @@ func runLengths(values []int64) []byte {
 }
 
 // writeRuns writes the entries of a table of runs for the samples [from, to), and returns how many. Only the first and
-// the last can be cut into.
-func writeRuns(w *moovWriter, r *runs, from, to int64, c *change) int64 {
+// the last can be cut into. Values are multiplied by the change of the timescale, and raised is added.
+func writeRuns(w *boxWriter, r *runs, from, to, scale, raised int64) int64 {
 	if from >= to {
 		return 0
 	}
 	first, last := findRun(r, from), findRun(r, to-1)
-	writeCutRun(w, r, first.entry, minInt64(first.first+first.count, to)-from, c)
 	if first.entry == last.entry {
+		w.numbers = append(w.numbers, uint32(to-from), uint32(first.value*scale+raised))
 		return 1
 	}
+	w.numbers = append(w.numbers, uint32(first.first+first.count-from), uint32(first.value*scale+raised))
 	middle := r.entries[(first.entry+1)*pairLen : last.entry*pairLen]
-	if c == nil {
+	if scale == 1 && raised == 0 {
 		writeRaw(w, middle)
-	} else {
-		writeChanged(w, middle, c)
+	} else if len(middle) > 0 {
+		writeChanged(w, middle, &change{width: pairLen, mask: entry64(pairLen, lowHalf), mul: scale, add: entry64(pairLen, uint64(raised))})
 	}
-	writeCutRun(w, r, last.entry, to-last.first, c)
+	w.numbers = append(w.numbers, uint32(to-last.first), uint32(last.value*scale+raised))
 	return int64(last.entry - first.entry + 1)
 }
 
-// writeCutRun writes an entry with another count.
-func writeCutRun(w *moovWriter, r *runs, number int, count int64, c *change) {
-	entry := r.entries[number*pairLen : (number+1)*pairLen]
-	writeU32(w, count)
-	if c == nil {
-		writeRaw(w, entry[4:])
-		return
-	}
-	t := newTransform(c, 1)
-	writeRaw(w, applyChange(t, entry)[4:]) // copied: it is short
-	scratches.Put(t.s)
-}
-
-// writeSyncSamples writes a stss or stps. One without entries stays, of pictures: it says that none is a sync sample.
-func writeSyncSamples(w *moovWriter, k *kept, b *box) {
-	entries := k.sync
-	if k.allSync {
+// writeStss writes the sync samples, or those of open groups. A table without entries stays, of pictures: it says that
+// none is a sync sample.
+func writeStss(w *moovWriter, k *kept, s *slot, entries []byte) {
+	if k.allSync || s.box == nil && !k.made {
 		return // the moov of a fragmented file has an empty one, and that of some sound
 	}
-	if b.typ == "stps" {
-		entries = k.partial
-	}
 	entries = entries[4*countAtMost(entries, k.first) : 4*countAtMost(entries, k.end)]
-	var listed []int64 // of what lies before the other entries
-	if b.typ == "stss" && k.access != nil && k.access.before(k.first) == k.first && lastAtMost(k.sync, k.first+1) <= k.first {
-		listed = append(listed, 1) // players that know no groups must be able to begin
+	at, listed := len(w.numbers), 0
+	w.numbers = append(w.numbers, s.begins...)
+	if s.kind == slotStss && k.access != nil && k.access.before(k.first) == k.first && lastAtMost(k.sync, k.first+1) <= k.first {
+		w.numbers = append(w.numbers, 1) // players that know no groups must be able to begin
+		listed++
 	}
-	if k.lead != nil && k.lead.listedFrom > 0 {
+	if k.lead != nil && k.lead.listedFrom > 0 { // only some of what lies before that
 		for _, sample := range k.lead.listed {
 			if lastAtMost(entries, sample+1) == sample+1 {
-				listed = append(listed, sample+1-k.first)
+				w.numbers = append(w.numbers, uint32(sample+1-k.first))
+				listed++
 			}
 		}
 		entries = entries[4*countAtMost(entries, k.lead.listedFrom):]
 	}
-	n := int64(len(listed) + len(entries)/4)
-	if n == 0 && k.handler == "soun" {
-		return // it would say nothing
+	listed += len(entries) / 4
+	if listed == 0 && k.handler == "soun" {
+		w.numbers = w.numbers[:at] // it would say nothing
+		return
 	}
-	at, size := openBox(w, b.typ)
-	writeRaw(w, versionAndFlags(b))
-	writeU32(w, n)
-	writeU32(w, listed...)
+	w.numbers[at+tableCount] = uint32(listed)
 	if k.first == 0 {
-		writeRaw(w, entries)
-	} else {
-		writeChanged(w, entries, &change{width: 4, mul: 1, add: entry64(4, uint64(k.first)), sub: true})
+		writeRaw(w.boxWriter, entries)
+	} else if len(entries) > 0 {
+		writeChanged(w.boxWriter, entries, &change{width: 4, mul: 1, add: entry64(4, uint64(k.first)), sub: true})
 	}
-	closeBox(w, at, size)
 }
 
-// writeSamplesToChunks writes the stsc: the first chunk kept may lack samples at its head, the last one at its tail.
-func writeSamplesToChunks(w *moovWriter, k *kept, b *box) {
-	at, size := openTable(w, b.typ, b)
-	entries := int64(0)
-	put := func(chunk, perChunk int64, description uint32) {
-		writeU32(w, chunk-k.firstChunk+1, perChunk, int64(description))
-		entries++
-	}
-	first, last := k.firstRun, k.lastRun
-	if k.firstChunk == k.lastChunk {
-		put(k.firstChunk, k.end-k.first, first.description)
-		closeTable(w, at, size, entries)
+// writeStsc writes which samples are in which chunk: the first chunk kept may lack samples at its head, the last one at
+// its tail.
+func writeStsc(w *moovWriter, k *kept, s *slot) {
+	if w.ticks == 0 && k.repaired == 0 && k.firstChunk == 0 && k.lastChunk+1 == int64(len(k.chunks))/k.chunkLen {
+		writeRaw(w.boxWriter, s.data) // only chunks without samples at either end are not kept
 		return
 	}
-	put(k.firstChunk, first.perChunk-k.skipped, first.description)
+	at := len(w.numbers)
+	w.numbers = append(w.numbers, s.begins...)
+	w.numbers[at+tableCount] = writeChunkRuns(w.boxWriter, k, k.firstRun, k.lastRun)
+}
+
+// writeChunkRuns writes the entries of the stsc for the chunks kept, of which the first and the last are in two runs, and
+// returns how many.
+func writeChunkRuns(w *boxWriter, k *kept, first, last chunkRun) uint32 {
+	const one = 1 // chunks are numbered from 1 in the file
+	entries := uint32(1)
+	if k.firstChunk == k.lastChunk {
+		w.numbers = append(w.numbers, one, uint32(k.end-k.first), first.description)
+		return entries
+	}
+	w.numbers = append(w.numbers, one, uint32(first.perChunk-k.skipped), first.description)
 	// The chunks of a run behind its first kept one, up to the last chunk of the track, which may be shorter.
 	if k.skipped > 0 && k.firstChunk+1 < minInt64(first.end, k.lastChunk) {
-		put(k.firstChunk+1, first.perChunk, first.description)
+		w.numbers = append(w.numbers, one+1, uint32(first.perChunk), first.description)
+		entries++
 	} else if k.skipped > 0 && first.number == last.number {
-		put(k.lastChunk, k.lastKept, last.description)
-		closeTable(w, at, size, entries)
-		return
+		w.numbers = append(w.numbers, uint32(k.lastChunk-k.firstChunk)+one, uint32(k.lastKept), last.description)
+		return entries + 1
 	}
 	if first.number < last.number {
 		middle := k.chunkRuns.entries[(first.number+1)*stscLen : last.number*stscLen]
 		if len(middle) > 0 {
 			writeChanged(w, middle, &change{width: stscLen, mask: firstChunkMask, mul: 1, add: firstChunkAddend(k.firstChunk), sub: true})
-			entries += int64(len(middle) / stscLen)
+			entries += uint32(len(middle) / stscLen)
 		}
 		if last.first < k.lastChunk {
-			put(last.first, last.perChunk, last.description)
+			w.numbers = append(w.numbers, uint32(last.first-k.firstChunk)+one, uint32(last.perChunk), last.description)
+			entries++
 		}
 	}
 	if k.lastKept < last.perChunk || last.first == k.lastChunk && first.number < last.number {
-		put(k.lastChunk, k.lastKept, last.description)
+		w.numbers = append(w.numbers, uint32(k.lastChunk-k.firstChunk)+one, uint32(k.lastKept), last.description)
+		entries++
 	}
-	closeTable(w, at, size, entries)
+	return entries
 }
 
 // firstChunkMask are the bits of first_chunk in an entry of stsc.
@@ -341,24 +233,19 @@ func firstChunkAddend(chunk int64) []byte {
 	return append(entry64(4, uint64(chunk)), make([]byte, 8)...)
 }
 
-// writeSampleSizes writes the stsz or stz2.
-func writeSampleSizes(w *moovWriter, k *kept, b *box) {
-	if k.made {
-		b = &box{typ: "stsz", data: make([]byte, 8)}
-	}
+// writeStsz writes the sizes of the samples, as a stsz or a stz2.
+func writeStsz(w *moovWriter, k *kept, s *slot) {
 	if k.uniform != 0 && k.perPacket == 0 {
-		at, size := openBox(w, "stsz")
-		writeU32(w, 0, k.uniform, k.end-k.first)
-		closeBox(w, at, size)
-		return
+		w.numbers = append(w.numbers, 0, typeStsz, 0, uint32(k.uniform))
+	} else if k.made {
+		w.numbers = append(w.numbers, 0, typeStsz, 0, 0)
+	} else {
+		w.numbers = append(w.numbers, s.begins...) // with sample_size or field_size
 	}
-	at, size := openBox(w, b.typ)
-	writeRaw(w, payload(b)[:8]) // version, flags, sample_size or field_size
-	writeU32(w, k.end-k.first)
+	w.numbers = append(w.numbers, uint32(k.end-k.first))
 	if k.uniform == 0 {
-		writeRaw(w, bitEntries(k.sizes, k.sizeBits, k.first, k.end))
+		writeRaw(w.boxWriter, bitEntries(k.sizes, k.sizeBits, k.first, k.end))
 	}
-	closeBox(w, at, size)
 }
 
 // bitEntries returns the entries [first, end) of a table whose entries have so many bits. Where entries of 4 bits
@@ -374,26 +261,45 @@ func bitEntries(entries []byte, width, first, end int64) []byte {
 	return moved.FillBytes(make([]byte, len(part)+1))[1 : 1+n]
 }
 
-// writeChunkOffsets lays out the stco or co64; the entries are placed when the size of the moov is known.
-func writeChunkOffsets(w *moovWriter, k *kept, b *box) {
-	width := k.chunkLen
-	grow := w.wide && width == 4
-	typ := "stco"
-	if grow || width == 8 {
-		typ = "co64"
+// writeStco lays out the chunk offsets, as a stco or a co64; they are placed when the size of the moov is known.
+func writeStco(w *moovWriter, k *kept, s *slot) {
+	width, at := k.chunkLen, len(w.numbers)
+	w.numbers = append(w.numbers, s.begins...)
+	w.numbers[at+tableCount] = uint32(k.lastChunk - k.firstChunk + 1)
+	rest := &change{width: int(width), mul: 1, grow: w.wide && width == 4}
+	w.offsets = append(w.offsets, chunkOffsets{kept: k, first: len(w.numbers), rest: rest})
+	if rest.grow || width == 8 {
+		w.numbers[at+1] = typeCo64
+		w.numbers = append(w.numbers, 0)
 	}
-	n := k.lastChunk - k.firstChunk + 1
-	at, size := openBox(w, typ)
-	writeRaw(w, versionAndFlags(b))
-	writeU32(w, n)
-	o := chunkOffsets{kept: k, first: mark{len(w.pieces), len(w.small)}, rest: &change{width: int(width), mul: 1, grow: grow}}
-	if grow || width == 8 {
-		writeU32(w, 0)
+	w.numbers = append(w.numbers, 0)
+	if k.firstChunk < k.lastChunk {
+		writeChanged(w.boxWriter, k.chunks[(k.firstChunk+1)*width:(k.lastChunk+1)*width], rest)
 	}
-	writeU32(w, 0)
-	writeChanged(w, k.chunks[(k.firstChunk+1)*width:(k.lastChunk+1)*width], o.rest)
-	w.offsets = append(w.offsets, o)
-	closeBox(w, at, size)
+}
+
+// placeChunks fills in the entries of a chunk offset table.
+func placeChunks(w *moovWriter, o *chunkOffsets) {
+	k := o.kept
+	shift, at := w.shift(k.bytes.from), o.first
+	wide := w.wide || k.chunkLen == 8
+	if !wide && k.bytes.to+shift > max32 {
+		w.overflow = true
+		return
+	}
+	first := chunkOffset(k.track, k.firstChunk) + sizeOf(k.track, k.first-k.skipped, k.first) + shift
+	width := 4
+	if wide {
+		width = 8
+		w.numbers[at] = uint32(first >> 32)
+		at++
+	}
+	w.numbers[at] = uint32(first)
+	o.rest.sub = shift < 0
+	if shift < 0 {
+		shift = -shift
+	}
+	o.rest.add = entry64(width, uint64(shift))
 }
 
 // mediaDuration is the sum of the kept samples' durations, in ticks of the answer's timescale.

@@ -284,6 +284,14 @@ func shows(edits []edit, c clock, cts int64) bool {
 
 // mulDiv returns a·b/c rounded down, for a, b ≥ 0 and c > 0, and whether it is below 2^60; else 2^60.
 func mulDiv(a, b, c int64) (int64, bool) {
+	if a < 1<<40 && b < 1<<20 { // nearly always
+		return a * b / c, true
+	}
+	return mulDivWide(a, b, c)
+}
+
+// mulDivWide is mulDiv where the product may have more than 64 bits.
+func mulDivWide(a, b, c int64) (int64, bool) {
 	high, low := bits.Mul64(uint64(a), uint64(b))
 	if high >= uint64(c) {
 		return maxSum, false

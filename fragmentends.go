@@ -168,7 +168,7 @@ func (s *search) lastBehind(off int64) (int64, error) {
 // walkToEnd reads fragments to the end of the file. It reports false where one did not tell its times.
 func (s *search) walkToEnd(off int64) (measurement, bool, error) {
 	m := measurement{ends: make(map[uint32]int64), end: off}
-	r := newReached()
+	r := newProgress(nil)
 	fromFront := off == s.first
 	for {
 		found, err := s.next(off)
@@ -201,11 +201,11 @@ func (m *movie) asFragment(end int64) *fragment {
 }
 
 func (t *track) asFragment() *trackFragment {
-	part := &trackFragment{id: t.id, told: true, timed: true, protected: t.auxiliary != nil}
-	part.durations = t.durations.expand(0, t.samples, false)
+	part := &trackFragment{id: t.id, hasTfdt: true, timed: true, protected: t.auxiliary != nil}
+	part.durations = expandRuns(t.durations, 0, t.samples, false)
 	part.offsets = make([]int64, t.samples)
 	if t.offsets != nil {
-		part.offsets = t.offsets.expand(0, t.samples, true)
+		part.offsets = expandRuns(t.offsets, 0, t.samples, true)
 	}
 	part.flags = make([]int64, t.samples)
 	for i := int64(0); i < t.samples; i++ {

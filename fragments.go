@@ -4,10 +4,10 @@ import "fmt"
 
 // Fragmented files (8.8): the moov has no samples, or only the first, and moof boxes all along the file have the rest.
 //
-// ffmpeg applies edit lists to the samples of the moov only. So a cut is a hybrid: the samples of the fragments from
-// the key frame to the picture on show go into the moov's tables, timed and hidden as in a progressive file, and the
-// fragments behind them follow as they are, but for the decode times and absolute offsets in them (retime.go). Media
-// Source Extensions cannot take that; seek: keyframe stays purely fragmented.
+// A cut of one is as purely fragmented: a moov without samples; one fragment that is made of the samples from the key
+// frame on, timed and hidden as in a progressive cut (beginning.go); and behind it the fragments of the source, changed
+// only in their decode times and absolute offsets (retime.go). Of a clip by seek: exact all samples are in the tables of a
+// progressive answer, unless that would be too many fragments to read: then it ends in a made fragment as well.
 
 // cutFragments plans the answer for a fragmented file. src is read where the map of fragments does not know enough.
 func (m *movie) cutFragments(src source, iv interval, seek string) (*cut, error) {
@@ -20,43 +20,48 @@ func (m *movie) cutFragments(src source, iv interval, seek string) (*cut, error)
 		return m.cut(iv, seek)
 	}
 	ticks := m.answerTimescale()
-	shown := window{ticks: ticks, from: scaleMS(iv.start, ticks), to: -1, follows: -1}
+	w := window{ticks: ticks, from: scaleMS(iv.start, ticks), to: -1}
 	if iv.end >= 0 {
-		shown.to = scaleMS(iv.end, ticks)
+		w.to = scaleMS(iv.end, ticks)
 	}
-	moments := m.moments(shown)
-	if len(moments) == 0 || shown.from >= m.length(ticks) {
+	if w.from >= m.length(ticks) {
 		return nil, errPastEnd
 	}
-	ch, err := s.find(moments, float64(shown.from)/float64(ticks), seek == seekExact)
+	o, err := s.newBeginning(w, seek == seekExact)
 	if err != nil {
 		return nil, err
 	}
-	if seek != seekExact || ch.protected() {
-		return s.cutAtKeyFrame(ch, shown)
-	}
-	return s.cutHybrid(ch, shown)
-}
-
-// moments are the media ticks that each track shows at the beginning of a window, where it shows any then or later.
-func (m *movie) moments(shown window) map[uint32]int64 {
-	all := make(map[uint32]int64)
-	for _, t := range m.tracks {
-		c := clock{movie: shown.ticks, source: m.timescale, media: t.timescale}
-		front := firstMedia(cutEdits(t, c, shown.from, -1))
-		if front.duration > 0 {
-			all[t.id] = front.latest(c)
+	if first := o.firstDecoded(); o.run.fragments[0].off == s.first && w.from < first { // the earliest position that players know
+		w.from = first
+		o, err = s.newBeginning(w, o.exact)
+		if err != nil {
+			return nil, err
 		}
 	}
-	return all
+	if o.exact && w.to >= 0 && !o.run.protected() {
+		c, err := s.cutClip(o.run, w)
+		if c != nil || err != nil {
+			return c, err
+		}
+	}
+	if !o.exact || o.run.protected() {
+		o, err = o.atKeyFrame()
+		if err != nil {
+			return nil, err
+		}
+	}
+	if o.run.protected() {
+		return o.cutWhole()
+	}
+	return o.cut()
 }
 
-// lastMoments are the media ticks up to which each track is shown in a window.
-func (m *movie) lastMoments(shown window) map[uint32]int64 {
+// endTimes are the media ticks up to which each track is shown in a window.
+func (m *movie) endTimes(w window) map[uint32]int64 {
 	all := make(map[uint32]int64)
 	for _, t := range m.tracks {
-		c := clock{movie: shown.ticks, source: m.timescale, media: t.timescale}
-		_, to, media := span(cutEdits(t, c, shown.from, shown.to), c)
+		c := clock{movie: w.ticks, source: m.timescale, media: t.timescale}
+		_, to, media := span(cutEdits(t, c, w.from, w.to), c)
 		if media > 0 {
 			all[t.id] = minInt64(to, t.end) - 1
 		}
@@ -64,32 +69,16 @@ func (m *movie) lastMoments(shown window) map[uint32]int64 {
 	return all
 }
 
-// cutHybrid plans an answer that shows exactly the window: the chain's samples are in the moov, and what comes behind
-// the chain follows in fragments. Of a clip all is in the moov, unless that would be too many fragments to read.
-func (s *search) cutHybrid(ch *chain, shown window) (*cut, error) {
-	m, end := s.movie, &ending{end: s.end}
-	shown.fragmented = shown.to < 0
-	if shown.to >= 0 {
-		clip, err := s.clip(ch, shown)
-		if err != nil {
-			return nil, err
-		}
-		shown.fragmented = clip == nil
-		if clip != nil {
-			ch = clip
-		} else {
-			end, err = s.endOf(shown, ch.end)
-			if err != nil {
-				return nil, err
-			}
-		}
-	}
-	if shown.fragmented {
-		shown.follows = ch.end
+// cutClip plans a progressive answer that shows exactly the window, or returns nil where that would take too many
+// fragments.
+func (s *search) cutClip(run *fragmentRun, w window) (*cut, error) {
+	clip, err := s.clip(run, w)
+	if clip == nil || err != nil {
+		return nil, err
 	}
 	var tracks []*kept
-	for _, t := range m.tracks {
-		k, err := t.keepFragments(clock{movie: shown.ticks, source: m.timescale, media: t.timescale}, ch, shown)
+	for _, t := range s.movie.tracks {
+		k, err := t.keepFragments(clock{movie: w.ticks, source: s.movie.timescale, media: t.timescale}, clip, w)
 		if err != nil {
 			return nil, fmt.Errorf("trak %d: %w", t.id, err)
 		}
@@ -100,26 +89,21 @@ func (s *search) cutHybrid(ch *chain, shown window) (*cut, error) {
 	if len(tracks) == 0 {
 		return nil, errPastEnd
 	}
-	c, err := m.plan(tracks, shown)
-	if err != nil || !shown.fragmented {
-		return c, err
-	}
-	c.finish(tracks, ch.end, end)
-	return c, nil
+	return planTracks(s.movie, tracks, w)
 }
 
-// clip is the chain to the end of the window, or nil where that is too many fragments.
-func (s *search) clip(ch *chain, shown window) (*chain, error) {
-	moments := s.movie.lastMoments(shown)
-	n := int64(len(ch.fragments))
-	size := maxInt64((ch.end-ch.fragments[0].off)/n, 1)
-	most := minInt64(maxClip*maxInt64(peekLen/size, 1), maxChain-n)
-	last := ch.fragments[n-1].part(s.track.id)
-	if last != nil && last.duration > 0 && (moments[s.track.id]-last.begins)/last.duration > 2*most {
+// clip is the run to the end of the window, or nil where that is too many fragments.
+func (s *search) clip(run *fragmentRun, w window) (*fragmentRun, error) {
+	ends := s.movie.endTimes(w)
+	n := int64(len(run.fragments))
+	size := maxInt64((run.end-run.fragments[0].off)/n, 1)
+	most := minInt64(maxClip*maxInt64(peekLen/size, 1), maxRun-n)
+	last := run.fragments[n-1].part(s.track.id)
+	if last != nil && last.duration > 0 && (ends[s.track.id]-last.begins)/last.duration > 2*most {
 		return nil, nil
 	}
-	clip := ch.without(0)
-	_, err := s.extend(clip, moments, int(n+most))
+	clip := run.without(0)
+	_, err := s.extend(clip, ends, int(n+most))
 	if err != nil || int64(len(clip.fragments)) == n+most {
 		return nil, err
 	}
@@ -127,33 +111,18 @@ func (s *search) clip(ch *chain, shown window) (*chain, error) {
 }
 
 // keepFragments is keepTrack for a track of a fragmented file: the edit list is cut on the timeline of the whole, and
-// the samples are those of the chain.
-func (t *track) keepFragments(c clock, ch *chain, shown window) (*kept, error) {
-	edits := cutEdits(t, c, shown.from, shown.to)
-	begins, _, media := span(edits, c)
+// the samples are those of the run.
+func (t *track) keepFragments(c clock, run *fragmentRun, w window) (*kept, error) {
+	edits := cutEdits(t, c, w.from, w.to)
+	_, _, media := span(edits, c)
 	if media == 0 {
 		return nil, nil
 	}
-	g, err := ch.gather(t)
-	if err != nil {
+	g, err := run.gather(t)
+	if g == nil || err != nil {
 		return nil, err
 	}
-	if g == nil {
-		if !shown.fragmented {
-			return nil, nil
-		}
-		return &kept{track: t, clock: c, edits: rebase(edits, begins, c), moved: -1, earlier: begins, none: true}, nil
-	}
-	g.fixed = shown.fragmented // what follows in fragments is in the track's own ticks
-	k := keepEdits(g.track, c, rebase(edits, g.begins, c))
-	if k == nil {
-		return nil, nil
-	}
-	k.earlier = g.begins + decodeTime(g.track, k.first)
-	if k.lead != nil {
-		k.earlier = g.begins + k.lead.begins - k.lead.mediaTime // the timescale is the source's
-	}
-	return k, nil
+	return keepEdits(g.track, c, rebase(edits, g.columns.begins, c)), nil
 }
 
 // rebase counts media times from a decode time on. What an edit shows before becomes an empty edit.
@@ -177,74 +146,6 @@ func rebase(edits []edit, begins int64, c clock) []edit {
 	return based
 }
 
-// cutAtKeyFrame plans an answer that begins visibly with the key frame of what is on show. It is made of the chain's
-// fragments and those behind them, from the one with that key frame on; only where the moov of the source has it, the
-// answer's moov has samples too.
-func (s *search) cutAtKeyFrame(ch *chain, shown window) (*cut, error) {
-	m, t := s.movie, s.track
-	c := clock{movie: shown.ticks, source: m.timescale, media: t.timescale}
-	g, err := ch.gather(t)
-	if err != nil {
-		return nil, err
-	}
-	moment, isShown := m.moments(shown)[t.id]
-	if g != nil && isShown {
-		key, _ := g.key(moment)
-		shown.from = minInt64(shown.from, t.shownAt(c, g.begins+g.compositionTime(key)))
-		ch = ch.without(g.fragment(key))
-	}
-	if ch.fragments[0] == s.moov {
-		if ch.protected() {
-			return nil, m.moov.fail("encrypted samples in it and in fragments")
-		}
-		return s.cutHybrid(ch, shown)
-	}
-	var tracks []*kept
-	for _, t := range m.tracks {
-		k, err := t.keepNone(clock{movie: shown.ticks, source: m.timescale, media: t.timescale}, ch, shown)
-		if err != nil {
-			return nil, err
-		}
-		if k != nil {
-			tracks = append(tracks, k)
-		}
-	}
-	if len(tracks) == 0 {
-		return nil, errPastEnd
-	}
-	end := &ending{end: maxInt64(s.end, ch.end)}
-	if shown.to >= 0 {
-		end, err = s.endOf(shown, ch.fragments[0].off)
-		if err != nil {
-			return nil, err
-		}
-	}
-	shown.fragmented, shown.bare = true, true
-	answer, err := m.plan(tracks, shown)
-	if err != nil {
-		return nil, err
-	}
-	answer.finish(tracks, ch.fragments[0].off, end)
-	return answer, nil
-}
-
-// keepNone is keepFragments where the samples stay in fragments.
-func (t *track) keepNone(c clock, ch *chain, shown window) (*kept, error) {
-	edits := cutEdits(t, c, shown.from, shown.to)
-	begins, _, media := span(edits, c)
-	if media == 0 {
-		return nil, nil
-	}
-	g, err := ch.gather(t)
-	if err != nil {
-		return nil, err
-	}
-	if g != nil {
-		begins = minInt64(begins, g.begins)
-	}
-	return &kept{track: t, clock: c, edits: rebase(edits, begins, c), moved: -1, earlier: begins, none: true}, nil
-}
-
 // shownAt is the moment of the movie timeline at which the track's edit list first shows a media time; 0 where it does
 // not.
 func (t *track) shownAt(c clock, mediaTime int64) int64 {
@@ -259,13 +160,32 @@ func (t *track) shownAt(c clock, mediaTime int64) int64 {
 	return 0
 }
 
-// follow appends the bytes [from, to) of the source to a cut: fragments whose tracks begin earlier by what was cut off.
-// They are one stretch with what lies before them.
-func (c *cut) follow(earlier map[uint32]int64, from, to int64) {
+// finer is the window in ticks that a media timescale's are a multiple of, if there are such.
+func (w window) finer(timescale int64) window {
+	const most = 1 << 30 // a second
+	a, b := w.ticks, timescale
+	for b != 0 {
+		a, b = b, a%b
+	}
+	factor := timescale / a
+	if w.ticks*factor > most || w.from > maxSum/factor || w.to > maxSum/factor {
+		return w
+	}
+	w.ticks *= factor
+	w.from *= factor
+	if w.to >= 0 {
+		w.to *= factor
+	}
+	return w
+}
+
+// follow appends the bytes [from, to) of the source to a cut: fragments whose tracks are later by so many ticks. They are
+// one stretch with what lies before them.
+func (c *cut) follow(later map[uint32]int64, from, to int64) {
 	if to <= from {
 		return
 	}
-	r := &retiming{earlier: earlier, moved: c.length - from}
+	r := &retiming{later: later, moved: c.length - from}
 	c.length += to - from
 	last := c.segments[len(c.segments)-1]
 	if last.fromSource && last.off+last.length == from {

@@ -93,9 +93,9 @@ func TestCutFragments(t *testing.T) {
 		want string // the boxes
 		at   []byte // how the media begin, of a moov with samples
 	}{
-		{"in a fragment", interval{2500, -1}, seekExact, "ftyp moov mdat moof mdat moof mdat moof mdat ", []byte{1, 0}},
-		{"on a key frame", interval{4000, -1}, seekExact, "ftyp moov mdat moof mdat moof mdat ", []byte{2, 0}},
-		{"in the last", interval{9970, -1}, seekExact, "ftyp moov mdat ", []byte{4, 0}},
+		{"in a fragment", interval{2500, -1}, seekExact, "ftyp moov moof mdat moof mdat moof mdat moof mdat ", []byte{1, 0}},
+		{"on a key frame", interval{4000, -1}, seekExact, "ftyp moov moof mdat moof mdat moof mdat ", []byte{2, 0}},
+		{"in the last", interval{9970, -1}, seekExact, "ftyp moov moof mdat ", []byte{4, 0}},
 		{"a clip", interval{3000, 5000}, seekExact, "ftyp moov mdat ", []byte{1, 0}},
 		{"a clip to the end", interval{3000, 20000}, seekExact, "ftyp moov mdat ", []byte{1, 0}},
 		{"from the front", interval{0, 20000}, seekExact, "ftyp moov mdat ", []byte{0, 0}},
@@ -180,7 +180,8 @@ func TestLongClip(t *testing.T) {
 	}
 }
 
-// The times of what follows go on where the moov's samples end: 12 pictures before the one on show last a tick each.
+// The times of what follows go on where the made fragment ends: 12 pictures before the one on show last a tick each, but
+// for the last, which lasts two.
 func TestFollowingTimes(t *testing.T) {
 	got, err := answerOf(fragmentsOf(3, nil), interval{2480, -1}, seekExact)
 	if err != nil {
@@ -188,7 +189,10 @@ func TestFollowingTimes(t *testing.T) {
 	}
 	edit := bytes.Index(got, []byte("elst")) + 12
 	mediaTime := binary.BigEndian.Uint32(got[edit+4:])
-	tfdt := bytes.Index(got, []byte("tfdt")) + 8
+	tfdt := bytes.LastIndex(got, []byte("tfdt")) + 8
+	if mediaTime != 14 {
+		t.Errorf("the edit begins at %d", mediaTime)
+	}
 	if at := binary.BigEndian.Uint32(got[tfdt:]); at != mediaTime+fragmentPictures-12 {
 		t.Errorf("the next fragment begins at %d, the edit at %d", at, mediaTime)
 	}
@@ -231,7 +235,7 @@ func inPieces(t *testing.T, r *retiming, data []byte, at spot, off int64, limit 
 func TestRetimerBrokenEnd(t *testing.T) {
 	film := fragmentsOf(2, nil)
 	begin := bytes.LastIndex(film, []byte("moof")) - 4
-	r := &retiming{earlier: map[uint32]int64{1: 0}}
+	r := &retiming{later: map[uint32]int64{1: 0}}
 	for end := begin + 1; end < begin+100; end++ {
 		for _, size := range []int{3, 1 << 20} {
 			if got := inPieces(t, r, film[:end], spot{}, 0, int64(end), size); !bytes.Equal(got, film[:end]) {
@@ -248,7 +252,7 @@ func TestRetimerInPieces(t *testing.T) {
 	data = data[bytes.Index(data, []byte("sidx"))-4:]
 	large := append(words(1, 0x6D646174, 0, 20), 1, 2, 3, 4) // an mdat with a 64-bit size
 	data = append(append(data, large...), aBox("mfra", make([]byte, 9))...)
-	r := &retiming{earlier: map[uint32]int64{1: 30}, moved: -100}
+	r := &retiming{later: map[uint32]int64{1: -30}, moved: -100}
 	whole := inPieces(t, r, data, spot{}, 0, int64(len(data)), len(data))
 	if len(whole) != len(data) || bytes.Contains(whole, []byte("sidx")) || bytes.Contains(whole, []byte("mfra")) {
 		t.Fatalf("%d bytes of %d, boxes %q", len(whole), len(data), boxesOf(whole))
@@ -269,6 +273,32 @@ func TestRetimerInPieces(t *testing.T) {
 	for _, span := range [][2]int64{{0, 1}, {50, 60}, {1000, 6000}, {5300, 5301}, {int64(len(data)) - 3, int64(len(data))}} {
 		if got := inPieces(t, r, data, spot{}, span[0], span[1]-span[0], 64); !bytes.Equal(got, whole[span[0]:span[1]]) {
 			t.Errorf("bytes [%d, %d): others", span[0], span[1])
+		}
+	}
+}
+
+// Times keep their length: they stay within it.
+func TestRetimedTimes(t *testing.T) {
+	for _, test := range []struct {
+		tfdt        []byte
+		later       int64
+		want        []byte
+		description string
+	}{
+		{words(0, 1000), -300, words(0, 700), "earlier"},
+		{words(0, 1000), 300, words(0, 1300), "later"},
+		{words(0, 1000), -3000, words(0, 0), "none before 0"},
+		{words(0, 0xFFFFFF00), 0x1000, words(0, 0xFFFFFFFF), "32 bits at most"},
+		{words(1<<24, 0, 0xFFFFFF00), 0x1000, words(1<<24, 1, 0xF00), "64 bits"},
+		{words(1<<24, 0xFFFFFFFF, 0xFFFFFC00), 2048, words(1<<24, 0, 1024), "from before 0"},
+		{words(1<<24, 0xFFFFFFFF, 0xFFFFFC00), 0, words(1<<24, 0, 0), "not to before 0"},
+		{words(1<<24, 408, 0x80000000), -1752346656768, words(1<<24, 0, 0x80000000), "from an epoch"},
+	} {
+		moof := aBox("moof", aBox("mfhd", words(0, 1)), aBox("traf", aBox("tfhd", words(0x020000, 1)), aBox("tfdt", test.tfdt)))
+		r := &retiming{later: map[uint32]int64{1: test.later}}
+		got := inPieces(t, r, moof, spot{}, 0, int64(len(moof)), 7)
+		if !bytes.HasSuffix(got, test.want) {
+			t.Errorf("%s: %x", test.description, got[len(got)-len(test.want):])
 		}
 	}
 }

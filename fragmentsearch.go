@@ -31,7 +31,7 @@ const (
 	maxBetween    = 100      // boxes between two fragments
 	maxPeeks      = 20000    // in one request, at some 10 µs each
 	maxSamples    = 1 << 20  // read in one request, at 1 µs each
-	maxChain      = 2000     // fragments whose samples go into a moov
+	maxRun        = 2000     // fragments whose samples go into a moov
 	maxClip       = 200      // requests for those of a clip; beyond, it stays in fragments
 	guesses       = 12
 	maxMatches    = 64 // of what may be a moof, in a search for one
@@ -44,17 +44,14 @@ const (
 	further       = 12.0     // seconds that a search for a key frame goes back
 	mostBefore    = 60.0     // seconds before the start in which pictures on show then are looked for
 	mostBack      = 1e6      // seconds after which the search for a key frame goes to the front
-	sampleInTable = 64       // bytes that a sample takes while tables are made of a chain
+	sampleInTable = 64       // bytes that a sample takes while tables are made of a run
 )
 
 // newSearch begins a search. It goes by the first track with pictures, or else the first.
 func (m *movie) newSearch(src source) *search {
-	s := &search{fragmentMap: m.fragments, src: src, movie: m, track: m.tracks[0], most: maxScanned}
-	for _, t := range m.tracks {
-		if t.visual && t.enabled {
-			s.track = t
-			break
-		}
+	s := &search{fragmentMap: m.fragments, src: src, movie: m, track: referenceTrack(m, 0, m.timescale), most: maxScanned}
+	if s.track == nil {
+		s.track = m.tracks[0]
 	}
 	return s
 }
@@ -244,7 +241,7 @@ func (s *search) scanBack(from, to int64) (*fragment, error) {
 	for end := to; end > from && end > to-maxBarren && s.scanned < s.most; {
 		s.scanned += piece
 		off := maxInt64(end-piece, from)
-		n := end - off + moofFrontLen
+		n := end - off + moofFrontLen - 1 // less than all of one that begins at the end
 		b, err := s.src.Peek(off, n, n)
 		if err != nil {
 			return nil, err
@@ -404,31 +401,39 @@ func (s *search) placeBehind(from, to int64) (place, float64, error) {
 	return place{}, 0, err
 }
 
-// reached is how far a walk has come: the decode times behind the last samples, by track_ID.
-type reached struct {
+// progress is how far a walk has come: the decode times behind the last samples, by track_ID.
+type progress struct {
 	times map[uint32]int64
 	least map[uint32]int64 // composition offsets, where they are negative
 	timed bool             // every fragment told its times
 }
 
-func newReached() *reached {
-	return &reached{times: make(map[uint32]int64), least: make(map[uint32]int64), timed: true}
+// newProgress is where a walk begins, behind samples that end at decode times.
+func newProgress(begins map[uint32]int64) *progress {
+	r := &progress{times: make(map[uint32]int64), least: make(map[uint32]int64), timed: true}
+	for id, at := range begins {
+		r.times[id] = at
+	}
+	return r
 }
 
-func (r *reached) add(f *fragment) {
+func (r *progress) add(f *fragment) {
 	for _, part := range f.tracks {
 		if len(part.sizes) == 0 {
 			continue
 		}
 		r.timed = r.timed && part.timed
-		end := part.after(r.times[part.id]) + part.duration
-		r.times[part.id] = maxInt64(r.times[part.id], end)
+		before, begun := r.times[part.id]
+		end := part.after(before) + part.duration
+		if !begun || end > before {
+			r.times[part.id] = end
+		}
 		r.least[part.id] = minInt64(r.least[part.id], part.least)
 	}
 }
 
 // past reports whether all moments have been decoded. A track of which there is nothing for long is not waited for.
-func (r *reached) past(m *movie, moments map[uint32]int64) bool {
+func (r *progress) past(m *movie, moments map[uint32]int64) bool {
 	furthest := 0.0 // seconds beyond its moment
 	behind := false
 	for _, t := range m.tracks {
@@ -436,7 +441,12 @@ func (r *reached) past(m *movie, moments map[uint32]int64) bool {
 		if !shown {
 			continue
 		}
-		ahead := float64(r.times[t.id]+r.least[t.id]-moment) / float64(t.timescale)
+		end, begun := r.times[t.id]
+		if !begun {
+			behind = true
+			continue
+		}
+		ahead := float64(end+r.least[t.id]-moment) / float64(t.timescale)
 		behind = behind || ahead <= 0
 		if ahead > furthest {
 			furthest = ahead
@@ -445,15 +455,15 @@ func (r *reached) past(m *movie, moments map[uint32]int64) bool {
 	return !behind || furthest > mostApart
 }
 
-// extend adds fragments to a chain until every track has been decoded up to its moment, or the file ends. It reports
+// extend adds fragments to a run until every track has been decoded up to its moment, or the file ends. It reports
 // false where a fragment does not tell its times, which are counted from the front.
-func (s *search) extend(ch *chain, moments map[uint32]int64, most int) (bool, error) {
-	r := newReached()
-	for _, found := range ch.fragments {
+func (s *search) extend(run *fragmentRun, moments map[uint32]int64, most int) (bool, error) {
+	r := newProgress(run.begins)
+	for _, found := range run.fragments {
 		r.add(found)
 	}
-	for !r.past(s.movie, moments) && len(ch.fragments) < most {
-		found, err := s.next(ch.end)
+	for !r.past(s.movie, moments) && len(run.fragments) < most {
+		found, err := s.next(run.end)
 		if err != nil {
 			return false, err
 		}
@@ -465,8 +475,8 @@ func (s *search) extend(ch *chain, moments map[uint32]int64, most int) (bool, er
 			return false, err
 		}
 		r.add(found)
-		ch.add(found)
-		if !r.timed && ch.fragments[0].off > s.first {
+		run.add(found)
+		if !r.timed && run.fragments[0].off > s.first {
 			return false, nil
 		}
 	}
@@ -475,7 +485,7 @@ func (s *search) extend(ch *chain, moments map[uint32]int64, most int) (bool, er
 
 // find returns the fragments that a cut needs to show a moment: from the one with the key frame at or before it, or
 // before that the sound that decoders must hear (heard), to those that have what is on show in every track.
-func (s *search) find(moments map[uint32]int64, seconds float64, heard bool) (*chain, error) {
+func (s *search) find(moments map[uint32]int64, seconds float64, heard bool) (*fragmentRun, error) {
 	back := 0.0
 	if heard {
 		back = heardBefore
@@ -492,42 +502,42 @@ func (s *search) find(moments map[uint32]int64, seconds float64, heard bool) (*c
 		if back > mostBack {
 			begin = s.first
 		}
-		ch := &chain{end: begin}
-		timed, err := s.extend(ch, moments, maxChain)
-		if s.hasIndex() && (errors.Is(err, errFormat) || err == nil && len(ch.fragments) == 0) {
+		run := &fragmentRun{end: begin}
+		timed, err := s.extend(run, moments, maxRun)
+		if s.hasIndex() && (errors.Is(err, errFormat) || err == nil && len(run.fragments) == 0) {
 			s.forget()
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		if !timed || len(ch.fragments) == 0 && begin != s.first {
+		if !timed || len(run.fragments) == 0 && begin != s.first {
 			back = 2 * mostBack
 			continue
 		}
-		if len(ch.fragments) == 0 {
+		if len(run.fragments) == 0 {
 			return nil, (&box{typ: "moof", at: begin}).fail("none found")
 		}
-		if len(ch.fragments) == maxChain {
-			return nil, (&box{typ: "moof", at: ch.end}).fail("too many fragments for one cut")
+		if len(run.fragments) == maxRun {
+			return nil, (&box{typ: "moof", at: run.end}).fail("too many fragments for one cut")
 		}
-		first, err := s.needed(ch, moments, heard, back < mostBefore)
+		first, err := s.needed(run, moments, heard, back < mostBefore)
 		if err != nil {
 			return nil, err
 		}
-		if first >= 0 && ch.timed() {
-			return ch.without(first), nil
+		if first >= 0 && run.timed() {
+			return run.without(first), nil
 		}
 		if begin == s.first {
-			return ch, nil
+			return run, nil
 		}
 		back = 2*back + further
 	}
 }
 
-// timed reports whether all fragments of the chain tell their times.
-func (ch *chain) timed() bool {
-	for _, f := range ch.fragments {
+// timed reports whether all fragments of the run tell their times.
+func (run *fragmentRun) timed() bool {
+	for _, f := range run.fragments {
 		if !f.timed() {
 			return false
 		}
@@ -535,16 +545,16 @@ func (ch *chain) timed() bool {
 	return true
 }
 
-// needed is the first fragment of the chain that is needed to show the moments, or -1 where those before the chain are
+// needed is the first fragment of the run that is needed to show the moments, or -1 where those before the run are
 // needed as well: at once for pictures that are not in it, if they are missed.
-func (s *search) needed(ch *chain, moments map[uint32]int64, heard, missed bool) (int, error) {
-	first := len(ch.fragments) - 1
+func (s *search) needed(run *fragmentRun, moments map[uint32]int64, heard, missed bool) (int, error) {
+	first := len(run.fragments) - 1
 	for _, t := range s.movie.tracks {
 		moment, shown := moments[t.id]
 		if !shown || t.id != s.track.id && !(heard && (t.handler == "soun" || t.visual)) {
 			continue
 		}
-		g, err := ch.gather(t)
+		g, err := run.gather(t)
 		if err != nil {
 			return 0, err
 		}

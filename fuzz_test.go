@@ -113,7 +113,7 @@ func fuzzRuns(t *testing.T, numbers []uint64, at uint64) {
 	}
 	tick := int64(at % (uint64(ticks.Int64()) + 2))
 	checkSampleAt(t, u, list, tick)
-	for i, v := range u.expand(sample, minInt64(300, lastTotal(u.samples)-sample), false) {
+	for i, v := range expandRuns(u, sample, minInt64(300, lastTotal(u.samples)-sample), false) {
 		if v != findRun(u, sample+int64(i)).value {
 			t.Fatalf("value of sample %d is %d, want %d", sample+int64(i), v, findRun(u, sample+int64(i)).value)
 		}

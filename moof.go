@@ -24,8 +24,8 @@ type fragment struct {
 // trackFragment is a traf (8.8.6): successive samples of a track.
 type trackFragment struct {
 	id        uint32
-	told      bool  // it has a tfdt
-	timed     bool  // and so its decode time is known, or else by those before it
+	hasTfdt   bool
+	timed     bool  // its decode time is known: from its tfdt, or else by those before it
 	protected bool  // it has auxiliary information, which is not taken along into the moov
 	begins    int64 // decode time of its first sample
 	duration  int64 // of all its samples
@@ -219,13 +219,13 @@ func (t *trackFragment) readTime(tfdt *box) error {
 	if len(p) < 8 || p[0] != 0 && len(p) < 12 {
 		return tfdt.fail("too short")
 	}
-	t.told = true
+	t.hasTfdt = true
 	t.timed = true
 	t.begins = int64(binary.BigEndian.Uint32(p[4:]))
 	if p[0] != 0 {
 		t.begins = int64(binary.BigEndian.Uint64(p[4:]))
 	}
-	if t.begins < 0 || t.begins > maxSum {
+	if t.begins < -maxSum || t.begins > maxSum { // before 0 lies what sound decoders must hear first
 		return tfdt.fail("a time is beyond 2^60")
 	}
 	return nil

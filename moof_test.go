@@ -60,7 +60,7 @@ func TestReadFragment(t *testing.T) {
 				flags: []int64{0}, runs: []trackRun{{1000, 1, 2}}}},
 		{"every field of trun", aBox("traf", aBox("tfhd", words(0x020000, 1)), aBox("tfdt", words(0, 77)),
 			aBox("trun", words(0x01000F01, 2, 64, 11, 5, 0, 0xFFFFFFFD, 12, 6, sampleIsNonSync, 30))),
-			&trackFragment{id: 1, told: true, timed: true, begins: 77, duration: 23, shown: 53, least: -3, durations: []int64{11, 12}, sizes: []int64{5, 6},
+			&trackFragment{id: 1, timed: true, begins: 77, duration: 23, shown: 53, least: -3, durations: []int64{11, 12}, sizes: []int64{5, 6},
 				offsets: []int64{-3, 30}, flags: []int64{0, sampleIsNonSync}, runs: []trackRun{{1064, 2, 1}}}},
 		{"flags of the first sample", aBox("traf", aBox("tfhd", words(0x020000, 1)), aBox("trun", words(0x4, 2, 0))),
 			&trackFragment{id: 1, duration: 20, shown: 20, durations: []int64{10, 10}, sizes: []int64{100, 100}, offsets: []int64{0, 0},

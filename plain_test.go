@@ -95,6 +95,7 @@ type plainTrack struct {
 	sizes, at, description        []int64
 	chunkEnds                     []int // the number of samples up to the end of each chunk
 	sync                          []bool
+	grouped                       []bool  // sync by a sample group, whatever the tables list
 	stss, stps                    []int64 // as they stand in the file
 	hasSync                       bool
 	byTime                        []int // samples in the order of their composition times
@@ -506,9 +507,11 @@ func (t *plainTrack) readPlainSync() error {
 			}
 		}
 	}
+	t.grouped = make([]bool, t.samples())
 	for _, b := range t.tables {
 		for i, group := range t.plainAccess(b) {
-			t.sync[i] = t.sync[i] || group != "" && group != "0"
+			t.grouped[i] = t.grouped[i] || group != "" && group != "0"
+			t.sync[i] = t.sync[i] || t.grouped[i]
 		}
 	}
 	return nil

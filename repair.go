@@ -265,7 +265,7 @@ func (t *track) readAccessPoints(stbl *box) {
 			pairs, err = compactPairs(b, 0, t.samples)
 		} else {
 			var entries []byte
-			entries, err = entriesOf(b, groupLead(p[0] == 1), pairLen)
+			entries, err = entriesOf(b, groupPrefix(p[0] == 1), pairLen)
 			pairs = make([]uint64, len(entries)/pairLen)
 			decode(entries, pairs)
 		}

@@ -5,12 +5,12 @@ import (
 	"io"
 )
 
-// retiming is what is done to fragments on their way to the client: the decode times of each track begin earlier by
-// what was cut off, and absolute offsets move. Lengths stay.
+// retiming is what is done to fragments on their way to the client: the decode times of each track are others by so
+// many ticks, and absolute offsets move. Lengths stay.
 type retiming struct {
-	earlier map[uint32]int64 // by track_ID, media ticks
-	moved   int64            // of the source's offsets
-	plain   int64            // bytes at the front of the segment that stay as they are
+	later map[uint32]int64 // by track_ID, media ticks
+	moved int64            // of the source's offsets
+	plain int64            // bytes at the front of the segment that stay as they are
 }
 
 // spot is how the bytes from an offset on are to be read.
@@ -119,7 +119,7 @@ func (r *retimer) moof(moof *box) {
 			continue
 		}
 		p := payload(tfhd)
-		earlier, known := r.earlier[binary.BigEndian.Uint32(p[4:])]
+		later, known := r.later[binary.BigEndian.Uint32(p[4:])]
 		if !known {
 			copy(traf.data[4:], "free") // of a track that is left out
 		}
@@ -132,9 +132,9 @@ func (r *retimer) moof(moof *box) {
 		p = payload(tfdt)
 		switch {
 		case len(p) >= 12 && p[0] != 0:
-			binary.BigEndian.PutUint64(p[4:], uint64(maxInt64(int64(binary.BigEndian.Uint64(p[4:]))-earlier, 0)))
+			binary.BigEndian.PutUint64(p[4:], uint64(maxInt64(int64(binary.BigEndian.Uint64(p[4:]))+later, 0)))
 		case len(p) >= 8:
-			binary.BigEndian.PutUint32(p[4:], uint32(maxInt64(int64(binary.BigEndian.Uint32(p[4:]))-earlier, 0)))
+			binary.BigEndian.PutUint32(p[4:], uint32(minInt64(maxInt64(int64(binary.BigEndian.Uint32(p[4:]))+later, 0), max32)))
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"sort"
-	"sync"
 )
 
 // errPastEnd says that a cut would begin at or past the end of the longest track.
@@ -31,15 +30,6 @@ type cut struct {
 	segments []*segment
 }
 
-// draft is a cut that is arranged: which bytes of the source it takes is known. Its length and its first segment are
-// known once it is laid out.
-type draft struct {
-	cut    *cut
-	writer *moovWriter    // of the first segment; nil: it is laid out
-	laying sync.WaitGroup // while it is laid out beside something else
-	err    error          // that this ended with
-}
-
 // segment is a stretch of a cut: made from the index, or a range of the source, from off on.
 type segment struct {
 	fromSource bool
@@ -51,19 +41,24 @@ type segment struct {
 
 // writeSegment writes bytes [from, to) of a made segment to w.
 func writeSegment(s *segment, w io.Writer, from, to int64) error {
-	at := int64(0)
 	for i := range s.pieces {
 		p := &s.pieces[i]
-		size := pieceSize(p)
-		low, high := maxInt64(from-at, 0), minInt64(to-at, size)
-		at += size
-		if low >= high {
-			continue
+		size := int64(len(p.data))
+		if p.change != nil && p.change.grow {
+			size *= 2
 		}
-		err := writePiece(p, w, low, high)
-		if err != nil {
+		high := minInt64(to, size)
+		var err error
+		if from < high && p.change == nil {
+			_, err = w.Write(p.data[from:high])
+		} else if from < high {
+			err = writeEntries(p.data, p.change, w, from, high)
+		}
+		to -= size
+		if err != nil || to <= 0 {
 			return err
 		}
+		from = maxInt64(from-size, 0)
 	}
 	return nil
 }
@@ -86,22 +81,11 @@ type kept struct {
 	info                  byteRange // of the auxiliary information outside of the moov
 	encryption            int64     // where the answer has it, inside
 
-	none    bool  // no sample of it goes into the moov: all are in fragments behind
-	earlier int64 // media ticks by which those begin earlier
+	none bool // no sample of it goes into the moov: all are in fragments
 }
 
 // cut plans the answer for the interval iv (milliseconds on the presentation timeline), and lays it out.
 func (m *movie) cut(iv interval, seek string) (*cut, error) {
-	d, err := m.choose(iv, seek)
-	if err != nil {
-		return nil, err
-	}
-	layOut(d)
-	return d.cut, nil
-}
-
-// choose is cut without the layout.
-func (m *movie) choose(iv interval, seek string) (*draft, error) {
 	ticks := m.answerTimescale()
 	if seek == seekSample {
 		ticks = m.timescale
@@ -137,7 +121,7 @@ func (m *movie) choose(iv interval, seek string) (*draft, error) {
 	if len(tracks) == 0 {
 		return nil, m.pastEnd()
 	}
-	return m.arrange(tracks, window{ticks: ticks, from: from, to: to})
+	return planTracks(m, tracks, window{ticks: ticks, from: from, to: to})
 }
 
 // pastEnd is why nothing is left: the start is past the end, or past where a file was cut short, which is not the
@@ -163,7 +147,7 @@ func (m *movie) whole() (*cut, error) {
 	if len(tracks) == 0 {
 		return nil, m.moov.fail("no track with samples in it")
 	}
-	return m.plan(tracks, window{})
+	return planTracks(m, tracks, window{})
 }
 
 // answerTimescale is the movie timescale of a cut: one that expresses every millisecond.
@@ -273,9 +257,6 @@ func (k *kept) collapse(e edit, s onScreen) {
 		end = endBefore(k.track, minInt64(ceilDiv(lead.begins+mediaTicks(e, fine), lead.scale), exact))
 		end = minInt64(maxInt64(end, s.sample+1), k.samples)
 	}
-	if k.fixed {
-		end = k.end // the samples of the fragments follow
-	}
 	if k.first < end && end != k.end {
 		lead = k.track.collapse(k.clock, e, s, k.first, end)
 	}
@@ -338,9 +319,6 @@ func (k *kept) milliseconds(ticks int64) int64 {
 
 // locateKept finds the chunks and bytes of the samples kept.
 func locateKept(k *kept, fileSize int64) error {
-	if k.none {
-		return nil
-	}
 	k.firstRun, k.firstChunk, k.skipped = findChunk(k.chunkRuns, k.first)
 	var before int64
 	k.lastRun, k.lastChunk, before = findChunk(k.chunkRuns, k.end-1)
@@ -362,24 +340,10 @@ func locateKept(k *kept, fileSize int64) error {
 type window struct {
 	ticks    int64 // per second of the answer's movie timeline; 0: all is kept, and times stay as they are
 	from, to int64 // in ticks; to < 0: the end
-
-	fragmented bool  // fragments follow
-	bare       bool  // and nothing else does
-	follows    int64 // where they begin in the source
 }
 
-// plan makes the answer from what is kept of the tracks.
-func (m *movie) plan(tracks []*kept, shown window) (*cut, error) {
-	d, err := m.arrange(tracks, shown)
-	if err != nil {
-		return nil, err
-	}
-	layOut(d)
-	return d.cut, nil
-}
-
-// arrange is plan without the layout.
-func (m *movie) arrange(tracks []*kept, shown window) (*draft, error) {
+// planTracks makes the answer from what is kept of the tracks.
+func planTracks(m *movie, tracks []*kept, shown window) (*cut, error) {
 	located := make([]*kept, 0, len(tracks))
 	var broken error
 	for _, k := range tracks {
@@ -397,10 +361,7 @@ func (m *movie) arrange(tracks []*kept, shown window) (*draft, error) {
 		return nil, broken
 	}
 	tracks = located
-	ranges := joinRanges(tracks)
-	if last := len(ranges) - 1; shown.fragmented && last >= 0 && ranges[last].to <= shown.follows && shown.follows-ranges[last].to <= maxUnused {
-		ranges[last].to = shown.follows // one request for all
-	}
+	ranges := joinRanges(neededRanges(tracks))
 	c := &cut{segments: []*segment{{}}}
 	for _, r := range ranges {
 		if r.from < r.to {
@@ -410,37 +371,26 @@ func (m *movie) arrange(tracks []*kept, shown window) (*draft, error) {
 	for _, k := range tracks {
 		c.duration = maxInt64(c.duration, k.milliseconds(shown.ticks))
 	}
-	return &draft{cut: c, writer: &moovWriter{movie: m, kept: tracks, window: shown, ranges: ranges}}, nil
+	layOut(c, moovWriter{movie: m, kept: tracks, window: shown, ranges: ranges})
+	return c, nil
 }
 
-// layOut lays out what comes before the media.
-func layOut(d *draft) {
-	w := d.writer
-	if w == nil {
-		return
-	}
-	d.writer = nil
+// layOut lays out what comes before the media of a cut.
+func layOut(c *cut, from moovWriter) {
 	media := int64(0)
-	for _, s := range d.cut.segments[1:] {
+	for _, s := range c.segments[1:] {
 		media += s.length
 	}
-	w.build(media)
+	w := from
+	buildMoov(&w, media)
 	if w.overflow {
-		w = &moovWriter{movie: w.movie, kept: w.kept, window: w.window, ranges: w.ranges, wide: true}
-		w.build(media)
+		w = from
+		w.wide = true
+		buildMoov(&w, media)
 	}
-	d.cut.segments[0].pieces = w.pieces
-	d.cut.segments[0].length = w.size
-	d.cut.length = w.size + media
-}
-
-// layBeside is lay for a goroutine. Whoever waits for d.laying finds its error in d.err, and the cut among the plans of
-// its movie.
-func layBeside(d *draft, known *plans) {
-	defer d.laying.Done()
-	defer recovered(&d.err)
-	layOut(d)
-	keepPlan(known, d.cut)
+	c.segments[0].pieces = joinPieces(w.boxWriter)
+	c.segments[0].length = w.size
+	c.length = w.size + media
 }
 
 // recovered is deferred by what runs in a goroutine, where a panic would end Traefik: it makes an error of it.
@@ -450,19 +400,22 @@ func recovered(err *error) {
 	}
 }
 
-// joinRanges returns the ranges of the source that the tracks need, in the order of the file, joined where what lies
-// between them is not worth leaving out.
-func joinRanges(tracks []*kept) []byteRange {
-	var needed, joined []byteRange
+// neededRanges are the ranges of the source that the tracks need.
+func neededRanges(tracks []*kept) []byteRange {
+	var needed []byteRange
 	for _, k := range tracks {
-		if k.none {
-			continue
-		}
 		needed = append(needed, k.bytes)
 		if k.info.from < k.info.to {
 			needed = append(needed, k.info)
 		}
 	}
+	return needed
+}
+
+// joinRanges returns ranges of the source in the order of the file, joined where what lies between them is not worth
+// leaving out.
+func joinRanges(needed []byteRange) []byteRange {
+	var joined []byteRange
 	sort.Slice(needed, func(i, j int) bool { return needed[i].from < needed[j].from })
 	for _, r := range needed {
 		last := len(joined) - 1

@@ -10,46 +10,61 @@ import (
 // The tables of a stbl that say more of samples than when and where they are. Few files have one, so some are walked
 // entry by entry. One that cannot be read is left out, since it costs no more than what it says: players do without.
 
-// writeDependencies writes a sdtp (8.6.4), which has a byte for every sample. It has no count, so that one too short for
-// the samples kept says nothing that could be trusted, and is left out.
-func writeDependencies(w *moovWriter, k *kept, b *box) {
-	p := payload(b)
+// writeSideTable writes one of these.
+func writeSideTable(w *moovWriter, k *kept, s *slot) {
+	switch s.kind {
+	case slotSdtp:
+		writeSdtp(w, k, s)
+	case slotSbgp:
+		writeSbgp(w, k, s)
+	case slotCsgp:
+		writeCsgp(w, k, s.box)
+	case slotSubs:
+		writeSubs(w, k, s)
+	}
+}
+
+// writeSdtp writes what samples depend on (8.6.4), a byte for every sample. The table has no count, so that one too
+// short for the samples kept says nothing that could be trusted, and is left out.
+func writeSdtp(w *moovWriter, k *kept, s *slot) {
+	p := payload(s.box)
 	if int64(len(p)) < fullBoxLen+k.end {
 		return
 	}
-	at, size := openBox(w, b.typ)
-	writeRaw(w, p[:fullBoxLen])
-	writeRaw(w, p[fullBoxLen+k.first:fullBoxLen+k.end])
-	closeBox(w, at, size)
+	w.numbers = append(w.numbers, s.begins[:tableCount]...)
+	writeRaw(w.boxWriter, p[fullBoxLen+k.first:fullBoxLen+k.end])
 }
 
-// groupLead is the length of what precedes the entries of a sbgp or the patterns of a csgp: version, flags,
+// groupPrefix is the length of what precedes the entries of a sbgp or the patterns of a csgp: version, flags,
 // grouping_type, perhaps its parameter, and a count.
-func groupLead(parameter bool) int {
+func groupPrefix(parameter bool) int {
 	if parameter {
 		return fullBoxLen + 12
 	}
 	return fullBoxLen + 8
 }
 
-// writeSampleGroups writes a sbgp (8.9.2): runs of samples and the group of each.
-func writeSampleGroups(w *moovWriter, k *kept, b *box) {
+// readSbgp reads a sbgp (8.9.2), runs of samples and the group of each, into its slot.
+func readSbgp(s *slot, b *box) error {
 	p := payload(b)
-	lead := groupLead(len(p) > 0 && p[0] == 1)
-	entries, err := entriesOf(b, lead, pairLen)
+	prefix := groupPrefix(len(p) > 0 && p[0] == 1)
+	entries, err := entriesOf(b, prefix, pairLen)
 	if err != nil {
-		return
+		return err
 	}
-	r, err := newRuns(entries, false)
+	s.begins = append([]uint32{0, typeSbgp}, decodeWords(p[:prefix])...)
+	s.runs, err = newRuns(entries, false)
 	if err != nil {
-		return
+		return fmt.Errorf("sbgp at %d: %w", b.at, err)
 	}
-	at, size := openBox(w, b.typ)
-	writeRaw(w, p[:lead-4])
-	count := mark{len(w.pieces), len(w.small)}
-	writeU32(w, 0)
-	patchU32(w, count, writeRuns(w, r, k.first, minInt64(k.end, lastTotal(r.samples)), nil))
-	closeBox(w, at, size)
+	return nil
+}
+
+// writeSbgp writes the groups of the samples kept.
+func writeSbgp(w *moovWriter, k *kept, s *slot) {
+	w.numbers = append(w.numbers, s.begins...)
+	count := len(w.numbers) - 1
+	w.numbers[count] = uint32(writeRuns(w.boxWriter, s.runs, k.first, minInt64(k.end, lastTotal(s.runs.samples)), 1, 0))
 }
 
 // Flags of a csgp: two bits each for the widths of an index, a sample_count and a pattern_length, and one for the
@@ -60,24 +75,21 @@ const (
 	csgpParameter    = 1 << 6
 )
 
-// writeCompactGroups writes a csgp (8.9.5) as the sbgp that says the same of the samples kept.
-func writeCompactGroups(w *moovWriter, k *kept, b *box) {
+// writeCsgp writes a csgp (8.9.5) as the sbgp that says the same of the samples kept.
+func writeCsgp(w *moovWriter, k *kept, b *box) {
 	pairs, err := compactPairs(b, k.first, k.end)
 	if err != nil {
 		return
 	}
 	p := payload(b)
-	begins, size := openBox(w, "sbgp")
-	parameter := uint(p[3])&csgpParameter != 0
+	version, parameter := uint32(0), uint(p[3])&csgpParameter != 0
 	if parameter {
-		writeU32(w, 1<<24)
-	} else {
-		writeU32(w, 0)
+		version = 1 << 24
 	}
-	writeRaw(w, p[fullBoxLen:groupLead(parameter)-4])
-	writeU32(w, int64(len(pairs)))
-	writeRaw(w, encode(pairs, pairLen*len(pairs)))
-	closeBox(w, begins, size)
+	w.numbers = append(w.numbers, 0, typeSbgp, version)
+	w.numbers = append(w.numbers, decodeWords(p[fullBoxLen:groupPrefix(parameter)-4])...)
+	w.numbers = append(w.numbers, uint32(len(pairs)))
+	writeRaw(w.boxWriter, encode(pairs, pairLen*len(pairs)))
 }
 
 // compactPairs are the entries of the sbgp that says of the samples [first, end) what a csgp does.
@@ -87,16 +99,16 @@ func compactPairs(b *box, first, end int64) ([]uint64, error) {
 		return nil, b.fail("too short")
 	}
 	flags := uint(p[3])
-	lead := groupLead(flags&csgpParameter != 0)
-	if len(p) < lead {
+	prefix := groupPrefix(flags&csgpParameter != 0)
+	if len(p) < prefix {
 		return nil, b.fail("too short")
 	}
 	// Numbers of 4 to 32 bits: each is one to eight hexadecimal digits, and compiled code reads them.
-	digits := hex.EncodeToString(p[lead:])
+	digits := hex.EncodeToString(p[prefix:])
 	width := int(1) << (flags & 3)
 	counts := int(1) << (flags >> csgpCountShift & 3)
 	turns := int(1) << (flags >> csgpPatternShift & 3)
-	patterns := int64(binary.BigEndian.Uint32(p[lead-4:]))
+	patterns := int64(binary.BigEndian.Uint32(p[prefix-4:]))
 	if patterns*int64(turns+counts) > int64(len(digits)) {
 		return nil, b.fail(fmt.Sprintf("%d patterns do not fit into it", patterns))
 	}
@@ -163,9 +175,10 @@ func alike(entries []byte, length, n int) bool {
 	return binary.BigEndian.Uint32(front) == 1 && s.x.Cmp(setPattern(s.values, front, n)) == 0
 }
 
-// writeSubSamples writes a subs (8.7.7): entries of a distance to the sample before that has sub-samples, how many this
+// writeSubs writes a subs (8.7.7): entries of a distance to the sample before that has sub-samples, how many this
 // one has, and what is to be said of each.
-func writeSubSamples(w *moovWriter, k *kept, b *box) {
+func writeSubs(w *moovWriter, k *kept, s *slot) {
+	b := s.box
 	p := payload(b)
 	if len(p) < countedLen {
 		return
@@ -213,10 +226,11 @@ func writeSubSamples(w *moovWriter, k *kept, b *box) {
 		left -= many
 		rest = rest[int(many)*length:]
 	}
-	at, size := openTable(w, b.typ, b)
+	at := len(w.numbers)
+	w.numbers = append(w.numbers, s.begins...)
+	w.numbers[at+tableCount] = uint32(n)
 	if n > 0 {
-		writeU32(w, first)
-		writeRaw(w, kept[4:len(kept)-len(rest)])
+		w.numbers = append(w.numbers, uint32(first))
+		writeRaw(w.boxWriter, kept[4:len(kept)-len(rest)])
 	}
-	closeTable(w, at, size, n)
 }

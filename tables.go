@@ -19,7 +19,7 @@ import (
 // 1, 2, 4 … lanes sums up neighbors. What must not happen is that a lane runs over into the next; each function says
 // why its lanes don't. Tables are worked on in pieces that stay in the processor's cache.
 const (
-	pieceLen = 4096              // entries in a piece
+	pieceLen = 8192              // entries in a piece
 	openLen  = 512               // entries that a look-up takes apart, which divides pieceLen
 	blockLen = 128               // entries in a block
 	pairLen  = 8                 // stts, ctts, sbgp: sample_count(4) + value(4)
@@ -276,6 +276,8 @@ type runs struct {
 	samples []int64 // samples before every openLen entries, and at the end all of them
 	ticks   []int64 // sample_count · value likewise, where the values are durations; else nil
 	any     uint64  // the bits that any value has set
+	planes  int     // bits in the greatest count of a timed table
+	tail    run     // the last entry: its samples are asked for in every cut
 
 	mu   sync.Mutex
 	last *openRuns
@@ -292,8 +294,29 @@ type openRuns struct {
 // newRuns indexes a table. timed says that its values are durations to sum up as well.
 func newRuns(entries []byte, timed bool) (*runs, error) {
 	r := &runs{entries: entries, samples: []int64{0}}
+	err := addUpRuns(r, timed)
+	if err == nil && len(entries) > 0 {
+		r.tail = lastRun(r)
+	}
+	return r, err
+}
+
+// lastRun is the last entry of a table that has one.
+func lastRun(r *runs) run {
+	v := binary.BigEndian.Uint64(r.entries[len(r.entries)-pairLen:])
+	u := run{entry: len(r.entries)/pairLen - 1, count: int64(v >> 32), value: int64(v & lowHalf)}
+	u.first = lastTotal(r.samples) - u.count
+	if r.ticks != nil {
+		u.begins = lastTotal(r.ticks) - u.count*u.value
+	}
+	return u
+}
+
+// addUpRuns makes the running totals.
+func addUpRuns(r *runs, timed bool) error {
+	entries := r.entries
 	if len(entries) <= fewRuns*pairLen {
-		return r, r.addUp(timed)
+		return addUpFew(r, timed)
 	}
 	s := newScratch()
 	defer scratches.Put(s)
@@ -313,34 +336,46 @@ func newRuns(entries []byte, timed bool) (*runs, error) {
 			both := orLanes(s, x, pairLen*8, n)
 			planes := bits.Len64(both >> 32)
 			if planes+bits.Len64(both&lowHalf)+bits.Len(uint(n)) > 64 {
-				return nil, errOverflow
+				return errOverflow
+			}
+			if planes > r.planes {
+				r.planes = planes
 			}
 			mulLanes(s, x, values, counts, planes, pairLen*8)
 			r.ticks, err = appendTotals(s, r.ticks, x, pairLen, n)
 			if err != nil {
-				return nil, err
+				return err
 			}
 		}
 		r.samples, err = appendTotals(s, r.samples, counts, pairLen, n)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		entries = entries[n*pairLen:]
 	}
 	r.any = orLanes(s, any, pairLen*8, lanes) & lowHalf
-	return r, nil
+	return nil
+}
+
+// runsMemory is the number of bytes that the index of a table holds, with what stays open; r is nil where there is none.
+func runsMemory(r *runs) int {
+	if r == nil {
+		return 0
+	}
+	return 8*(len(r.samples)+len(r.ticks)) + 3*8*minInt(openLen, len(r.entries)/pairLen)
 }
 
 // fewRuns is up to how many entries are added up sooner by a loop.
 const fewRuns = 32
 
-// addUp indexes a table of few entries.
-func (r *runs) addUp(timed bool) error {
-	samples, ticks, any := int64(0), int64(0), uint64(0)
+// addUpFew is addUpRuns for a table of few entries.
+func addUpFew(r *runs, timed bool) error {
+	samples, ticks, any, counts := int64(0), int64(0), uint64(0), uint64(0)
 	for _, v := range r.block(0) {
 		count, value := v>>32, v&lowHalf
 		samples += int64(count)
 		any |= value
+		counts |= count
 		if high, low := bits.Mul64(count, value); timed {
 			if high != 0 || low > uint64(maxSum) || ticks+int64(low) > maxSum {
 				return errOverflow
@@ -349,6 +384,7 @@ func (r *runs) addUp(timed bool) error {
 		}
 	}
 	r.any = any
+	r.planes = bits.Len64(counts)
 	if len(r.entries) > 0 {
 		r.samples = append(r.samples, samples)
 	}
@@ -369,28 +405,34 @@ func (r *runs) decode(i, length int) []uint64 {
 	return u
 }
 
-// openRunsAt takes the entries between two running totals apart.
+// openRunsAt takes the entries between two running totals apart, unless they are those that were looked into last.
 func openRunsAt(r *runs, number int) *openRuns {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.last != nil && r.last.number == number {
-		return r.last
+	p := r.last
+	r.mu.Unlock()
+	if p == nil || p.number != number {
+		p = openRunsOf(r, number)
+		r.mu.Lock()
+		r.last = p
+		r.mu.Unlock()
 	}
+	return p
+}
+
+func openRunsOf(r *runs, number int) *openRuns {
 	p := &openRuns{number: number, entries: r.decode(number, openLen)}
 	n := len(p.entries)
 	at := number * openLen * pairLen
 	s := newScratch()
-	defer scratches.Put(s)
 	setPatterns(s, pairLen, n)
 	takePairs(s, r.entries[at:at+n*pairLen])
 	if r.ticks != nil {
 		s.values.And(s.x, s.low)
-		planes := bits.Len64(orLanes(s, s.x, pairLen*8, n) >> 32)
-		mulLanes(s, s.x, s.values, s.counts, planes, pairLen*8)
+		mulLanes(s, s.x, s.values, s.counts, r.planes, pairLen*8)
 		p.ticks = listTotals(s, s.x, r.ticks[number], n)
 	}
 	p.samples = listTotals(s, s.counts, r.samples[number], n)
-	r.last = p
+	scratches.Put(s)
 	return p
 }
 
@@ -404,15 +446,8 @@ type run struct {
 
 // findRun returns the run that a sample below total belongs to.
 func findRun(r *runs, sample int64) run {
-	n := len(r.entries) / pairLen
-	count := int64(binary.BigEndian.Uint32(r.entries[(n-1)*pairLen:]))
-	if total := lastTotal(r.samples); sample >= total-count { // the last samples are asked for in every cut
-		found := run{entry: n - 1, first: total - count, count: count}
-		found.value = int64(binary.BigEndian.Uint32(r.entries[(n-1)*pairLen+4:]))
-		if r.ticks != nil {
-			found.begins = lastTotal(r.ticks) - count*found.value
-		}
-		return found
+	if sample >= r.tail.first {
+		return r.tail
 	}
 	p := openRunsAt(r, intervalOf(r.samples, sample))
 	return runAt(p, intervalOf(p.samples, sample))
@@ -445,9 +480,9 @@ func sampleAtTick(r *runs, tick int64) (sample, begins int64) {
 	return u.first + k, u.begins + k*u.value
 }
 
-// expand returns the values of n samples from the sample first on, read as signed where signed is set. Samples beyond
+// expandRuns returns the values of n samples from the sample first on, read as signed where signed is set. Samples beyond
 // the table have the value 0.
-func (r *runs) expand(first, n int64, signed bool) []int64 {
+func expandRuns(r *runs, first, n int64, signed bool) []int64 {
 	out := make([]int64, 0, n)
 	for first < lastTotal(r.samples) && int64(len(out)) < n {
 		p := openRunsAt(r, intervalOf(r.samples, first))
@@ -480,12 +515,20 @@ func (r *runs) expand(first, n int64, signed bool) []int64 {
 // was looked into last stays open, as of runs.
 type chunkRuns struct {
 	entries []byte
-	chunks  int64   // in the track
-	samples []int64 // before every openLen entries, and at the end all
+	chunks  int64    // in the track
+	samples []int64  // before every openLen entries, and at the end all
+	planes  int      // bits in the greatest samples_per_chunk
+	tail    chunkRun // the last run: its samples are asked for in every cut
+	before  int64    // samples before it
 
-	mu     sync.Mutex
-	opened int      // which of them,
-	totals []uint32 // and the samples before each, counted from the first, in three parts of 32 bits; nil: none
+	mu   sync.Mutex
+	last *openChunks
+}
+
+// openChunks are openLen entries of a sample-to-chunk table, taken apart.
+type openChunks struct {
+	number int
+	totals []uint32 // samples before each, counted from the first, in three parts of 32 bits
 }
 
 // errRuns says that the entries of a stsc must be put in order first.
@@ -506,7 +549,7 @@ func newChunkRuns(entries []byte, chunks int64) (*chunkRuns, error) {
 	var err error
 	for i := 0; i < len(entries)/stscLen; i += pieceLen {
 		n := minInt(len(entries)/stscLen-i, pieceLen)
-		err = t.multiply(s, i, n)
+		err = multiplyChunks(t, s, i, n)
 		if err != nil {
 			return nil, err
 		}
@@ -515,37 +558,49 @@ func newChunkRuns(entries []byte, chunks int64) (*chunkRuns, error) {
 			return nil, err
 		}
 	}
+	t.tail = chunkRunAt(t, len(entries)/stscLen-1)
+	t.before = lastTotal(t.samples) - (t.tail.end-t.tail.first)*t.tail.perChunk
 	return t, nil
 }
 
-// multiply sets s.x to the samples in each of n runs.
-func (t *chunkRuns) multiply(s *scratch, first, n int) error {
+// multiplyChunks sets s.x to the samples in each of n runs, and remembers how large the counts in a chunk are.
+func multiplyChunks(t *chunkRuns, s *scratch, first, n int) error {
 	const width = stscLen * 8
+	takeChunks(t, s, first, n)
+	if !notLess(s.values, s.x.Add(s.counts, s.ones), s.ones, s.spare) {
+		return fmt.Errorf("%w or reach beyond the last chunk", errRuns)
+	}
+	s.values.Sub(s.values, s.counts) // chunks in each run
+	takePerChunk(t, s, first, n)
+	planes := bits.Len64(orLanes(s, s.x.Set(s.spare), width, n))
+	if planes+bits.Len64(orLanes(s, s.x.Set(s.values), width, n))+bits.Len(uint(n)) > 63 {
+		return errOverflow
+	}
+	if planes > t.planes {
+		t.planes = planes
+	}
+	mulLanes(s, s.x, s.values, s.spare, planes, width)
+	return nil
+}
+
+// takeChunks sets counts to the first chunk of each of n runs, and values to the one behind its last.
+func takeChunks(t *chunkRuns, s *scratch, first, n int) {
 	following := t.chunks + 1
 	if next := (first + n) * stscLen; next < len(t.entries) {
 		following = int64(binary.BigEndian.Uint32(t.entries[next:]))
 	}
 	setPatterns(s, stscLen, n)
-	x, begins, ends, perChunk, low, ones := s.x, s.counts, s.values, s.spare, s.low, s.ones
-	x.SetBytes(t.entries[first*stscLen : (first+n)*stscLen])
-	begins.Rsh(x, 64)
-	begins.And(begins, low)
-	ends.Lsh(begins, width)
-	ends.Add(ends, x.SetInt64(following))
-	ends.And(ends, low)
-	if !notLess(ends, x.Add(begins, ones), ones, perChunk) {
-		return fmt.Errorf("%w or reach beyond the last chunk", errRuns)
-	}
-	ends.Sub(ends, begins) // chunks in each run
-	x.SetBytes(t.entries[first*stscLen : (first+n)*stscLen])
-	perChunk.Rsh(x, 32)
-	perChunk.And(perChunk, low)
-	planes := bits.Len64(orLanes(s, x.Set(perChunk), width, n))
-	if planes+bits.Len64(orLanes(s, x.Set(ends), width, n))+bits.Len(uint(n)) > 63 {
-		return errOverflow
-	}
-	mulLanes(s, x, ends, perChunk, planes, width)
-	return nil
+	s.counts.Rsh(s.x.SetBytes(t.entries[first*stscLen:(first+n)*stscLen]), 64)
+	s.counts.And(s.counts, s.low)
+	s.values.Lsh(s.counts, stscLen*8)
+	s.values.Add(s.values, s.x.SetInt64(following))
+	s.values.And(s.values, s.low)
+}
+
+// takePerChunk sets spare to the samples in a chunk of each of n runs.
+func takePerChunk(t *chunkRuns, s *scratch, first, n int) {
+	s.spare.Rsh(s.x.SetBytes(t.entries[first*stscLen:(first+n)*stscLen]), 32)
+	s.spare.And(s.spare, s.low)
 }
 
 // chunkRun is one run of the table, numbered from 0 like its chunks.
@@ -575,42 +630,56 @@ func chunkRunAt(t *chunkRuns, i int) chunkRun {
 // findChunk returns the run and the chunk that hold a sample below the total, and how many samples of the chunk come
 // before it.
 func findChunk(t *chunkRuns, sample int64) (run chunkRun, chunk, before int64) {
-	run = chunkRunAt(t, len(t.entries)/stscLen-1) // the last samples are asked for in every cut
-	at := lastTotal(t.samples) - (run.end-run.first)*run.perChunk
+	run = t.tail
+	at := t.before
 	if sample < at {
-		number := intervalOf(t.samples, sample)
-		totals := t.open(number)
-		begins := t.samples[number]
-		low, high := 0, len(totals)/3-1
-		for low < high { // to the last run that begins at or before sample
-			middle := (low + high + 1) / 2
-			if begins+int64(totals[3*middle+1])<<32+int64(totals[3*middle+2]) <= sample {
-				low = middle
-			} else {
-				high = middle - 1
-			}
-		}
-		run = chunkRunAt(t, number*openLen+low)
-		at = begins + int64(totals[3*low+1])<<32 + int64(totals[3*low+2])
+		run, at = searchChunkRun(t, sample)
 	}
 	return run, run.first + (sample-at)/run.perChunk, (sample - at) % run.perChunk
 }
 
-// open lists running totals of samples for the entries between two of those that are kept.
-func (t *chunkRuns) open(number int) []uint32 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.totals == nil || t.opened != number {
-		n := minInt(len(t.entries)/stscLen-number*openLen, openLen)
-		s := newScratch()
-		_ = t.multiply(s, number*openLen, n) // what can be wrong was wrong with the index
-		runningTotals(s.x, s.x, stscLen)
-		t.totals = make([]uint32, 3*n)
-		decode(fillBytes(s, s.x, n*stscLen), t.totals)
-		scratches.Put(s)
-		t.opened = number
+// searchChunkRun is the run that holds a sample, and how many samples come before it.
+func searchChunkRun(t *chunkRuns, sample int64) (chunkRun, int64) {
+	number := intervalOf(t.samples, sample)
+	totals := openChunksAt(t, number).totals
+	sample -= t.samples[number]
+	low, high := 0, len(totals)/3-1
+	for low < high { // to the last run that begins at or before sample
+		middle := (low + high + 1) / 2
+		if int64(totals[3*middle+1])<<32+int64(totals[3*middle+2]) <= sample {
+			low = middle
+		} else {
+			high = middle - 1
+		}
 	}
-	return t.totals
+	return chunkRunAt(t, number*openLen+low), t.samples[number] + int64(totals[3*low+1])<<32 + int64(totals[3*low+2])
+}
+
+// openChunksAt takes the entries between two running totals apart, unless they are those that were looked into last.
+func openChunksAt(t *chunkRuns, number int) *openChunks {
+	t.mu.Lock()
+	p := t.last
+	t.mu.Unlock()
+	if p == nil || p.number != number {
+		p = openChunksOf(t, number)
+		t.mu.Lock()
+		t.last = p
+		t.mu.Unlock()
+	}
+	return p
+}
+
+func openChunksOf(t *chunkRuns, number int) *openChunks {
+	n := minInt(len(t.entries)/stscLen-number*openLen, openLen)
+	s := newScratch()
+	takeChunks(t, s, number*openLen, n)
+	s.values.Sub(s.values, s.counts)
+	takePerChunk(t, s, number*openLen, n)
+	mulLanes(s, s.x, s.values, s.spare, t.planes, stscLen*8)
+	runningTotals(s.x, s.x, stscLen)
+	p := &openChunks{number: number, totals: decodeWords(fillBytes(s, s.x, n*stscLen))}
+	scratches.Put(s)
+	return p
 }
 
 // change says what is done to each entry of a table on its way out: the bits in mask are multiplied by mul, then add
@@ -631,47 +700,34 @@ type piece struct {
 	change *change
 }
 
-// pieceSize is the number of bytes that the piece becomes.
-func pieceSize(p *piece) int64 {
-	if p.change != nil && p.change.grow {
-		return 2 * int64(len(p.data))
-	}
-	return int64(len(p.data))
-}
-
 // changedLen is how many bytes of a table are changed at once: few steps for each call, and far from the whole table.
 const changedLen = 64 << 10
 
-// writePiece writes the piece's bytes [from, to) to w. Changing entries in bulk costs about 5 ns for each instead of
-// 250.
-func writePiece(p *piece, w io.Writer, from, to int64) error {
-	if p.change == nil {
-		_, err := w.Write(p.data[from:to])
-		return err
+// writeEntries writes bytes [from, to) of changed entries to w. Changing entries in bulk costs about 5 ns for each
+// instead of 250.
+func writeEntries(entries []byte, c *change, w io.Writer, from, to int64) error {
+	width := int64(c.width)
+	step := width
+	if c.grow {
+		step = 2 * width
 	}
-	width := int64(p.change.width)
-	grown := int64(1)
-	if p.change.grow {
-		grown = 2
-	}
-	step := width * grown
 	first := from / step
 	last := (to + step - 1) / step
 	from -= first * step
 	to -= first * step
-	data := p.data[first*width : last*width]
+	entries = entries[first*width : last*width]
 	most := changedLen / int(width) * int(width)
-	t := newTransform(p.change, minInt(len(data), most)/int(width))
+	t := newTransform(c, minInt(len(entries), most)/int(width))
 	defer scratches.Put(t.s)
-	for len(data) > 0 {
-		n := minInt(len(data), most)
-		out := applyChange(t, data[:n])
+	for len(entries) > 0 {
+		n := minInt(len(entries), most)
+		out := applyChange(t, entries[:n])
 		end := minInt64(to, int64(len(out)))
 		_, err := w.Write(out[from:end])
 		if err != nil {
 			return err
 		}
-		data = data[n:]
+		entries = entries[n:]
 		to -= int64(len(out))
 		from = 0
 	}

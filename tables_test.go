@@ -498,7 +498,7 @@ func TestExpand(t *testing.T) {
 		all = append(all, make([]int64, 2*openLen+4)...) // beyond the table all are 0
 		for _, first := range nearby(r, list, false, samples+2) {
 			for _, length := range []int64{0, 1, 2, openLen, 2*openLen + 1} {
-				got, signed := u.expand(first, length, false), u.expand(first, length, true)
+				got, signed := expandRuns(u, first, length, false), expandRuns(u, first, length, true)
 				for i := range got {
 					want := all[first+int64(i)]
 					if got[i] != want || signed[i] != int64(int32(want)) {
@@ -760,23 +760,20 @@ func TestPieces(t *testing.T) {
 	for _, n := range lengths {
 		for name, p := range changes(r, n) {
 			want := p.data
-			width, piece := int64(4), int64(changedLen)
+			width, block := int64(4), int64(changedLen) // bytes
 			if p.change != nil {
 				want = plainChange(p.data, p.change)
 				width = int64(len(want) / n)
-				piece = int64(changedLen/p.change.width) * width
+				block = int64(changedLen/p.change.width) * width
 			}
-			if pieceSize(&p) != int64(len(want)) {
-				t.Errorf("%s, %d entries: size %d, want %d", name, n, pieceSize(&p), len(want))
-				continue
-			}
-			for _, from := range []int64{0, 1, width - 1, width, width + 1, piece - width, piece - 1, piece, piece + 1, pieceSize(&p) - 1} {
-				for _, to := range []int64{from, from + 1, from + width, piece - 1, piece, piece + 1, piece + width, 2*piece + 1, pieceSize(&p) - 1, pieceSize(&p)} {
-					if from < 0 || from > to || to > pieceSize(&p) {
+			size := int64(len(want))
+			for _, from := range []int64{0, 1, width - 1, width, width + 1, block - width, block - 1, block, block + 1, size - 1} {
+				for _, to := range []int64{from, from + 1, from + width, block - 1, block, block + 1, block + width, 2*block + 1, size - 1, size} {
+					if from < 0 || from > to || to > size {
 						continue
 					}
 					var out bytes.Buffer
-					err := writePiece(&p, &out, from, to)
+					err := writeSegment(&segment{pieces: []piece{p}}, &out, from, to)
 					if err != nil || !bytes.Equal(out.Bytes(), want[from:to]) {
 						t.Errorf("%s, %d entries, bytes [%d, %d): %v, first difference at %d", name, n, from, to, err, difference(out.Bytes(), want[from:to]))
 					}
@@ -797,7 +794,7 @@ func TestPieceEveryRange(t *testing.T) {
 		for from := 0; from <= len(want); from++ {
 			for to := from; to <= len(want); to++ {
 				var out bytes.Buffer
-				err := writePiece(&p, &out, int64(from), int64(to))
+				err := writeSegment(&segment{pieces: []piece{p}}, &out, int64(from), int64(to))
 				if err != nil || !bytes.Equal(out.Bytes(), want[from:to]) {
 					t.Fatalf("%s, bytes [%d, %d): % x, want % x, %v", name, from, to, out.Bytes(), want[from:to], err)
 				}
@@ -817,7 +814,7 @@ func (brokenWriter) Write([]byte) (int, error) { return 0, errWrite }
 func TestPieceWriteFails(t *testing.T) {
 	r := rand.New(rand.NewSource(13))
 	for name, p := range changes(r, 3) {
-		err := writePiece(&p, brokenWriter{}, 0, pieceSize(&p))
+		err := writeSegment(&segment{pieces: []piece{p}}, brokenWriter{}, 0, int64(len(p.data)))
 		if !errors.Is(err, errWrite) {
 			t.Errorf("%s: %v", name, err)
 		}

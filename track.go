@@ -64,11 +64,7 @@ const (
 // memory is the number of bytes that the indexes of the tables hold.
 func (t *track) memory() int64 {
 	n := 4096
-	for _, r := range []*runs{t.durations, t.offsets} {
-		if r != nil {
-			n += 8*(len(r.samples)+len(r.ticks)) + 3*8*minInt(openLen, len(r.entries)/pairLen) // what stays open
-		}
-	}
+	n += runsMemory(t.durations) + runsMemory(t.offsets)
 	if t.chunkRuns != nil {
 		n += 8*len(t.chunkRuns.samples) + minInt(openLen*stscLen, len(t.chunkRuns.entries))
 	}
@@ -535,6 +531,10 @@ func timesOf(t *track, first, n int64) sampleTimes {
 	if i := first - t.listedFrom; i >= 0 && i+n <= int64(len(t.listed.dts)) {
 		return sampleTimes{dts: t.listed.dts[i : i+n], cts: t.listed.cts[i : i+n]}
 	}
+	return listTimes(t, first, n)
+}
+
+func listTimes(t *track, first, n int64) sampleTimes {
 	if t.left != nil {
 		*t.left -= n
 		if *t.left < 0 {
@@ -546,7 +546,7 @@ func timesOf(t *track, first, n int64) sampleTimes {
 	if t.offsets == nil {
 		return s
 	}
-	s.cts = t.offsets.expand(first, n, true)
+	s.cts = expandRuns(t.offsets, first, n, true)
 	for i, begins := range s.dts {
 		s.cts[i] += begins
 	}
@@ -572,7 +572,7 @@ func decodeTimes(t *track, first, n int64) []int64 {
 		}
 		return dts
 	}
-	for i, duration := range t.durations.expand(first, n, false) {
+	for i, duration := range expandRuns(t.durations, first, n, false) {
 		dts[i] = at
 		at += duration
 	}

@@ -9,7 +9,7 @@ import (
 // The bench itself works, on short films. What it measures is nothing that a test could judge.
 func TestBench(t *testing.T) {
 	out := t.TempDir()
-	err := run(t.Context(), options{out: out, rounds: 1, minutes: []int{10}, only: "seeks,inside,asked"})
+	err := run(t.Context(), options{out: out, rounds: 1, minutes: []int{10}, only: "seeks,load,inside,asked"})
 	if err != nil {
 		t.Fatal(err)
 	}

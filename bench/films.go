@@ -19,6 +19,8 @@ type film struct {
 	MoovFirst bool   `json:"moovFirst"`
 	Bytes     int64  `json:"bytes"`
 	MoovBytes int64  `json:"moovBytes"`
+
+	folder string // where it really lies
 }
 
 func (f film) seconds() float64 { return float64(f.Minutes) * 60 }
@@ -90,7 +92,7 @@ func makeFilm(dir string, f film) (film, error) {
 	if err != nil {
 		return f, err
 	}
-	f.Name = recipe.Name
+	f.Name, f.folder = recipe.Name, filepath.Dir(path)
 	if f.Bytes, f.MoovBytes, err = measure(path); err != nil {
 		return f, fmt.Errorf("%s: %w", path, err)
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
 // TestCopyPlugin: the inner packages are copied and timed like the root, and nothing else of the checkout is.
@@ -48,5 +50,24 @@ func TestCopyPlugin(t *testing.T) {
 	}
 	if !strings.Contains(string(text), `; import "stopwatch"`) || !strings.Contains(string(text), "stopwatch.Enter(") {
 		t.Errorf("the inner package is not timed: %s", text)
+	}
+}
+
+// TestPhases: the functions that phases begin in are there.
+func TestPhases(t *testing.T) {
+	root, err := rig.Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &clock{}
+	if err := c.copyPlugin(t.TempDir(), root, func(name string) bool { return phaseOf(name) != "" }); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range phases {
+		for _, function := range p.functions {
+			if !slices.Contains(c.names, function) {
+				t.Errorf("the plugin has no function %s, in which %s begins", function, p.name)
+			}
+		}
 	}
 }

@@ -82,9 +82,6 @@ func describe(ctx context.Context, plugin string) (machine, error) {
 			}
 		}
 	}
-	// Without git the figures are nobody's.
-	if out, err := exec.CommandContext(ctx, "git", "-C", plugin, "describe", "--always", "--dirty").Output(); err == nil {
-		m.Plugin = strings.TrimSpace(string(out))
-	}
+	m.Plugin = commitOf(ctx, plugin)
 	return m, nil
 }

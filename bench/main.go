@@ -18,6 +18,7 @@ import (
 // options are what the command line says.
 type options struct {
 	plugin  string
+	before  string // another checkout to compare with
 	out     string
 	rounds  int
 	only    string
@@ -28,9 +29,10 @@ func main() {
 	log.SetFlags(0)
 	o := options{minutes: []int{60, 120, 240, 480}}
 	flag.StringVar(&o.plugin, "plugin", "", "folder of the plugin (default: this checkout)")
+	flag.StringVar(&o.before, "before", "", "folder of an earlier checkout, to be measured in turn with this one")
 	flag.StringVar(&o.out, "out", "results", "folder for the results")
 	flag.IntVar(&o.rounds, "rounds", 31, "measurements of which the median is taken")
-	flag.StringVar(&o.only, "only", "", "measure only some of: seeks, inside, profile, rates, untouched, asked, memory, worst")
+	flag.StringVar(&o.only, "only", "", "measure only some of: seeks, load, inside, profile, rates, untouched, asked, memory, worst")
 	brief := flag.Bool("brief", false, "films of two hours only, for a quick look")
 	flag.Parse()
 	if *brief {
@@ -75,6 +77,7 @@ type bench struct {
 	films   []film
 	nginx   *nginx
 	traefik *rig.Traefik // with room for the largest moov
+	earlier *rig.Traefik // the same with the earlier checkout; nil: there is none
 	hosts   *hosts
 	results results
 }
@@ -100,13 +103,18 @@ func (b *bench) prepare(ctx context.Context) error {
 	if b.nginx, err = startNginx(b.dir); err != nil {
 		return err
 	}
-	b.traefik, err = startTraefik(ctx, b.plugin, b.nginx, roomy)
+	if b.traefik, err = startTraefik(ctx, b.plugin, b.nginx, b.reference().folder, roomy); err != nil || b.before == "" {
+		return err
+	}
+	b.earlier, err = startTraefik(ctx, b.before, b.nginx, b.reference().folder, roomy)
 	return err
 }
 
 func (b *bench) stop() {
-	if b.traefik != nil {
-		b.traefik.Stop()
+	for _, t := range []*rig.Traefik{b.traefik, b.earlier} {
+		if t != nil {
+			t.Stop()
+		}
 	}
 	if b.nginx != nil {
 		b.nginx.stop()
@@ -142,6 +150,18 @@ var measurements = []struct {
 			b.results.Seeks = append(b.results.Seeks, s)
 		}
 		return nil
+	}},
+	{"load", func(ctx context.Context, b *bench) error {
+		progress("many seeks at once")
+		l, err := measureLoad(ctx, b)
+		b.results.Load = &l
+		if err != nil || b.earlier == nil {
+			return err
+		}
+		progress("this checkout and the earlier one in turn")
+		c, err := measureCompared(ctx, b)
+		b.results.Compared = &c
+		return err
 	}},
 	{"inside", func(ctx context.Context, b *bench) error {
 		progress("where a seek's time goes, by phase")

@@ -41,7 +41,7 @@ func measureMemory(ctx context.Context, plugin string, f film, n *nginx) (memory
 	m := memory{Film: f}
 	fresh := &hosts{}
 	for _, known := range []bool{false, true} {
-		t, err := startTraefik(ctx, plugin, n, nil)
+		t, err := startTraefik(ctx, plugin, n, f.folder, nil)
 		if err != nil {
 			return m, err
 		}
@@ -80,7 +80,11 @@ func measureMemory(ctx context.Context, plugin string, f film, n *nginx) (memory
 			{"first seek", func(i int) request {
 				return request{host: fresh.next(viaPlugin), path: startPath(f, start(i, f))}
 			}},
-			{"repeated seek", func(i int) request { return request{host: host(), path: startPath(f, start(i, f))} }},
+			{"seek to another place", func(i int) request { return request{host: host(), path: startPath(f, start(i, f))} }},
+			{"the same seek again", func(int) request { return request{host: host(), path: startPath(f, start(1, f))} }},
+			{"repeated seek below root", func(i int) request {
+				return request{host: "any." + viaRoot, path: startPath(f, start(i, f))}
+			}},
 			{"nginx behind Traefik", func(i int) request {
 				return request{host: "any." + viaNginx, path: startPath(f, start(i, f))}
 			}},
@@ -144,12 +148,17 @@ func status(pid int, name string) (float64, error) {
 
 func measureAllocations(ctx context.Context, t *rig.Traefik, what string, next func(i int) request) (allocations, error) {
 	const seeks = 20
+	first := next(0) // not counted: what only the first of its kind costs
+	first.address = t.Address("web")
+	if _, err := get(first); err != nil {
+		return allocations{}, err
+	}
 	before, err := memStats(ctx, t)
 	if err != nil {
 		return allocations{}, err
 	}
 	for i := range seeks {
-		r := next(i)
+		r := next(i + 1)
 		r.address = t.Address("web")
 		if _, err := get(r); err != nil {
 			return allocations{}, err

@@ -14,11 +14,11 @@ var phases = []struct {
 	name      string
 	functions []string
 }{
-	{"origin", []string{"callNext"}},
+	{"origin", []string{"internal/origin.callNext"}},
 	{"parse", []string{"findMovie"}},
-	{"search", []string{"movie.choose"}},
+	{"search", []string{"movie.cut"}},
 	{"rewrite", []string{"layOut"}},
-	{"write", []string{"response.begin"}},
+	{"write", []string{"response.Begin"}},
 	{"other", []string{"plugin.ServeHTTP"}},
 }
 

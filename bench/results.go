@@ -10,6 +10,8 @@ import (
 type results struct {
 	Machine         machine     `json:"machine"`
 	Seeks           []seeks     `json:"seeks,omitempty"`
+	Load            *load       `json:"load,omitempty"`
+	Compared        *compared   `json:"compared,omitempty"`
 	Rates           *rates      `json:"rates,omitempty"`
 	Untouched       *untouched  `json:"untouched,omitempty"`
 	Asked           []asked     `json:"asked,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -146,15 +147,22 @@ func (n *nginx) takeAsked() ([]string, error) {
 // cache, so that a host that was never used before makes a first seek.
 const (
 	viaPlugin  = "plugin"  // the plugin before the static origin
+	viaRoot    = "root"    // the plugin over a folder, without an origin
 	viaNginx   = "nginx"   // nginx's mp4 module
 	viaNothing = "plain"   // the static origin
 	viaCounted = "counted" // the plugin before the static origin that keeps a log
 )
 
-// startTraefik starts Traefik with the plugin in the folder plugin.
-func startTraefik(ctx context.Context, plugin string, n *nginx, options rig.Map) (*rig.Traefik, error) {
+// startTraefik starts Traefik with the plugin in the folder plugin. One route of it serves the files in root.
+func startTraefik(ctx context.Context, plugin string, n *nginx, root string, options rig.Map) (*rig.Traefik, error) {
 	var dynamic rig.Dynamic
 	dynamic.Plugin("mp4", options)
+	rooted := maps.Clone(options)
+	if rooted == nil {
+		rooted = rig.Map{}
+	}
+	rooted["root"] = root
+	dynamic.Middleware("rooted", rig.Map{"plugin": rig.Map{"mp4": rooted}})
 	route := func(name, origin string, middlewares ...string) {
 		dynamic.Route(name, rig.Router{
 			Rule:        fmt.Sprintf("HostRegexp(`^[a-z0-9]+\\.%s$`)", name),
@@ -164,6 +172,7 @@ func startTraefik(ctx context.Context, plugin string, n *nginx, options rig.Map)
 		dynamic.Service(name, "http://"+origin)
 	}
 	route(viaPlugin, n.static, "mp4")
+	route(viaRoot, n.static, "rooted")
 	route(viaNginx, n.mp4)
 	route(viaNothing, n.static)
 	route(viaCounted, n.counted, "mp4")

@@ -48,13 +48,13 @@ func measureUntouched(ctx context.Context, rounds int, traefik string) (untouche
 
 var rate = regexp.MustCompile(`Requests/sec:\s+([0-9.]+)`)
 
-// wrk asks for a second over sixteen connections.
+// wrk asks for a second, with eight clients.
 func wrk(ctx context.Context, address, host, path string) (float64, error) {
 	bin, err := tool("wrk")
 	if err != nil {
 		return 0, err
 	}
-	out, err := exec.CommandContext(ctx, bin, "-t1", "-c16", "-d1s", "-H", "Host: "+host, "http://"+address+path).CombinedOutput()
+	out, err := exec.CommandContext(ctx, bin, "-t1", "-c8", "-d1s", "-H", "Host: "+host, "http://"+address+path).CombinedOutput()
 	found := rate.FindSubmatch(out)
 	if err != nil || found == nil || regexp.MustCompile(`Non-2xx`).Match(out) {
 		return 0, fmt.Errorf("wrk: %v: %s", err, out)

@@ -55,7 +55,7 @@ func measureCostly(ctx context.Context, plugin, dir string, rounds int, n *nginx
 	}
 	defer os.Remove(filepath.Join(dir, f.Name))
 	w.MoovBytes = f.MoovBytes
-	t, err := startTraefik(ctx, plugin, n, nil)
+	t, err := startTraefik(ctx, plugin, n, dir, nil)
 	if err != nil {
 		return w, err
 	}

@@ -3,27 +3,52 @@
 #     test.sh            all that take no root
 #     test.sh providers  the examples, executed: the file provider, a real dockerd, a real kube-apiserver; as root
 #     test.sh full       beside those an S3 server, pacing over a minute, and all of it with a Traefik that is a year older, and the soaks
+#     ONLY='seek TestCues' test.sh   these groups and tests: native, interpreted, bench, folders of e2e, and tests by their names
 # A test that is skipped counts as a failure, for it did not prove anything.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-}
-case $what in
-"") e2e/tools.sh || exit ;;
-providers) e2e/tools.sh providers || exit ;;
-full) e2e/tools.sh && e2e/tools.sh providers || exit ;;
-*) echo "usage: $0 [providers|full]" >&2; exit 2 ;;
-esac
-if [[ -n $what ]]; then
+only=${ONLY:-}
+
+# folders lists the folders of e2e that hold tests, as ONLY names them.
+folders() { (cd e2e && find . -name '*_test.go' -not -path '*/node_modules/*' -printf '%h\n' | sort -u | sed 's,^\./,,'); }
+
+# holding lists the folders below $1 whose tests $2 names.
+holding() { grep -rlE --include='*_test.go' --exclude-dir={vendor,node_modules,e2e,bench} "^func $2\(" "$1" | xargs -r -n 1 dirname | sort -u; }
+
+if [[ -n $only && -n $what ]]; then
+	echo "ONLY is for make test" >&2
+	exit 2
+fi
+for group in $only; do
+	[[ $group == native || $group == interpreted || $group == bench ]] || grep -qxF "$group" <(folders) && continue
+	if [[ $group =~ ^Test[A-Za-z0-9_]+$ && -n $(holding . "$group"; cd e2e && holding . "$group") ]]; then
+		continue
+	fi
+	echo "There is no group or test $group. The groups are" >&2
+	{ echo native; echo bench; folders; } | sed 's/^/    /' >&2
+	exit 2
+done
+
+needs_root() {
 	if [[ $EUID -ne 0 ]]; then
 		echo "The tests of the providers make network namespaces and run dockerd: run them as root." >&2
 		exit 1
 	fi
+	local refused
 	if ! refused=$(unshare --net --mount true 2>&1); then
 		echo "The tests of the providers make network namespaces and mounts, which is refused here: $refused" >&2
 		echo "In a container they take --privileged." >&2
 		exit 1
 	fi
-fi
+}
+
+case $what in
+"") ;;
+providers | full) e2e/tools.sh providers && needs_root || exit ;;
+*) echo "usage: $0 [providers|full]" >&2; exit 2 ;;
+esac
+[[ $what == providers || -n $only ]] || e2e/tools.sh all || exit
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -35,36 +60,89 @@ run() {
 	[[ ${PIPESTATUS[0]} -eq 0 ]] || failed=1
 }
 
-drivers() { run "browser drivers" npm ci --prefix e2e/internal/browser --no-audit --no-fund --ignore-scripts; }
+# build does what is no test, and shows on a terminal how far it is.
+build() {
+	echo "# $1"
+	shift
+	"$@" || failed=1
+}
+
+traefik() { build "Traefik" go run -C e2e ./cmd/built traefik; }
+drivers() { build "browser drivers" npm ci --prefix e2e/internal/browser --no-audit --no-fund --ignore-scripts; }
+
+native() { run "native, with the race detector" go test -v -race -timeout 10m "$@"; }
+interpreted() { run "interpreted" go test -C e2e -v -count=1 -timeout 10m ./interpreted "$@"; }
+# One package at a time: browsers and clocks are watched, and a machine with other work shows pictures late.
+end_to_end() { run "end to end" go test -C e2e -v -count=1 -p 1 -timeout 20m -skip '^TestFull' "$@"; }
+
+# The measurements work, on short films; what they measure is not judged.
+bench() { run "bench" go test -C bench -v -count=1 -timeout 10m; }
 
 everything() {
-	run "native, with the race detector" go test -v -race -timeout 10m ./...
-	run "interpreted" go test -C e2e -v -count=1 -timeout 10m ./interpreted
+	native ./...
+	interpreted
 	# The rest needs Traefik; here one can see that it is being built, and within no test's time limit.
-	run "Traefik" go run -C e2e ./cmd/traefik
+	traefik
 	drivers
 	mapfile -t packages < <(cd e2e && go list ./... | grep -vE '/(interpreted|providers)$')
-	# One package at a time: browsers and clocks are watched, and a machine with other work shows pictures late.
-	run "end to end" go test -C e2e -v -count=1 -p 1 -timeout 20m -skip '^TestFull' "${packages[@]}"
+	end_to_end "${packages[@]}"
+	bench
+}
+
+# some runs what ONLY names.
+some() {
+	local group folder
+	for group in $only; do
+		case $group in
+		native) e2e/tools.sh native || exit; native ./... ;;
+		interpreted) interpreted ;;
+		bench) e2e/tools.sh bench || exit; traefik; bench ;;
+		providers) e2e/tools.sh providers && needs_root || exit; providers ;;
+		Test*)
+			for folder in $(holding . "$group"); do
+				e2e/tools.sh native || exit
+				native -run "^$group\$" "./$folder"
+				interpreted -run '^TestInterpreted$' -args -only "$group"
+			done
+			for folder in $(cd e2e && holding . "$group"); do
+				prepare "$folder"
+				run "$folder" go test -C e2e -v -count=1 -timeout 60m -run "^$group\$" "$folder"
+			done
+			;;
+		*) prepare "$group"; end_to_end "./$group" ;;
+		esac
+	done
+}
+
+# prepare sees to what the tests in a folder of e2e need, once.
+prepared=
+prepare() {
+	case $1 in
+	*/internal/parser | *docs | *interpreted | *internal/order | *cmd/traps) return ;;
+	*providers) needs_root; e2e/tools.sh providers || exit ;;
+	*) e2e/tools.sh all || exit ;;
+	esac
+	[[ -n $prepared ]] || { traefik; drivers; }
+	prepared=yes
 }
 
 providers() {
-	run "Traefik" go run -C e2e ./cmd/built traefik
-	run "kube-apiserver" go run -C e2e ./cmd/built kubernetes
+	traefik
+	build "kube-apiserver" go run -C e2e ./cmd/built kubernetes
 	run "providers" go test -C e2e -v -count=1 -timeout 10m -skip '^TestFull' ./providers
 }
 
 full() {
-	run "Traefik" go run -C e2e ./cmd/built traefik
+	traefik
 	drivers
-	run "S3 server" go run -C e2e ./cmd/built s3
+	build "S3 server" go run -C e2e ./cmd/built s3
 	run "S3, and pacing over a minute" go test -C e2e -v -count=1 -timeout 10m -run '^TestFull' ./providers ./seek
 	local older
 	if ! older=$(go run -C e2e ./cmd/built older); then
 		failed=1
 		return
 	fi
-	run "kube-apiserver" go run -C e2e ./cmd/built kubernetes
+	build "kube-apiserver" go run -C e2e ./cmd/built kubernetes
 	run "$older: cuts and providers" env TRAEFIK_BIN="$older" go test -C e2e -v -count=1 -timeout 20m -p 1 -skip '^TestFullPace' ./seek ./providers
 	# Soaks go on for as long as SOAK says.
 	local soaks
@@ -75,14 +153,16 @@ full() {
 	done
 }
 
-case $what in
+case $what$only in
 "") everything ;;
-*) "$what" ;;
+providers | full) "$what" ;;
+*) some ;;
 esac
 
 count() { grep -cE "^ *--- $1: " "$log"; }
 skipped=$(count SKIP)
 [[ $skipped -eq 0 ]] || failed=1
+[[ $(count PASS) -gt 0 ]] || failed=1
 if [[ $failed -ne 0 ]]; then
 	echo "# what failed"
 	# What each failed test said, without its parts that passed; of much, the first and the last.

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Makes sure that the programs are there which the tests need beside Go and make: tools.sh, or
-# tools.sh providers, or tools.sh bench.
+# Makes sure that the programs are there which tests need beside Go and make: tools.sh native|all|providers|bench.
 # As root on Debian or Ubuntu it installs what is missing, else it prints the command and fails.
 set -euo pipefail
 
 case "${1:-}" in
-# The race detector needs a C compiler, node drives the browsers.
-"") needed=(git gcc curl nginx ffmpeg node npm chromium firefox-esr Xvfb WebKitWebDriver gstreamer libvlc mpv) ;;
+# The race detector needs a C compiler.
+native) needed=(gcc) ;;
+# node drives the browsers.
+all) needed=(git gcc curl nginx ffmpeg node npm chromium firefox-esr Xvfb WebKitWebDriver gstreamer libvlc mpv) ;;
 providers) needed=(git nginx ffmpeg ip iptables dockerd docker-compose etcd) ;;
 bench) needed=(git nginx ffmpeg wrk) ;;
-*) echo "usage: $0 [providers|bench]" >&2; exit 2 ;;
+*) echo "usage: $0 native|all|providers|bench" >&2; exit 2 ;;
 esac
 
 package() {
@@ -54,20 +55,52 @@ for program in "${needed[@]}"; do
 done
 [[ ${#packages[@]} -eq 0 ]] && exit 0
 
-install="apt-get install -y --no-install-recommends ${packages[*]}"
+install=(apt-get install -y --no-install-recommends "${packages[@]}")
 if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
 	echo "Some programs are missing. This installs them:" >&2
-	echo "    sudo $install" >&2
+	echo "    sudo ${install[*]}" >&2
 	exit 1
 fi
 
 # The packages of servers start them when they are installed; nobody asked for an nginx on port 80.
+said=$(mktemp)
+policy=
+trap 'rm -f "$said" $policy' EXIT
 if [[ ! -e /usr/sbin/policy-rc.d ]]; then
-	trap 'rm -f /usr/sbin/policy-rc.d' EXIT
-	printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
-	chmod +x /usr/sbin/policy-rc.d
+	policy=/usr/sbin/policy-rc.d
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod +x "$policy"
 fi
-echo "Installing ${packages[*]}"
 export DEBIAN_FRONTEND=noninteractive
+
+# apt says how far it is as "dlstatus:3:42.1:Retrieving file 3 of 213": shown as a line that renews itself on a terminal, and
+# as a line for each tenth elsewhere.
+progress() {
+	local phase percent text name tenth last=
+	while IFS=: read -r phase name percent text; do
+		percent=${percent%%.*}
+		case $phase in
+		dlstatus) phase=Downloading ;;
+		pmstatus) phase=Installing ;;
+		*) continue ;;
+		esac
+		if [[ -t 2 ]]; then
+			printf '\r\033[K  %s: %s %%, %s' "$phase" "$percent" "${text:0:50}" >&2
+		else
+			tenth="$phase $((percent / 10))"
+			[[ $tenth == "$last" ]] || echo "  $phase: $percent %" >&2
+			last=$tenth
+		fi
+	done
+	[[ ! -t 2 ]] || printf '\r\033[K' >&2
+}
+
+echo "Looking up packages"
 apt-get update -qq
-$install >/dev/null
+all=$("${install[@]}" --simulate | grep -c '^Inst ') || true
+echo "Installing ${packages[*]}: $all packages, with what they need"
+# Of what the packages' scripts say only a failure's is shown.
+if ! "${install[@]}" -o APT::Status-Fd=3 3> >(progress) >"$said" 2>&1; then
+	cat "$said" >&2
+	exit 1
+fi

@@ -3,6 +3,7 @@ package interpreted
 
 import (
 	"bufio"
+	"flag"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -29,6 +30,8 @@ const (
 	silence = time.Minute
 )
 
+var only = flag.String("only", "", "run the test of this name, and no other")
+
 func TestInterpreted(t *testing.T) {
 	root, err := rig.Checkout()
 	if err != nil {
@@ -43,16 +46,19 @@ func TestInterpreted(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	tests := 0
 	for _, pkg := range packagesIn(t, root) {
 		want := testsIn(t, filepath.Join(root, strings.TrimPrefix(pkg, module)))
+		args := []string{"-v"}
+		if *only != "" {
+			want = slices.DeleteFunc(want, func(name string) bool { return name != *only })
+			args = append(args, "-run", "^"+*only+"$")
+		}
+		tests += len(want)
 		if len(want) == 0 {
-			// What holds no tests is there for those of others.
-			if pkg == module {
-				t.Error("the plugin has no tests")
-			}
 			continue
 		}
-		ran, output, err := interpret(t, gopath, pkg, silence)
+		ran, output, err := interpret(t, gopath, pkg, silence, args...)
 		if err != nil {
 			t.Errorf("%s: %v\n%s", pkg, err, output)
 		}
@@ -62,6 +68,9 @@ func TestInterpreted(t *testing.T) {
 			}
 		}
 		t.Logf("%s: tests interpreted by Yaegi: %d, passed: %d", pkg, len(want), len(ran))
+	}
+	if tests == 0 {
+		t.Error("there are no tests")
 	}
 }
 
@@ -93,7 +102,7 @@ func TestSilence(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "hang_test.go"), []byte(hang), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	ran, output, err := interpret(t, gopath, "hang", 2*time.Second)
+	ran, output, err := interpret(t, gopath, "hang", 2*time.Second, "-v")
 	if err == nil || !strings.Contains(err.Error(), "TestHang") || !strings.Contains(output, "goroutine ") || len(ran) != 0 {
 		t.Errorf("a hang gives the error %v, passed tests %q and the output\n%s", err, ran, output)
 	}
@@ -104,15 +113,15 @@ var (
 	passed = regexp.MustCompile(`^--- PASS: (\S+)`)
 )
 
-// interpret runs the tests of a package below gopath and returns the names of those that passed and what they wrote.
+// interpret runs the tests of a package below gopath by yaegi test, with those arguments, and returns the names of those that passed and what they wrote.
 // Tests that say nothing for longer than the limit are killed, with a dump of where they are.
-func interpret(t *testing.T, gopath, pkg string, limit time.Duration) (ran []string, output string, err error) {
+func interpret(t *testing.T, gopath, pkg string, limit time.Duration, args ...string) (ran []string, output string, err error) {
 	t.Helper()
 	bin, err := exec.Command("go", "tool", "-n", "github.com/traefik/yaegi/cmd/yaegi").Output()
 	if err != nil {
 		t.Fatalf("building yaegi: %v", err)
 	}
-	cmd := exec.Command(strings.TrimSpace(string(bin)), "test", "-v", pkg)
+	cmd := exec.Command(strings.TrimSpace(string(bin)), slices.Concat([]string{"test"}, args, []string{pkg})...)
 	cmd.Env = append(os.Environ(), "GOPATH="+gopath)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	reader, writer := io.Pipe()

@@ -53,7 +53,8 @@ type edit struct {
 func (t *track) String() string { return fmt.Sprintf("%s track %s (%s)", t.kind, t.id, t.codec) }
 
 // shown decodes what the file shows, its edit lists honoured. Where ffmpeg logs at level debug, the edits are read too.
-func shown(path, level string) (*film, error) {
+// reading are ffmpeg's options for the times of the file.
+func shown(path, level string, reading ...string) (*film, error) {
 	f, err := probe(path)
 	if err != nil {
 		return nil, err
@@ -65,8 +66,9 @@ func shown(path, level string) (*film, error) {
 	defer func() { _ = os.RemoveAll(dir) }()
 
 	// cons_noisegen ties AC-3's noise to the frame instead of to where decoding began; other codecs do without noise.
-	args := []string{"-v", level, "-nostdin", "-nostats", "-copyts", "-cons_noisegen:a", "1"}
+	args := []string{"-v", level, "-nostdin", "-nostats", "-cons_noisegen:a", "1"}
 	args = append(args, decoders(f)...)
+	args = append(args, reading...)
 	args = append(args, "-i", path,
 		"-map", "0:v?", "-map", "0:a?", "-c:v", "rawvideo", "-c:a", "pcm_f32le",
 		"-fps_mode", "passthrough", "-enc_time_base:v", "-1", "-f", "framemd5", "-")

@@ -21,7 +21,11 @@ func Check(source, cut string, startMS, endMS int64) error {
 	if err != nil {
 		return err
 	}
-	got, err := shown(cut, "error")
+	reading, err := readingOf(cut)
+	if err != nil {
+		return err
+	}
+	got, err := shown(cut, "error", reading...)
 	if err != nil {
 		return fmt.Errorf("the cut cannot be decoded: %w", err)
 	}
@@ -45,6 +49,19 @@ func Check(source, cut string, startMS, endMS int64) error {
 		errs = append(errs, fmt.Errorf("%s: the source has none", t))
 	}
 	return errors.Join(errs...)
+}
+
+// readingOf is how ffmpeg is to read a cut. Of fragments it applies the edit list to the times only: its command line shows
+// what is before 0 then, unless it is told to begin at 0.
+func readingOf(cut string) ([]string, error) {
+	content, err := os.ReadFile(cut)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.Contains(content, []byte("mehd")) {
+		return []string{"-seek_timestamp", "1", "-ss", "0"}, nil
+	}
+	return []string{"-copyts"}, nil
 }
 
 // identical tells whether a file that begins at 0 was left as it is, which is exact whatever ffmpeg makes of it.
@@ -136,7 +153,7 @@ var sources sync.Map // of version → func() (*film, error)
 // ffmpeg hides the first of them and moves the others so that the second is shown at 0. A player shows the first one,
 // for what is left of it, and so must the cut.
 func presentation(path string) (*film, error) {
-	f, err := shown(path, "debug")
+	f, err := shown(path, "debug", "-copyts")
 	if err != nil {
 		return nil, err
 	}

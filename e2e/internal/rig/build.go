@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -113,16 +114,43 @@ func BuildS3(ctx context.Context, progress io.Writer) (string, error) {
 	})
 }
 
+// goBuild builds packages by the module in dir, and shows how far it is.
 func goBuild(ctx context.Context, dir, out string, progress io.Writer, ldflags string, packages ...string) error {
-	args := append([]string{"build", "-mod=readonly", "-trimpath", "-ldflags=" + ldflags, "-o", out}, packages...)
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false")
-	cmd.Stdout, cmd.Stderr = progress, progress
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("rig: building %s: %w", strings.Join(packages, " "), err)
+	flags := []string{"-mod=readonly", "-trimpath", "-ldflags=" + ldflags}
+	command := func(args ...string) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, "go", args...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false")
+		return cmd
+	}
+	m := newMeter(progress)
+	defer m.end()
+	// What is in Go's cache already is not stale, and not compiled again.
+	said, err := piped(command(slices.Concat([]string{"list"}, flags, []string{"-deps", "-f", "{{if .Stale}}is stale{{end}}"}, packages)...), m, 0)
+	if err == nil {
+		stale := strings.Count(said, "is stale\n")
+		said, err = piped(command(slices.Concat([]string{"build", "-v"}, flags, []string{"-o", out}, packages)...), m, stale)
+	}
+	if err != nil {
+		return fmt.Errorf("rig: building %s: %w\n%s", strings.Join(packages, " "), err, said)
 	}
 	return nil
+}
+
+// piped runs a command, whose progress the meter follows, and returns what else it says.
+func piped(cmd *exec.Cmd, m *meter, packages int) (said string, err error) {
+	reader, writer := io.Pipe()
+	cmd.Stdout, cmd.Stderr = writer, writer
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- cmd.Wait()
+		writer.Close()
+	}()
+	said = m.follow(reader, packages)
+	return said, <-ended
 }
 
 // cached returns a path in the user's cache, which is made where it is not there yet.
