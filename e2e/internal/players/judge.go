@@ -116,7 +116,10 @@ func (p Player) inStep(shots []Shot, cut Cut, last int) (origin float64, err err
 	due := func(shot Shot) float64 { return max(0, cut.Film[shot.Picture]-cut.Start) }
 	if !p.own {
 		origin = math.Inf(1)
-		for _, shot := range shots {
+		for i, shot := range shots {
+			if i == 0 && p.eager {
+				continue
+			}
 			if shot.Picture >= 0 && shot.Picture < len(cut.Film) && due(shot) > 0 {
 				origin = min(origin, shot.At-due(shot))
 			}
@@ -133,7 +136,7 @@ func (p Player) inStep(shots []Shot, cut Cut, last int) (origin float64, err err
 		if p.late > 0 && off > 0 {
 			fault = ErrLate
 		}
-		if off < -jitter && due(shot) > 0 || off > jitter+p.late {
+		if off < -jitter && due(shot) > 0 && !(i == 0 && p.eager) || off > jitter+p.late {
 			return 0, fmt.Errorf("%w: picture %d at %.4f s, not at %.4f s", fault, shot.Picture, shot.At-origin, due(shot))
 		}
 	}
