@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 
 	"github.com/traefik-mp4/mp4/internal/origin"
@@ -352,8 +353,22 @@ func childOf(b *box, typ string) *box {
 }
 
 // fail makes an error about the box: its path is prefixed by the callers.
-func (b *box) fail(what string) error {
-	return fmt.Errorf("%w: %s at %d: %s", errFormat, b.typ, b.at, what)
+func (b *box) fail(what string) error { return failAt(inText(b.typ), b.at, what) }
+
+// failAt makes an error about the box at a path.
+func failAt(path string, at int64, what string) error {
+	return fmt.Errorf("%w: %s at %d: %s", errFormat, path, at, what)
+}
+
+// inText is a box type as errors name it. One with bytes that are not printable ASCII is quoted: errors go to a log,
+// and a file must not write control characters into it.
+func inText(typ string) string {
+	for i := 0; i < len(typ); i++ {
+		if typ[i] < ' ' || typ[i] > '~' {
+			return strconv.QuoteToASCII(typ)
+		}
+	}
+	return typ
 }
 
 // readChildren parses the box's children. Those named more than once that must be there only once are refused, as nginx
@@ -366,10 +381,10 @@ func readChildren(b *box, once string) error {
 			break // 32 zero bits end a QuickTime list
 		}
 		if size < 0 || size > int64(len(rest)) {
-			return fmt.Errorf("%w: %s/%s at %d: its size is impossible", errFormat, b.typ, typ, at)
+			return failAt(inText(b.typ)+"/"+inText(typ), at, "its size is impossible")
 		}
 		if len(once) > 0 && containsType(once, typ) && childOf(b, typ) != nil {
-			return fmt.Errorf("%w: %s/%s at %d: there is one already", errFormat, b.typ, typ, at)
+			return failAt(inText(b.typ)+"/"+inText(typ), at, "there is one already")
 		}
 		if len(b.children) == maxChildren {
 			return b.fail("too many boxes in it")

@@ -17,10 +17,11 @@ type beginning struct {
 // beginningTrack is a track that has samples in the run.
 type beginningTrack struct {
 	*retimedTrack
-	m       int64 // media time at the beginning
-	p, lead int64 // of pictures: when the one on show is shown, and how long the last hidden one stands
-	quiet   int64 // no key frame is to be shown before, but the first
-	times   *fragmentTimes
+	m      int64   // media time at the beginning
+	hidden *hidden // of pictures
+	lead   int64   // how long the last of these stands
+	quiet  int64   // no key frame is to be shown before, but the first
+	times  *fragmentTimes
 }
 
 // newBeginning is one for the tracks that have anything to show in the window, with the run that it takes.
@@ -229,7 +230,7 @@ func (o *beginning) time() error {
 	}
 	for _, t := range o.tracks {
 		if t.visual {
-			t.times = timeFragment(t.dts, t.cts, t.m, t.p, t.lead, o.begin(t.track))
+			t.times = timeFragment(t.dts, t.cts, t.hidden, t.m, t.lead, o.begin(t.track))
 			o.reach(t.times.mediaTime, t.track)
 		}
 	}
@@ -242,7 +243,7 @@ func (o *beginning) time() error {
 	for _, t := range o.tracks {
 		begin := o.begin(t.track)
 		if t.visual && t.times.mediaTime != begin {
-			t.times = timeFragment(t.dts, t.cts, t.m, t.p, t.lead, begin)
+			t.times = timeFragment(t.dts, t.cts, t.hidden, t.m, t.lead, begin)
 		}
 		t.retime(begin, o.later[t.id])
 	}
@@ -254,19 +255,19 @@ func (o *beginning) open(g *gathered) *beginningTrack {
 	m, begins := o.media[g.id], g.columns.begins
 	t := &beginningTrack{m: m, quiet: -maxSum}
 	if g.visual {
-		onScreen := onShow(g.track, o.shown[g.id]-begins)
-		t.retimedTrack = newRetimedTrack(g.track, g.columns, int(keyFor(g.track, onScreen)))
-		t.p = begins + onScreen.cts
-		if onScreen.sample < 0 { // the first comes later
-			t.p = leastOf(t.cts)
+		s := onShow(g.track, o.shown[g.id]-begins)
+		key := keyFor(g.track, s)
+		t.retimedTrack = newRetimedTrack(g.track, g.columns, int(key))
+		if s.sample < 0 { // the first comes later
+			s = g.firstShown(key, g.samples)
 		} else if (2*(o.shown[g.id]-m)-1)*1000 < 2*t.timescale { // else there is a gap before the edit
-			t.m = maxInt64(m, t.p)
+			t.m = maxInt64(m, begins+s.cts)
 		}
-		if o.exact {
-			t.lead = leadOf(t.timescale, t.cts, t.p)
-		}
-		if t.lead > 0 {
-			t.quiet = t.p + t.timescale*quietMS/1000
+		p := begins + s.cts
+		t.hidden = rankHidden(t.cts, p)
+		if o.exact && t.hidden.count > 0 {
+			t.lead = leadTicks(t.timescale, 1, p-t.hidden.lastShown)
+			t.quiet = p + t.timescale*quietMS/1000
 			for i, at := range t.cts {
 				if i > 0 && at < t.quiet {
 					t.flags[i] |= sampleIsNonSync
@@ -285,17 +286,6 @@ func (o *beginning) open(g *gathered) *beginningTrack {
 	}
 	t.retimedTrack = newRetimedTrack(g.track, g.columns, int(first))
 	return t
-}
-
-// leastOf is the least of some numbers.
-func leastOf(values []int64) int64 {
-	least := maxSum
-	for _, v := range values {
-		if v < least {
-			least = v
-		}
-	}
-	return least
 }
 
 // retime sets the times in the answer, which begins at a media time. What is neither sound nor pictures begins then, if it
@@ -317,20 +307,6 @@ func (t *beginningTrack) retime(begin, later int64) {
 	}
 	t.dts[0] = begin
 	t.cts[0] = maxInt64(t.cts[0], begin)
-}
-
-// leadOf is G of the pictures, in ticks, where the one on show is shown at p; 0 where none is hidden.
-func leadOf(timescale int64, cts []int64, p int64) int64 {
-	before := -maxSum
-	for _, at := range cts {
-		if at < p && at > before {
-			before = at
-		}
-	}
-	if before == -maxSum {
-		return 0
-	}
-	return leadTicks(timescale, 1, p-before)
 }
 
 // wanted is the fragment behind the run if it must be part of that: because its pictures cannot keep their own decode

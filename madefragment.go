@@ -41,10 +41,7 @@ func (s *sampleColumns) times(first int) (dts, cts []int64) {
 	n := len(s.durations)
 	dts = make([]int64, n-first+1)
 	cts = make([]int64, n-first)
-	at := s.begins
-	for _, duration := range s.durations[:first] {
-		at += duration
-	}
+	at := s.begins + sumOf(s.durations[:first])
 	durations, offsets := s.durations[first:], s.offsets[first:]
 	for i, duration := range durations {
 		dts[i] = at
@@ -80,29 +77,19 @@ func (t *retimedTrack) cutBehind(moment int64) {
 	t.dts[n] = t.dts[n-1] + maxInt64(minInt64(lasts, moment+1-t.cts[n-1]), minInt64(lasts, 1))
 }
 
-// fragmentTimes are the times of the pictures that a fragment begins with, by the formula of docs/how-it-works.md.
+// fragmentTimes are the times of the pictures that a fragment begins with, by the formula of docs/lead-in.md.
 type fragmentTimes struct {
 	dts, cts  []int64
-	hidden    int64 // how many pictures are before the one on show
-	mediaTime int64 // of the edit that begins with that: M
+	mediaTime int64 // of the edit that begins with the picture on show: M
 }
 
-// timeFragment times pictures of which the one on show at the media time m is shown at p, and those before it are
-// hidden: squeezed into a tick each, but for the last, which stands for the lead. dts has the end of the last picture, too.
-// No M is below least.
-func timeFragment(dts, cts []int64, m, p, lead, least int64) *fragmentTimes {
+// timeFragment times pictures, some of which are hidden before the media time m: squeezed into a tick each, but for the
+// last, which stands for the lead. dts has the end of the last picture, too. No M is below least.
+func timeFragment(dts, cts []int64, h *hidden, m, lead, least int64) *fragmentTimes {
 	n := len(cts)
 	f := &fragmentTimes{dts: make([]int64, n+1), cts: make([]int64, n), mediaTime: least}
-	if n == 0 {
-		f.dts[0] = maxInt64(0, dts[0]-m+least)
-		return f
-	}
-	h := rankHidden(cts, p)
-	f.hidden = h.count
 	if h.count > 0 {
 		f.mediaTime = maxInt64(least, h.count+h.behind+lead)
-	} else {
-		lead = 0
 	}
 	for i, at := range cts {
 		if h.ahead[i] == visible {
@@ -226,7 +213,7 @@ func (f *madeFragment) writeRuns(t *retimedTrack) {
 	for _, r := range t.columns.runs {
 		off, n := r.off, int(r.samples)
 		if skipped := minInt(t.first-sample, n); skipped > 0 {
-			off += sum(sizes[sample : sample+skipped])
+			off += sumOf(sizes[sample : sample+skipped])
 			sample += skipped
 			n -= skipped
 		}
@@ -247,7 +234,7 @@ func (f *madeFragment) writeRuns(t *retimedTrack) {
 			from = sample - t.first
 			begin = off
 		}
-		end = off + sum(sizes[sample:sample+n])
+		end = off + sumOf(sizes[sample:sample+n])
 		count += n
 		sample += n
 		left -= n
@@ -256,8 +243,8 @@ func (f *madeFragment) writeRuns(t *retimedTrack) {
 	f.closeTraf(traf)
 }
 
-// sum adds up.
-func sum(values []int64) int64 {
+// sumOf adds up.
+func sumOf(values []int64) int64 {
 	all := int64(0)
 	for _, v := range values {
 		all += v
