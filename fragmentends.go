@@ -1,6 +1,9 @@
 package mp4
 
-import "errors"
+import (
+	"errors"
+	"math"
+)
 
 // measure learns where each track ends, from the last fragments, and where fragments lie, from the file's indexes.
 func (s *search) measure() error {
@@ -94,18 +97,9 @@ func (s *search) front() (begin int64, some bool, best *segmentIndex, err error)
 // tail returns the offset of a fragment among the last, where the fragments begin at another: from an index, or else by
 // a search from the end.
 func (s *search) tail(begin int64) (int64, error) {
-	last, found := s.last()
-	found = found && s.hasIndex()
-	for i := 0; found && last.nested && i < maxNested; i++ {
-		places, err := s.readNested(last)
-		if err != nil {
-			return 0, err
-		}
-		s.expand(last, places)
-		last, found = s.last()
-	}
-	if found && !last.nested {
-		return last.off, nil
+	last, _, err := s.placesAround(math.Inf(1), maxSum)
+	if err != nil || s.hasIndex() {
+		return last.off, err
 	}
 	if s.src.Size()-begin <= s.piece() {
 		return s.first, nil
@@ -122,7 +116,7 @@ func (s *search) tail(begin int64) (int64, error) {
 		}
 	}
 	for i := 0; i < maxLast && s.scanned < maxBarren; i++ {
-		f, err := s.scanBack(begin, to)
+		f, err := s.scan(begin, to, true)
 		if err != nil {
 			return 0, err
 		}
@@ -149,7 +143,7 @@ const aheadOfEnd = 2
 // -1 where they cannot be read from there on, or are many.
 func (s *search) lastBehind(off int64) (int64, error) {
 	last := int64(0)
-	f, err := s.scan(off, s.src.Size())
+	f, err := s.scan(off, s.src.Size(), false)
 	for i := 0; err == nil && f != nil; i++ {
 		if i == maxHops {
 			return -1, nil

@@ -195,12 +195,12 @@ func (f *fragmentMap) insert(p place) {
 	f.places[i] = p
 }
 
-// around returns the last place that begins at or before a moment, and the one behind it. Without any they are the
-// front and the end of the file.
-func (f *fragmentMap) around(seconds float64) (before, after place) {
+// around returns the last place that begins at or before a moment and before an offset, and the one behind it. Without any
+// they are the front and the end of the file.
+func (f *fragmentMap) around(seconds float64, off int64) (before, after place) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	i := sort.Search(len(f.places), func(i int) bool { return f.places[i].seconds > seconds })
+	i := sort.Search(len(f.places), func(i int) bool { return f.places[i].seconds > seconds || f.places[i].off >= off })
 	before = place{off: f.first}
 	after = place{off: f.end, seconds: f.seconds}
 	if i > 0 {
@@ -238,21 +238,11 @@ func (f *fragmentMap) forget() {
 	f.places = nil
 }
 
-// last is the last place. It reports false where there is none.
-func (f *fragmentMap) last() (place, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.places) == 0 {
-		return place{}, false
-	}
-	return f.places[len(f.places)-1], true
-}
-
 // index takes the places that an index names, which is of the whole file.
 func (f *fragmentMap) index(places []place) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.indexed = true
+	f.indexed = len(places) > 0
 	f.places = append([]place(nil), places...) // in their order
 }
 
@@ -261,17 +251,6 @@ func (f *fragmentMap) hasIndex() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.indexed
-}
-
-// lastBefore is the last place before an offset, or the front of the file.
-func (f *fragmentMap) lastBefore(off int64) place {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	i := sort.Search(len(f.places), func(i int) bool { return f.places[i].off >= off })
-	if i == 0 {
-		return place{off: f.first}
-	}
-	return f.places[i-1]
 }
 
 // measurement is what the last fragments tell.

@@ -3,6 +3,7 @@ package mp4
 import (
 	"encoding/binary"
 	"io"
+	"math"
 )
 
 // retiming is what is done to fragments on their way to the client: the decode times of each track are others by so
@@ -202,20 +203,12 @@ const slack = 1 << 20
 
 // fragmentBefore is where a fragment before an offset begins, near it, but not before another where one does.
 func (s *search) fragmentBefore(off, least int64) (int64, error) {
-	last := s.lastBefore(off)
-	for i := 0; last.nested && i < maxNested; i++ {
-		places, err := s.readNested(last)
-		if err != nil {
-			return 0, err
-		}
-		s.expand(last, places)
-		last = s.lastBefore(off)
-	}
+	last, _, err := s.placesAround(math.Inf(1), off)
 	least = maxInt64(last.off, least)
-	if s.hasIndex() {
-		return least, nil
+	if err != nil || s.hasIndex() {
+		return least, err
 	}
-	found, err := s.scanBack(least, off)
+	found, err := s.scan(least, off, true)
 	if found == nil || err != nil {
 		return least, err
 	}

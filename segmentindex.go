@@ -79,6 +79,24 @@ func parseSegmentIndex(sidx *box) *segmentIndex {
 	return x
 }
 
+// placesAround is around, with what is nested at the first place read.
+func (s *search) placesAround(seconds float64, off int64) (before, after place, err error) {
+	before, after = s.around(seconds, off)
+	for i := 0; before.nested; i++ {
+		if i == maxNested {
+			s.forget() // deeper than any writer nests them
+		} else {
+			places, err := s.readNested(before)
+			if err != nil {
+				return before, after, err
+			}
+			s.expand(before, places)
+		}
+		before, after = s.around(seconds, off)
+	}
+	return before, after, nil
+}
+
 // readNested reads the sidx at a place; without one, the place itself is where fragments begin.
 func (s *search) readNested(at place) ([]place, error) {
 	found := []place{{off: at.off, seconds: at.seconds}}
