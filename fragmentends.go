@@ -23,7 +23,7 @@ func (s *search) measure() error {
 		samples += t.samples
 	}
 	if !some && samples > 0 {
-		s.settle(s.movie, measurement{progressive: true})
+		s.setEnds(s.movie, measurement{progressive: true})
 		return nil
 	}
 	if samples > maxInTables {
@@ -45,7 +45,7 @@ func (s *search) measure() error {
 		return err
 	}
 	found.inMoov = s.moov
-	s.settle(s.movie, found)
+	s.setEnds(s.movie, found)
 	return nil
 }
 
@@ -97,15 +97,15 @@ func (s *search) front() (begin int64, some bool, best *segmentIndex, err error)
 // tail returns the offset of a fragment among the last, where the fragments begin at another: from an index, or else by
 // a search from the end.
 func (s *search) tail(begin int64) (int64, error) {
-	last, _, err := s.placesAround(math.Inf(1), maxSum)
+	last, _, err := s.entriesAround(math.Inf(1), maxSum)
 	if err != nil || s.hasIndex() {
 		return last.off, err
 	}
-	if s.src.Size()-begin <= s.piece() {
+	if s.src.Size()-begin <= s.fetchSize() {
 		return s.first, nil
 	}
 	from, to := s.first, s.src.Size()
-	if n := s.habits().length(); n > maxPeek {
+	if n := s.averaged().length(); n > maxPeek {
 		ahead := maxInt64(to-aheadOfEnd*n-n/4, begin) // a quarter more, for fragments of one size
 		last, err := s.lastBehind(ahead)
 		if err != nil || last > 0 {
@@ -170,10 +170,10 @@ func (s *search) walkToEnd(off int64) (measurement, bool, error) {
 			return m, r.timed, err
 		}
 		if fromFront {
-			found = s.count(found, r.times, s.track)
+			found = s.count(found, r.ends, s.track)
 		}
 		for _, part := range found.tracks {
-			begins := part.after(r.times[part.id])
+			begins := part.after(r.ends[part.id])
 			m.ends[part.id] = maxInt64(m.ends[part.id], begins+part.shown)
 		}
 		r.add(found)

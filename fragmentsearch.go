@@ -25,7 +25,7 @@ const (
 	maxScan       = 256 << 10
 	maxBarren     = 4 << 20 // bytes without a fragment in which such a search goes on
 	maxScanned    = 8 << 20 // bytes of all searches of a request; then it goes from fragment to fragment
-	maxBetween    = 100     // boxes between two fragments, or places that may be one
+	maxBetween    = 100     // boxes between two fragments, or entries that may be one
 	maxPeeks      = 20000   // in one request, at some 10 µs each
 	maxSamples    = 1 << 20 // read in one request, at 1 µs each
 	maxRun        = 2000    // fragments whose samples go into a moov
@@ -79,16 +79,16 @@ func (s *search) peekBox(off int64) (topBox, error) {
 // near is how much is fetched at once where a fragment begins: as much as the others have before their media, and
 // of small ones several.
 func (s *search) near() int64 {
-	u := s.habits()
+	u := s.averaged()
 	if u.length() <= peekLen {
 		return peekLen
 	}
 	return minInt64(u.head+u.head/8, maxPeek)
 }
 
-// piece is how much is fetched at once where a fragment is looked for: as much as one has, or a quarter of large ones.
-func (s *search) piece() int64 {
-	n := s.habits().length()
+// fetchSize is how much is fetched at once where a fragment is looked for: as much as one has, or a quarter of large ones.
+func (s *search) fetchSize() int64 {
+	n := s.averaged().length()
 	if n > maxPeek {
 		n = maxInt64(n/4, maxPeek)
 	}
@@ -144,7 +144,7 @@ func (s *search) look(off int64) (*fragment, error) {
 		}
 		off = b.end
 	}
-	if found == nil || ended && !found.empty() {
+	if found == nil || ended && !found.hasNoMedia() {
 		return nil, nil
 	}
 	if s.src.Size() < 0 { // whether all of it is there yet, only its last byte tells
@@ -157,8 +157,8 @@ func (s *search) look(off int64) (*fragment, error) {
 	return found, nil
 }
 
-// empty reports whether the fragment has no media.
-func (f *fragment) empty() bool {
+// hasNoMedia reports whether the fragment has no media.
+func (f *fragment) hasNoMedia() bool {
 	for _, t := range f.tracks {
 		for _, size := range t.sizes {
 			if size > 0 {
@@ -193,10 +193,10 @@ func (s *search) readMoof(off int64, b topBox) (*fragment, error) {
 // scan looks for the first fragment that begins between two offsets, or, backwards, for the last; nil where there is none
 // near the offset at which the search begins.
 func (s *search) scan(from, to int64, backwards bool) (*fragment, error) {
-	tries, piece := 0, s.piece()
+	tries, size := 0, s.fetchSize()
 	for done := int64(0); done < minInt64(to-from, maxBarren) && s.scanned < maxScanned; {
-		s.scanned += piece
-		n := minInt64(piece, to-from-done)
+		s.scanned += size
+		n := minInt64(size, to-from-done)
 		off := from + done
 		if backwards {
 			off = to - done - n
@@ -222,7 +222,7 @@ func (s *search) scan(from, to int64, backwards bool) (*fragment, error) {
 			at = moofIn(b, low, high, backwards)
 		}
 		done += n
-		piece = minInt64(maxInt64(piece, done/2), maxScan) // where fragments are larger than those that were read
+		size = minInt64(maxInt64(size, done/2), maxScan) // where fragments are larger than those that were read
 	}
 	return nil, nil
 }
@@ -249,15 +249,15 @@ func moofIn(b []byte, low, high int, last bool) int {
 
 // before returns the offset of a fragment that begins at or before a moment.
 func (s *search) before(seconds float64) (int64, error) {
-	best, after, err := s.placesAround(seconds, maxSum)
+	best, after, err := s.entriesAround(seconds, maxSum)
 	if err != nil || s.hasIndex() {
 		return best.off, err
 	}
-	third := place{}
+	third := indexEntry{}
 	for i := 0; i < guesses; i++ {
-		u := s.habits()
+		u := s.averaged()
 		near := u.lasts() * float64(minInt64(fewHops+u.length()/bytesOfHop, maxHops)) // enough to walk
-		if after.off-best.off <= s.piece() || seconds-best.seconds <= near || s.scanned+u.length()/2 > maxScanned {
+		if after.off-best.off <= s.fetchSize() || seconds-best.seconds <= near || s.scanned+u.length()/2 > maxScanned {
 			break
 		}
 		early := near / 3
@@ -265,7 +265,7 @@ func (s *search) before(seconds float64) (int64, error) {
 			early += unsteady * math.Min(seconds-best.seconds, after.seconds-seconds)
 		}
 		guess := guessBetween(best, after, third, seconds-early)
-		behind, begins, err := s.placeBehind(guess, after.off)
+		behind, begins, err := s.entryBehind(guess, after.off)
 		if err != nil {
 			return 0, err
 		}
@@ -277,7 +277,7 @@ func (s *search) before(seconds float64) (int64, error) {
 			best = behind
 		default:
 			third = after
-			after = place{off: guess, seconds: begins}
+			after = indexEntry{off: guess, seconds: begins}
 		}
 	}
 	return s.walk(best.off, seconds)
@@ -305,16 +305,16 @@ func (s *search) walk(off int64, seconds float64) (int64, error) {
 	}
 }
 
-// guessBetween is an offset between those of two places where a fragment of a moment between theirs may be: on the
+// guessBetween is an offset between those of two entries where a fragment of a moment between theirs may be: on the
 // parabola through them and a third, for the rate of a film may change, or in the middle.
-func guessBetween(before, after, third place, seconds float64) int64 {
+func guessBetween(before, after, third indexEntry, seconds float64) int64 {
 	length := after.seconds - before.seconds
 	rate := float64(after.off-before.off) / length
 	curved := (seconds - before.seconds) * (seconds - after.seconds)
 	bend := float64(third.off-before.off) - rate*(third.seconds-before.seconds)
 	bend /= (third.seconds - before.seconds) * (third.seconds - after.seconds)
 	ratio := (rate*(seconds-before.seconds) + bend*curved) / float64(after.off-before.off)
-	if !(ratio > 0 && ratio < 1) { // or it is none: without a third place the bend is infinite
+	if !(ratio > 0 && ratio < 1) { // or it is none: without a third indexEntry the bend is infinite
 		ratio = (seconds - before.seconds) / length
 	}
 	if !(ratio > 0 && ratio < 1) {
@@ -323,38 +323,38 @@ func guessBetween(before, after, third place, seconds float64) int64 {
 	return before.off + int64(ratio*float64(after.off-before.off))
 }
 
-// placeBehind is the place behind the first fragment between two offsets that has samples of the track and tells their
+// entryBehind is the entry behind the first fragment between two offsets that has samples of the track and tells their
 // time, and the second at which that begins; offset 0 where there is none. The fragment itself is no place to begin an
 // answer: a search finds its moof, and not the boxes before that.
-func (s *search) placeBehind(from, to int64) (place, float64, error) {
+func (s *search) entryBehind(from, to int64) (indexEntry, float64, error) {
 	found, err := s.scan(from, to, false)
 	for i := 0; err == nil && found != nil && i < maxBetween; i++ {
 		part := found.part(s.track.id)
 		if part != nil && part.timed {
 			begins, ends := float64(part.begins), float64(part.begins+part.duration)
 			scale := float64(s.track.timescale)
-			return place{off: found.end, seconds: ends / scale}, begins / scale, nil
+			return indexEntry{off: found.end, seconds: ends / scale}, begins / scale, nil
 		}
 		if part != nil || found.end >= to {
 			break
 		}
 		found, err = s.next(found.end)
 	}
-	return place{}, 0, err
+	return indexEntry{}, 0, err
 }
 
 // progress is how far a walk has come: the decode times behind the last samples, by track_ID.
 type progress struct {
-	times map[uint32]int64
+	ends  map[uint32]int64
 	least map[uint32]int64 // composition offsets, where they are negative
 	timed bool             // every fragment told its times
 }
 
 // newProgress is where a walk begins, behind samples that end at decode times.
 func newProgress(begins map[uint32]int64) *progress {
-	r := &progress{times: make(map[uint32]int64), least: make(map[uint32]int64), timed: true}
+	r := &progress{ends: make(map[uint32]int64), least: make(map[uint32]int64), timed: true}
 	for id, at := range begins {
-		r.times[id] = at
+		r.ends[id] = at
 	}
 	return r
 }
@@ -365,10 +365,10 @@ func (r *progress) add(f *fragment) {
 			continue
 		}
 		r.timed = r.timed && part.timed
-		before, begun := r.times[part.id]
+		before, begun := r.ends[part.id]
 		end := part.after(before) + part.duration
 		if !begun || end > before {
-			r.times[part.id] = end
+			r.ends[part.id] = end
 		}
 		r.least[part.id] = minInt64(r.least[part.id], part.least)
 	}
@@ -383,7 +383,7 @@ func (r *progress) past(m *movie, moments map[uint32]int64) bool {
 		if !shown {
 			continue
 		}
-		end, begun := r.times[t.id]
+		end, begun := r.ends[t.id]
 		if !begun {
 			behind = true
 			continue
@@ -506,11 +506,11 @@ func (s *search) needed(run *fragmentRun, moments map[uint32]int64, heard, misse
 			}
 			continue
 		}
-		key, whole := g.key(moment)
-		if !whole {
+		key, complete := g.key(moment)
+		if !complete {
 			return -1, nil
 		}
-		first = minInt(first, g.fragment(key))
+		first = minInt(first, g.fragmentWith(key))
 	}
 	return first, nil
 }
