@@ -275,7 +275,7 @@ func (t *track) leadScale(pictures int64) int64 {
 	scale := t.msScale()
 	if pictures*1000 > maxTicksMS*t.timescale*scale {
 		scale = ceilDiv(pictures*1000, maxTicksMS*t.timescale)
-		if t.fixed || !t.scalable(scale) {
+		if !t.scalable(scale) {
 			return 0
 		}
 	}
@@ -285,7 +285,7 @@ func (t *track) leadScale(pictures int64) int64 {
 // msScale is the factor by which the track's timescale must be raised to tell milliseconds apart; 1 where it does, or
 // cannot be raised.
 func (t *track) msScale() int64 {
-	if t.timescale < leastScale && !t.fixed && t.scalable(ceilDiv(leastScale, t.timescale)) {
+	if t.timescale < leastScale && t.scalable(ceilDiv(leastScale, t.timescale)) {
 		return ceilDiv(leastScale, t.timescale)
 	}
 	return 1
