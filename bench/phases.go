@@ -19,7 +19,7 @@ var phases = []struct {
 	{"search", []string{"movie.cut"}},
 	{"rewrite", []string{"layOut"}},
 	{"write", []string{"response.Begin"}},
-	{"other", []string{"plugin.ServeHTTP"}},
+	{"other", []string{"route"}},
 }
 
 // phaseOf is the phase that begins in a function.
