@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/traefik-mp4/mp4/internal/lanes"
+
 	"github.com/traefik-mp4/mp4/internal/origin"
 )
 
@@ -15,7 +17,7 @@ var (
 	errNotMP4     = errors.New("mp4: not an MP4 file")
 	errFragmented = errors.New("mp4: a fragmented file")
 	errFormat     = errors.New("mp4: not parseable")
-	errOverflow   = fmt.Errorf("%w: sums are beyond 2^60", errFormat)
+	errOverflow   = fmt.Errorf("%w: %w", errFormat, lanes.ErrSum)
 )
 
 // Box sizes that mean something else (ISO/IEC 14496-12, 4.2), and the lengths of headers.
@@ -36,6 +38,7 @@ const (
 	maxChildren    = 200              // of a box; ten million bytes could hold a million of them
 	maxBoxSize     = int64(1) << 56   // a larger box is no box; leaves room for sums
 	max32          = int64(1)<<32 - 1 // the largest 32-bit field
+	maxSum         = lanes.MaxSum
 )
 
 // source is what of a file (origin.File) its tables are read by.
@@ -587,4 +590,25 @@ func (r *trackRead) finish(left *int64, fileSize int64) error {
 		return locateKept(&kept{track: t, end: t.samples}, fileSize)
 	}
 	return nil
+}
+
+func minInt(a, b int) int {
+	if a < b {
+		return a
+	}
+	return b
+}
+
+func minInt64(a, b int64) int64 {
+	if a < b {
+		return a
+	}
+	return b
+}
+
+func maxInt64(a, b int64) int64 {
+	if a > b {
+		return a
+	}
+	return b
 }

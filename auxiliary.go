@@ -3,6 +3,8 @@ package mp4
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // auxiliary is what a track keeps beside its samples for each of them: the initialization vectors of encrypted media.
@@ -169,7 +171,7 @@ func writeAuxiliaryOffsets(w *moovWriter, k *kept, s *slot) {
 	}
 	at := len(w.numbers)
 	w.numbers = append(w.numbers, s.begins[:tableStart]...)
-	w.numbers = append(w.numbers, decodeWords(payload(s.box)[:infoPrefix(s.box)])...)
+	w.numbers = append(w.numbers, lanes.Words(payload(s.box)[:infoPrefix(s.box)])...)
 	w.numbers[at+tableStart] = w.numbers[at+tableStart]&flagBits | 1<<24
 	w.numbers = append(w.numbers, uint32(n))
 	o := infoOffsets{kept: k, entries: make([]byte, 8*n)}
@@ -205,5 +207,5 @@ func (w *moovWriter) placeInformation(o infoOffsets) {
 		}
 		places[i] = at + uint64(shift)
 	}
-	copy(o.entries, encode(places, len(o.entries)))
+	copy(o.entries, lanes.Encode(places, len(o.entries)))
 }

@@ -1,6 +1,10 @@
 package mp4
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
+)
 
 // boxWriter collects boxes. Nearly all that a cut changes are numbers of 32 bits, so these are collected as numbers: one
 // that is known later is assigned later, and compiled code encodes all of them at once. Between them stand runs of
@@ -16,7 +20,7 @@ type boxWriter struct {
 type byteRun struct {
 	numbers int
 	data    []byte
-	change  *change
+	change  *lanes.Change
 }
 
 // Runs shorter than this are copied together, so that a moov is written in a few large writes.
@@ -36,17 +40,17 @@ func writeRaw(w *boxWriter, b []byte) {
 }
 
 // writeChanged appends entries that change on their way out.
-func writeChanged(w *boxWriter, entries []byte, c *change) {
+func writeChanged(w *boxWriter, entries []byte, c *lanes.Change) {
 	w.byteRuns = append(w.byteRuns, byteRun{numbers: len(w.numbers), data: entries, change: c})
 	w.bytes += int64(len(entries))
-	if c != nil && c.grow {
+	if c != nil && c.Grow {
 		w.bytes += int64(len(entries))
 	}
 }
 
 // joinPieces makes pieces of all that was collected.
 func joinPieces(w *boxWriter) []piece {
-	numbers := encode(w.numbers, 4*len(w.numbers))
+	numbers := lanes.Encode(w.numbers, 4*len(w.numbers))
 	pieces, short, at := make([]piece, 0, 32), make([][]byte, 0, 64), 0
 	for i := range w.byteRuns {
 		s := &w.byteRuns[i]

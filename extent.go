@@ -1,6 +1,8 @@
 package mp4
 
-import "encoding/binary"
+import (
+	"github.com/traefik-mp4/mp4/internal/lanes"
+)
 
 // Chunks in any order, and what lies beside each: no bisection finds the first and the last byte of these, so each is
 // looked at, but as a number among numbers that compiled code has decoded.
@@ -9,11 +11,11 @@ import "encoding/binary"
 // piece for each chunk, at the offsets of a table. Pieces of no bytes count, too, unless they are to be skipped; where
 // there is no other, the range is empty. It begins before 0 where an offset is beyond any file.
 func (k *kept) extent(t *track, table []byte, width, end int64, skip bool) byteRange {
-	samples := k.chunkRuns.counts(k.firstRun.number, k.firstChunk, k.lastChunk)
+	samples := lanes.ChunkCounts(k.chunkRuns, k.firstRun.Number, k.firstChunk, k.lastChunk)
 	from, to := uint64(maxSum), uint64(0)
 	first := k.first - k.skipped
-	for i := 0; i < len(samples); i += pieceLen {
-		part := samples[i:minInt(i+pieceLen, len(samples))]
+	for i := 0; i < len(samples); i += lanes.PieceLen {
+		part := samples[i:minInt(i+lanes.PieceLen, len(samples))]
 		chunk := k.firstChunk + int64(i)
 		offsets := numbers(table[chunk*width:(chunk+int64(len(part)))*width], width)
 		lengths := t.lengths(first, end, part)
@@ -45,32 +47,6 @@ func (k *kept) extent(t *track, table []byte, width, end int64, skip bool) byteR
 		return byteRange{}
 	}
 	return byteRange{int64(from), int64(to)}
-}
-
-// counts is how many samples each of the chunks [first, last] holds, of which the first belongs to a run of that
-// number.
-func (t *chunkRuns) counts(number int, first, last int64) []uint32 {
-	counts := make([]uint32, 0, last-first+1)
-	entries := t.entries[number*stscLen:]
-	chunk := first
-	for len(entries) > 0 && chunk <= last {
-		n := minInt(len(entries)/stscLen, pieceLen)
-		u := make([]uint32, 3*n)
-		decode(entries[:n*stscLen], u)
-		entries = entries[n*stscLen:]
-		following := uint32(t.chunks + 1)
-		if len(entries) > 0 {
-			following = binary.BigEndian.Uint32(entries)
-		}
-		u = append(u, following)
-		for i := 0; i < n; i++ {
-			end := int64(u[3*i+3]) - 1 // chunks are numbered from 1 in the file
-			for ; chunk < end && chunk <= last; chunk++ {
-				counts = append(counts, u[3*i+1])
-			}
-		}
-	}
-	return counts
 }
 
 // lengths are the bytes of successive groups of so many samples, from the sample first on. Samples from end on have
@@ -121,10 +97,10 @@ func (t *track) listSizes(first, end int64) []uint32 {
 	sizes := make([]uint32, end-first)
 	switch t.sizeBits {
 	case 32:
-		decode(t.sizes[4*first:4*end], sizes)
+		lanes.Decode(t.sizes[4*first:4*end], sizes)
 	case 16:
 		narrow := make([]uint16, len(sizes))
-		decode(t.sizes[2*first:2*end], narrow)
+		lanes.Decode(t.sizes[2*first:2*end], narrow)
 		for i, size := range narrow {
 			sizes[i] = uint32(size)
 		}
@@ -145,11 +121,11 @@ func (t *track) listSizes(first, end int64) []uint32 {
 func numbers(b []byte, width int64) []uint64 {
 	wide := make([]uint64, int64(len(b))/width)
 	if width == 8 {
-		decode(b, wide)
+		lanes.Decode(b, wide)
 		return wide
 	}
 	narrow := make([]uint32, len(wide))
-	decode(b, narrow)
+	lanes.Decode(b, narrow)
 	for i, v := range narrow {
 		wide[i] = uint64(v)
 	}

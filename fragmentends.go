@@ -1,6 +1,10 @@
 package mp4
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
+)
 
 // measure learns where each track ends, from the last fragments, and where fragments lie, from the file's indexes.
 func (s *search) measure() error {
@@ -202,10 +206,10 @@ func (m *movie) asFragment(end int64) *fragment {
 
 func (t *track) asFragment() *trackFragment {
 	part := &trackFragment{id: t.id, hasTfdt: true, timed: true, protected: t.auxiliary != nil}
-	part.durations = expandRuns(t.durations, 0, t.samples, false)
+	part.durations = lanes.ExpandRuns(t.durations, 0, t.samples, false)
 	part.offsets = make([]int64, t.samples)
 	if t.offsets != nil {
-		part.offsets = expandRuns(t.offsets, 0, t.samples, true)
+		part.offsets = lanes.ExpandRuns(t.offsets, 0, t.samples, true)
 	}
 	part.flags = make([]int64, t.samples)
 	for i := int64(0); i < t.samples; i++ {
@@ -215,13 +219,13 @@ func (t *track) asFragment() *trackFragment {
 		}
 	}
 	part.addTimes(0)
-	sample, run := int64(0), chunkRunAt(t.chunkRuns, 0)
+	sample, run := int64(0), lanes.ChunkRunAt(t.chunkRuns, 0)
 	for chunk := int64(0); sample < t.samples; chunk++ {
-		if chunk >= run.end {
-			run = chunkRunAt(t.chunkRuns, run.number+1)
+		if chunk >= run.End {
+			run = lanes.ChunkRunAt(t.chunkRuns, run.Number+1)
 		}
-		n := minInt64(run.perChunk, t.samples-sample)
-		part.runs = append(part.runs, trackRun{off: chunkOffset(t, chunk), samples: n, description: run.description})
+		n := minInt64(run.PerChunk, t.samples-sample)
+		part.runs = append(part.runs, trackRun{off: chunkOffset(t, chunk), samples: n, description: run.Description})
 		sample += n
 	}
 	return part

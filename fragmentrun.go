@@ -1,6 +1,10 @@
 package mp4
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
+)
 
 // fragmentRun is successive fragments of a file.
 type fragmentRun struct {
@@ -130,7 +134,7 @@ func (s *sampleColumns) track(t *track) (*track, error) {
 	made := &track{
 		box: t.box, id: t.id, enabled: t.enabled, handler: t.handler, visual: t.visual, timescale: t.timescale, stbl: t.stbl,
 		preroll: t.preroll, samples: int64(number), allSync: len(sync) == 4*int(number), sync: sync, sizeBits: 32, chunks: chunks,
-		chunkLen: 8, ordered: ascending(chunks, 8), made: true, edits: t.edits,
+		chunkLen: 8, ordered: lanes.Ascending(chunks, 8), made: true, edits: t.edits,
 	}
 	var err error
 	made.durations, err = newRuns(runLengths(s.durations), true)
@@ -138,7 +142,7 @@ func (s *sampleColumns) track(t *track) (*track, error) {
 		return nil, err
 	}
 	offsets := runLengths(s.offsets)
-	if len(offsets) != pairLen || s.offsets[0] != 0 {
+	if len(offsets) != lanes.PairLen || s.offsets[0] != 0 {
 		err = made.useOffsets(offsets)
 		if err != nil {
 			return nil, err
@@ -148,7 +152,7 @@ func (s *sampleColumns) track(t *track) (*track, error) {
 	for i, n := range s.sizes {
 		sizes[i] = uint32(n)
 	}
-	made.sizes = encode(sizes, 4*len(sizes))
+	made.sizes = lanes.Encode(sizes, 4*len(sizes))
 	made.chunkRuns, err = newChunkRuns(runs, int64(chunk))
 	if err != nil {
 		return nil, err

@@ -3,6 +3,8 @@ package mp4
 import (
 	"encoding/binary"
 	"sort"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // onScreen is the picture on show at a moment, and what decoding it and all after it takes.
@@ -382,11 +384,11 @@ func (l *leadIn) setTimes(times sampleTimes, h *hidden, base, begin, m, next, le
 			ticks++
 			durations = durations[1:]
 		}
-		l.durations = encode([]uint64{uint64(ticks)<<32 | 1}, pairLen)
+		l.durations = lanes.Encode([]uint64{uint64(ticks)<<32 | 1}, lanes.PairLen)
 	}
 	l.durations = append(l.durations, runLengths(durations)...)
 	l.offsets = runLengths(offsets)
-	l.shifted = len(l.offsets) > pairLen || offsets[0] != 0
+	l.shifted = len(l.offsets) > lanes.PairLen || offsets[0] != 0
 	return true
 }
 
@@ -423,10 +425,10 @@ func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }
 
 // scalable reports whether all times of the track can be multiplied by factor.
 func (t *track) scalable(factor int64) bool {
-	tables := len(t.durations.entries)
+	tables := len(t.durations.Entries)
 	if t.offsets != nil {
-		tables += len(t.offsets.entries)
+		tables += len(t.offsets.Entries)
 	}
-	return tables < maxScaleTable && factor <= max32/t.timescale && int64(t.durations.any) <= max32/factor &&
+	return tables < maxScaleTable && factor <= max32/t.timescale && int64(t.durations.Any) <= max32/factor &&
 		t.greatest-t.least <= maxOffset/factor && t.end <= maxSum/factor
 }

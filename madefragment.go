@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // A fragment that is made of samples of the source's: the first one of a cut, and the last one of a long clip.
@@ -301,7 +303,7 @@ func (f *madeFragment) writeRun(t *retimedTrack, i, count int, begin, end int64)
 		at := dts[k]
 		fields = append(fields, uint32(minInt64(dts[k+1]-at, max32)), uint32(sizes[k]), uint32(flags[k]), uint32(minInt64(shown-at, maxOffset)))
 	}
-	f.moof = append(b, encode(fields, 4*len(fields))...)
+	f.moof = append(b, lanes.Encode(fields, 4*len(fields))...)
 	if last := len(f.ranges) - 1; last >= 0 && f.ranges[last].from <= begin && begin <= f.ranges[last].to+maxUnused {
 		f.ranges[last].to = maxInt64(f.ranges[last].to, end)
 		return

@@ -3,6 +3,8 @@ package mp4
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // trackDefaults is a trex (8.8.3).
@@ -257,7 +259,7 @@ func (t *trackFragment) readRun(trun *box, d trackDefaults, base, at, room int64
 	}
 	t.runs = append(t.runs, trackRun{off: at, samples: count, description: d.description})
 	u := make([]uint32, int(count)*stride)
-	decode(f.rest[:4*len(u)], u)
+	lanes.Decode(f.rest[:4*len(u)], u)
 	field := 0
 	t.durations = column(t.durations, u, stride, field, int(count), int64(d.duration), f.flags&trunDuration != 0)
 	field += int(f.flags / trunDuration & 1)

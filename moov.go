@@ -1,6 +1,10 @@
 package mp4
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
+)
 
 // The moov of a cut is made of a template, which is prepared once with the index: a list of slots, each of them bytes that
 // are the same in every cut or a box that each cut makes anew.
@@ -11,12 +15,12 @@ import "encoding/binary"
 // slot is a part of the template.
 type slot struct {
 	kind   int
-	data   []byte   // bytes that are ready; of a box that is made anew, what stands there where all of the movie is kept
-	box    *box     // the source's; nil: it has none
-	begins []uint32 // numbers that the box begins with: size, type and what else is known of its first ones
-	wide   []uint32 // the same of a header with times of 64 bits; begins is nil where the source's has them
-	length int      // of a container: slots in it
-	runs   *runs    // of a sbgp
+	data   []byte      // bytes that are ready; of a box that is made anew, what stands there where all of the movie is kept
+	box    *box        // the source's; nil: it has none
+	begins []uint32    // numbers that the box begins with: size, type and what else is known of its first ones
+	wide   []uint32    // the same of a header with times of 64 bits; begins is nil where the source's has them
+	length int         // of a container: slots in it
+	runs   *lanes.Runs // of a sbgp
 }
 
 // Kinds of slots.
@@ -157,9 +161,9 @@ func addHeader(t *templateMaker, kind int, b *box, v0, v1 int) {
 	end := v0 + 4
 	if p[0] != 0 {
 		end = v1 + 8
-		s.wide = append([]uint32{uint32(headerLen + len(p)), typeNumber(b.typ)}, decodeWords(p[:v1])...)
+		s.wide = append([]uint32{uint32(headerLen + len(p)), typeNumber(b.typ)}, lanes.Words(p[:v1])...)
 	} else {
-		s.begins = append([]uint32{uint32(headerLen + len(p)), typeNumber(b.typ)}, decodeWords(p[:v0])...)
+		s.begins = append([]uint32{uint32(headerLen + len(p)), typeNumber(b.typ)}, lanes.Words(p[:v0])...)
 		const growth = 3 * 4 // of creation and modification time, and of the duration
 		w := s.begins
 		s.wide = append([]uint32{w[0] + growth, w[1], w[2] | 1<<24, 0, w[3], 0, w[4]}, w[5:]...)
@@ -222,13 +226,6 @@ func tableBegins(b *box) []uint32 {
 	return begins
 }
 
-// decodeWords returns the 32-bit numbers in b.
-func decodeWords(b []byte) []uint32 {
-	w := make([]uint32, len(b)/4)
-	decode(b, w)
-	return w
-}
-
 // typeNumber is a type of a box as a number.
 func typeNumber(typ string) uint32 { return binary.BigEndian.Uint32([]byte(typ)) }
 
@@ -238,7 +235,7 @@ func templateMemory(slots []slot) int64 {
 	n := slotMemory * len(slots)
 	for _, s := range slots {
 		if s.runs != nil {
-			n += runsMemory(s.runs)
+			n += lanes.RunsMemory(s.runs)
 		}
 	}
 	return int64(n)
@@ -288,8 +285,8 @@ type moovWriter struct {
 // chunkOffsets is a stco or co64 in the answer. Its entries are known once the size of the moov is.
 type chunkOffsets struct {
 	kept  *kept
-	first int     // which of the writer's numbers is its first entry
-	rest  *change // of the others
+	first int           // which of the writer's numbers is its first entry
+	rest  *lanes.Change // of the others
 }
 
 // buildMoov lays everything out. media is the length of what mdat holds.

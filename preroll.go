@@ -3,6 +3,8 @@ package mp4
 import (
 	"bytes"
 	"encoding/binary"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // preroll is how much sound a decoder has to hear before a sample until it plays that sample as if it had heard all.
@@ -61,8 +63,8 @@ func rollDistance(sgpd *box) int64 {
 	if err != nil {
 		return 0
 	}
-	distances := make([]int16, minInt(len(entries)/2, blockLen))
-	decode(entries[:2*len(distances)], distances)
+	distances := make([]int16, minInt(len(entries)/2, lanes.BlockLen))
+	lanes.Decode(entries[:2*len(distances)], distances)
 	most := int64(0)
 	for _, d := range distances {
 		most = maxInt64(most, -int64(d))

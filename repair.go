@@ -3,9 +3,10 @@ package mp4
 import (
 	"bytes"
 	"encoding/binary"
-	"math/big"
 	"math/bits"
 	"sort"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // What is wrong with tables of real files, and how players read them all the same. Each function here makes a table
@@ -20,11 +21,11 @@ const leastNegative = 1<<32 - 480_000
 // left, until the times are as the sum says; so does this. A duration whose top bit is set is positive only where the
 // media is known to be that long. It returns nil where none is negative.
 func signedDurations(entries []byte, media int64) ([]byte, error) {
-	pairs := make([]uint64, len(entries)/pairLen)
-	decode(entries, pairs)
+	pairs := make([]uint64, len(entries)/lanes.PairLen)
+	lanes.Decode(entries, pairs)
 	late, found := int64(0), false // ticks by which the times are behind the sum
 	for i, pair := range pairs {
-		count, duration := int64(pair>>32), int64(pair&lowHalf)
+		count, duration := int64(pair>>32), int64(pair&lanes.LowHalf)
 		if duration>>31 != 0 && (duration >= leastNegative || duration > media) {
 			over, more := bits.Mul64(uint64(count), uint64(1-int64(int32(duration))))
 			if over != 0 || more > uint64(maxSum) || late > maxSum-int64(more) {
@@ -43,7 +44,7 @@ func signedDurations(entries []byte, media int64) ([]byte, error) {
 	if !found {
 		return nil, nil
 	}
-	return encode(pairs, len(entries)), nil
+	return lanes.Encode(pairs, len(entries)), nil
 }
 
 // chunksInOrder makes the entries of a stsc for so many chunks of one whose runs are out of order: of two runs that
@@ -51,7 +52,7 @@ func signedDurations(entries []byte, media int64) ([]byte, error) {
 // the first run begins at the first chunk.
 func chunksInOrder(entries []byte, chunks int64) []byte {
 	columns := make([]uint32, len(entries)/4)
-	decode(entries, columns)
+	lanes.Decode(entries, columns)
 	before := uint32(chunks + 1)
 	at := len(columns) // the runs that are kept, from here on
 	for i := len(columns) - 3; i >= 0; i -= 3 {
@@ -66,13 +67,13 @@ func chunksInOrder(entries []byte, chunks int64) []byte {
 	if len(columns) > 0 {
 		columns[0] = 1
 	}
-	return encode(columns, 4*len(columns))
+	return lanes.Encode(columns, 4*len(columns))
 }
 
 // syncInOrder makes the entries of a stss or stps of one whose samples are out of order.
 func syncInOrder(entries []byte) []byte {
 	numbers := make([]uint32, len(entries)/4)
-	decode(entries, numbers)
+	lanes.Decode(entries, numbers)
 	sorted := make([]int, len(numbers))
 	for i, n := range numbers {
 		sorted[i] = int(n)
@@ -81,14 +82,7 @@ func syncInOrder(entries []byte) []byte {
 	for i, n := range sorted {
 		numbers[i] = uint32(n)
 	}
-	return encode(numbers, len(entries))
-}
-
-// countedFromOne makes the entries of a stss or stps whose samples are counted from 0.
-func countedFromOne(entries []byte) []byte {
-	x := new(big.Int).SetBytes(entries)
-	x.Add(x, pattern(entry64(4, 1), len(entries)/4))
-	return x.FillBytes(make([]byte, len(entries)))
+	return lanes.Encode(numbers, len(entries))
 }
 
 // packets are how uncompressed sound, and sound that QuickTime's sample entries of version 1 describe, lies in its
@@ -196,8 +190,8 @@ func packetOf(entry *box) packets {
 // usePackets takes the size of samples from the sample entry where each of them lasts a tick, as players do, and
 // returns how many there are: what stsz says of them is 1 byte, or those of one channel, in many files.
 func (t *track) usePackets(stbl *box, count int64) int64 {
-	samples := lastTotal(t.durations.samples)
-	if t.durations.any != 1 || lastTotal(t.durations.ticks) != samples {
+	samples := lanes.LastTotal(t.durations.Samples)
+	if t.durations.Any != 1 || lanes.LastTotal(t.durations.Ticks) != samples {
 		return count
 	}
 	p := packetsOf(childOf(stbl, "stsd"))
@@ -219,11 +213,11 @@ func (t *track) usePackets(stbl *box, count int64) int64 {
 }
 
 // wholePackets reports whether all chunks but the last hold whole packets of so many samples.
-func wholePackets(r *chunkRuns, samples int64) bool {
-	columns := make([]uint32, len(r.entries)/4)
-	decode(r.entries, columns)
+func wholePackets(r *lanes.ChunkRuns, samples int64) bool {
+	columns := make([]uint32, len(r.Entries)/4)
+	lanes.Decode(r.Entries, columns)
 	for i := 0; i < len(columns); i += 3 {
-		if int64(columns[i+1])%samples != 0 && int64(columns[i]) < r.chunks {
+		if int64(columns[i+1])%samples != 0 && int64(columns[i]) < r.Chunks {
 			return false
 		}
 	}
@@ -265,9 +259,9 @@ func (t *track) readAccessPoints(stbl *box) {
 			pairs, err = compactPairs(b, 0, t.samples)
 		} else {
 			var entries []byte
-			entries, err = entriesOf(b, groupPrefix(p[0] == 1), pairLen)
-			pairs = make([]uint64, len(entries)/pairLen)
-			decode(entries, pairs)
+			entries, err = entriesOf(b, groupPrefix(p[0] == 1), lanes.PairLen)
+			pairs = make([]uint64, len(entries)/lanes.PairLen)
+			lanes.Decode(entries, pairs)
 		}
 		if err == nil {
 			t.access = joinAccess(t.access, accessRuns(pairs, t.samples))
@@ -287,7 +281,7 @@ func accessRuns(pairs []uint64, samples int64) *accessPoints {
 		if end > samples {
 			end = samples
 		}
-		if pair&lowHalf != 0 && first < end {
+		if pair&lanes.LowHalf != 0 && first < end {
 			a.first = append(a.first, first)
 			a.end = append(a.end, end)
 		}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"sort"
 	"sync"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // errPastEnd says that a cut would begin at or past the end of the longest track.
@@ -54,7 +56,7 @@ func writeSegment(s *segment, w io.Writer, from, to int64) error {
 	for i := range s.pieces {
 		p := &s.pieces[i]
 		size := int64(len(p.data))
-		if p.change != nil && p.change.grow {
+		if p.change != nil && p.change.Grow {
 			size *= 2
 		}
 		high := minInt64(to, size)
@@ -62,7 +64,7 @@ func writeSegment(s *segment, w io.Writer, from, to int64) error {
 		if from < high && p.change == nil {
 			_, err = w.Write(p.data[from:high])
 		} else if from < high {
-			err = writeEntries(p.data, p.change, w, from, high)
+			err = lanes.WriteEntries(p.data, p.change, w, from, high)
 		}
 		to -= size
 		if err != nil || to <= 0 {
@@ -83,7 +85,7 @@ type kept struct {
 	moveTo     int64   // where there is none: composition time that the sample moved gets, to be on show at once
 	moved      int64   // that sample, or -1
 
-	firstRun, lastRun     chunkRun
+	firstRun, lastRun     lanes.ChunkRun
 	firstChunk, lastChunk int64
 	skipped               int64 // samples of the first chunk that are not kept
 	lastKept              int64 // samples of the last chunk up to and with the last one kept
@@ -339,9 +341,9 @@ func (k *kept) milliseconds(ticks int64) int64 {
 
 // locateKept finds the chunks and bytes of the samples kept.
 func locateKept(k *kept, fileSize int64) error {
-	k.firstRun, k.firstChunk, k.skipped = findChunk(k.chunkRuns, k.first)
+	k.firstRun, k.firstChunk, k.skipped = lanes.FindChunk(k.chunkRuns, k.first)
 	var before int64
-	k.lastRun, k.lastChunk, before = findChunk(k.chunkRuns, k.end-1)
+	k.lastRun, k.lastChunk, before = lanes.FindChunk(k.chunkRuns, k.end-1)
 	k.lastKept = before + 1
 	lastFirst := maxInt64(k.end-k.lastKept, 0)
 	k.bytes.from = chunkOffset(k.track, k.firstChunk) + sizeOf(k.track, k.first-k.skipped, k.first)
@@ -467,4 +469,11 @@ func joinRanges(needed []byteRange) []byteRange {
 		joined = append(joined, r)
 	}
 	return joined
+}
+
+// piece is a stretch of what is written before the media: bytes as they are, or entries that change on their way.
+type piece struct {
+	data   []byte
+	view   bool // of the source's moov, and not made for the answer
+	change *lanes.Change
 }

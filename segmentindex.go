@@ -1,6 +1,10 @@
 package mp4
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
+)
 
 // maxNested is how deep sidx boxes may be nested.
 const maxNested = 8
@@ -65,7 +69,7 @@ func parseSegmentIndex(sidx *box) *segmentIndex {
 	}
 	x := &segmentIndex{id: binary.BigEndian.Uint32(p[4:])}
 	u := make([]uint32, 3*minInt((len(p)-lead)/12, maxPlaces))
-	decode(p[lead:lead+4*len(u)], u)
+	lanes.Decode(p[lead:lead+4*len(u)], u)
 	at := sidx.at + int64(len(sidx.data)) + int64(off)
 	places := make([]place, 0, len(u)/3)
 	for i := 0; i < len(u); i += 3 {

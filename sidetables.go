@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strconv"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // The tables of a stbl that say more of samples than when and where they are. Few files have one, so some are walked
@@ -48,11 +50,11 @@ func groupPrefix(parameter bool) int {
 func readSbgp(s *slot, b *box) error {
 	p := payload(b)
 	prefix := groupPrefix(len(p) > 0 && p[0] == 1)
-	entries, err := entriesOf(b, prefix, pairLen)
+	entries, err := entriesOf(b, prefix, lanes.PairLen)
 	if err != nil {
 		return err
 	}
-	s.begins = append([]uint32{0, typeSbgp}, decodeWords(p[:prefix])...)
+	s.begins = append([]uint32{0, typeSbgp}, lanes.Words(p[:prefix])...)
 	s.runs, err = newRuns(entries, false)
 	if err != nil {
 		return fmt.Errorf("sbgp at %d: %w", b.at, err)
@@ -64,7 +66,7 @@ func readSbgp(s *slot, b *box) error {
 func writeSbgp(w *moovWriter, k *kept, s *slot) {
 	w.numbers = append(w.numbers, s.begins...)
 	count := len(w.numbers) - 1
-	w.numbers[count] = uint32(writeRuns(w.boxWriter, s.runs, k.first, minInt64(k.end, lastTotal(s.runs.samples)), 1, 0))
+	w.numbers[count] = uint32(writeRuns(w.boxWriter, s.runs, k.first, minInt64(k.end, lanes.LastTotal(s.runs.Samples)), 1, 0))
 }
 
 // Flags of a csgp: two bits each for the widths of an index, a sample_count and a pattern_length, and one for the
@@ -87,9 +89,9 @@ func writeCsgp(w *moovWriter, k *kept, b *box) {
 		version = 1 << 24
 	}
 	w.numbers = append(w.numbers, 0, typeSbgp, version)
-	w.numbers = append(w.numbers, decodeWords(p[fullBoxLen:groupPrefix(parameter)-4])...)
+	w.numbers = append(w.numbers, lanes.Words(p[fullBoxLen:groupPrefix(parameter)-4])...)
 	w.numbers = append(w.numbers, uint32(len(pairs)))
-	writeRaw(w.boxWriter, encode(pairs, pairLen*len(pairs)))
+	writeRaw(w.boxWriter, lanes.Encode(pairs, lanes.PairLen*len(pairs)))
 }
 
 // compactPairs are the entries of the sbgp that says of the samples [first, end) what a csgp does.
@@ -150,7 +152,7 @@ func inTurn(pairs []uint64, groups string, width int, low, high int64) []uint64 
 		at := int(i%turn) * width
 		group, _ := strconv.ParseUint(groups[at:at+width], 16, 64)
 		last := len(pairs) - 1
-		if last >= 0 && pairs[last]&lowHalf == group {
+		if last >= 0 && pairs[last]&lanes.LowHalf == group {
 			pairs[last] += uint64(count) << 32
 		} else {
 			pairs = append(pairs, uint64(count)<<32|group)
@@ -162,17 +164,13 @@ func inTurn(pairs []uint64, groups string, width int, low, high int64) []uint64 
 // alikeLen is how many entries of a subs are looked at together.
 const alikeLen = 4 << 10
 
-// alike reports whether the first n entries, of so many bytes each, name one sample after another and have as many
+// subsAlike reports whether the first n entries, of so many bytes each, name one sample after another and have as many
 // sub-samples as the first. Most files' do: it takes 10 ns of each, where reading it takes 1 µs.
-func alike(entries []byte, length, n int) bool {
+func subsAlike(entries []byte, length, n int) bool {
 	front, mask := make([]byte, length), make([]byte, length)
 	copy(front, entries[:6])
 	copy(mask, "\xff\xff\xff\xff\xff\xff")
-	s := newScratch()
-	defer scratches.Put(s)
-	s.x.SetBytes(entries[:n*length])
-	s.x.And(s.x, setPattern(s.counts, mask, n))
-	return binary.BigEndian.Uint32(front) == 1 && s.x.Cmp(setPattern(s.values, front, n)) == 0
+	return binary.BigEndian.Uint32(front) == 1 && lanes.Alike(entries, front, mask, n)
 }
 
 // writeSubs writes a subs (8.7.7): entries of a distance to the sample before that has sub-samples, how many this
@@ -207,7 +205,7 @@ func writeSubs(w *moovWriter, k *kept, s *slot) {
 		if wary > 0 {
 			wary--
 			many = 1
-		} else if many > 1 && !alike(rest, length, int(many)) {
+		} else if many > 1 && !subsAlike(rest, length, int(many)) {
 			wary = alikeLen / 4
 			many = 1
 		}

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // track is a trak of the movie: views of its tables and indexes of them. Samples and chunks are numbered from 0;
@@ -26,12 +28,12 @@ type track struct {
 	claimed   int64 // the same as the mdhd has it
 	stbl      *box
 
-	durations  *runs   // stts
-	offsets    *runs   // ctts; nil where composition and decode times are the same
-	least      int64   // no composition offset is less; never above 0
-	greatest   int64   // no composition offset is greater, by the table's bits
-	leasts     []int64 // the same as least for every block of ctts, where some are below 0
-	sync       []byte  // stss; nil where every sample is a sync sample
+	durations  *lanes.Runs // stts
+	offsets    *lanes.Runs // ctts; nil where composition and decode times are the same
+	least      int64       // no composition offset is less; never above 0
+	greatest   int64       // no composition offset is greater, by the table's bits
+	leasts     []int64     // the same as least for every block of ctts, where some are below 0
+	sync       []byte      // stss; nil where every sample is a sync sample
 	allSync    bool
 	partial    []byte        // stps: sync samples of open groups of pictures
 	access     *accessPoints // others at which decoding may begin; nil: none
@@ -39,7 +41,7 @@ type track struct {
 	sizeBits   int64         // of an entry
 	uniform    int64         // the size of every sample; 0: sizes tells
 	perPacket  int64         // where that is the size of a packet, how many samples it has; else 0
-	chunkRuns  *chunkRuns
+	chunkRuns  *lanes.ChunkRuns
 	chunks     []byte // entries of stco or co64
 	chunkLen   int64  // bytes in such an entry
 	ordered    bool   // the chunks lie in the file in their order
@@ -64,10 +66,7 @@ const (
 // memory is the number of bytes that the indexes of the tables hold.
 func (t *track) memory() int64 {
 	n := 4096
-	n += runsMemory(t.durations) + runsMemory(t.offsets)
-	if t.chunkRuns != nil {
-		n += 8*len(t.chunkRuns.samples) + minInt(openLen*stscLen, len(t.chunkRuns.entries))
-	}
+	n += lanes.RunsMemory(t.durations) + lanes.RunsMemory(t.offsets) + lanes.ChunkRunsMemory(t.chunkRuns)
 	n += 8 * len(t.leasts)
 	if t.access != nil {
 		n += 16 * len(t.access.first)
@@ -192,7 +191,7 @@ func (t *track) readTables(stbl *box) error {
 	if stts == nil || stsc == nil {
 		return stbl.fail("no stts or no stsc in it")
 	}
-	entries, err := entriesOf(stts, countedLen, pairLen)
+	entries, err := entriesOf(stts, countedLen, lanes.PairLen)
 	if err != nil {
 		return err
 	}
@@ -204,11 +203,11 @@ func (t *track) readTables(stbl *box) error {
 	if err != nil {
 		return err
 	}
-	entries, err = entriesOf(stsc, countedLen, stscLen)
+	entries, err = entriesOf(stsc, countedLen, lanes.ChunkRunLen)
 	if err != nil {
 		return err
 	}
-	if len(entries) == 0 || len(t.chunks) == 0 || lastTotal(t.durations.samples) == 0 {
+	if len(entries) == 0 || len(t.chunks) == 0 || lanes.LastTotal(t.durations.Samples) == 0 {
 		return stbl.fail(fmt.Sprintf("%d samples, but no time, no run or no chunk for them", count))
 	}
 	err = t.readChunkRuns(entries)
@@ -218,7 +217,7 @@ func (t *track) readTables(stbl *box) error {
 	if t.handler == "soun" {
 		count = t.usePackets(stbl, count)
 	}
-	t.samples = minInt64(count, minInt64(lastTotal(t.durations.samples), lastTotal(t.chunkRuns.samples)))
+	t.samples = minInt64(count, minInt64(lanes.LastTotal(t.durations.Samples), lanes.LastTotal(t.chunkRuns.Samples)))
 	t.missing = t.samples - t.inFile()
 	t.samples -= t.missing
 	if t.samples == 0 {
@@ -239,11 +238,29 @@ func (t *track) readTables(stbl *box) error {
 	return err
 }
 
+// newRuns indexes a table of runs.
+func newRuns(entries []byte, timed bool) (*lanes.Runs, error) {
+	r, err := lanes.NewRuns(entries, timed)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errFormat, err)
+	}
+	return r, nil
+}
+
+// newChunkRuns indexes a sample-to-chunk table.
+func newChunkRuns(entries []byte, chunks int64) (*lanes.ChunkRuns, error) {
+	r, err := lanes.NewChunkRuns(entries, chunks)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errFormat, err)
+	}
+	return r, nil
+}
+
 // readDurations takes the entries of a stts (8.6.1.2). Its sums tell whether a duration may be negative.
 func (t *track) readDurations(entries []byte) error {
 	var err error
 	t.durations, err = newRuns(entries, true)
-	if err == nil && t.durations.any>>31 == 0 {
+	if err == nil && t.durations.Any>>31 == 0 {
 		return nil
 	}
 	signed, signedErr := signedDurations(entries, t.claimed)
@@ -260,7 +277,7 @@ func (t *track) readChunkRuns(entries []byte) error {
 	chunks := int64(len(t.chunks)) / t.chunkLen
 	var err error
 	t.chunkRuns, err = newChunkRuns(entries, chunks)
-	if errors.Is(err, errRuns) {
+	if errors.Is(err, lanes.ErrOrder) {
 		ordered := chunksInOrder(entries, chunks)
 		t.repaired += int64(len(ordered))
 		t.chunkRuns, err = newChunkRuns(ordered, chunks)
@@ -275,7 +292,7 @@ func (t *track) inFile() int64 {
 	if t.fileSize < 0 || !t.ordered || t.samples == 0 {
 		return t.samples
 	}
-	_, last, before := findChunk(t.chunkRuns, t.samples-1)
+	_, last, before := lanes.FindChunk(t.chunkRuns, t.samples-1)
 	end := chunkOffset(t, last)
 	if end >= 0 && end <= t.fileSize && end+sizeOf(t, t.samples-1-before, t.samples) <= t.fileSize {
 		return t.samples
@@ -283,7 +300,7 @@ func (t *track) inFile() int64 {
 	low, high := int64(0), t.samples
 	for low < high { // the samples of chunks that begin in the file
 		middle := (low + high) / 2
-		_, chunk, _ := findChunk(t.chunkRuns, middle)
+		_, chunk, _ := lanes.FindChunk(t.chunkRuns, middle)
 		if begins := chunkOffset(t, chunk); begins >= 0 && begins <= t.fileSize {
 			low = middle + 1
 		} else {
@@ -293,7 +310,7 @@ func (t *track) inFile() int64 {
 	if low == 0 {
 		return 0
 	}
-	_, last, before = findChunk(t.chunkRuns, low-1)
+	_, last, before = lanes.FindChunk(t.chunkRuns, low-1)
 	high = low
 	end = chunkOffset(t, last)
 	low -= before + 1
@@ -364,7 +381,7 @@ func (t *track) readChunks(stbl *box) error {
 	if err != nil {
 		return err
 	}
-	t.ordered = ascending(t.chunks, int(t.chunkLen))
+	t.ordered = lanes.Ascending(t.chunks, int(t.chunkLen))
 	return nil
 }
 
@@ -374,7 +391,7 @@ func (t *track) readOffsets(stbl *box) error {
 	if ctts == nil {
 		return nil
 	}
-	entries, err := entriesOf(ctts, countedLen, pairLen)
+	entries, err := entriesOf(ctts, countedLen, lanes.PairLen)
 	if err != nil || len(entries) == 0 {
 		return err
 	}
@@ -392,16 +409,16 @@ func (t *track) useOffsets(entries []byte) error {
 	if err != nil {
 		return err
 	}
-	t.greatest = int64(t.offsets.any)
+	t.greatest = int64(t.offsets.Any)
 	if t.greatest>>31 == 0 {
 		return nil
 	}
 	// Negative offsets: the bits of all say nothing of the least. One flat loop, 40 ns an entry.
 	high := int32(0)
-	t.leasts = make([]int64, (len(entries)/pairLen+blockLen-1)/blockLen)
+	t.leasts = make([]int64, (len(entries)/lanes.PairLen+lanes.BlockLen-1)/lanes.BlockLen)
 	for b := range t.leasts {
 		low := int32(0)
-		for _, v := range t.offsets.block(b) {
+		for _, v := range lanes.BlockOf(t.offsets, b) {
 			offset := int32(v)
 			if offset < low {
 				low = offset
@@ -420,21 +437,21 @@ func (t *track) useOffsets(entries []byte) error {
 // leastOffset is the least composition offset of the samples [first, end), never above 0. Blocks of entries that lie
 // wholly among them are not looked into.
 func leastOffset(t *track, first, end int64) int64 {
-	if t.least == 0 || first >= lastTotal(t.offsets.samples) {
+	if t.least == 0 || first >= lanes.LastTotal(t.offsets.Samples) {
 		return 0
 	}
-	from, last := findRun(t.offsets, first).entry, findRun(t.offsets, minInt64(end, lastTotal(t.offsets.samples))-1).entry
+	from, last := lanes.FindRun(t.offsets, first).Entry, lanes.FindRun(t.offsets, minInt64(end, lanes.LastTotal(t.offsets.Samples))-1).Entry
 	least := int64(0)
-	for b := from / blockLen; b <= last/blockLen; b++ {
+	for b := from / lanes.BlockLen; b <= last/lanes.BlockLen; b++ {
 		if t.leasts[b] >= least {
 			continue
 		}
-		if from <= b*blockLen && (b+1)*blockLen <= last+1 {
+		if from <= b*lanes.BlockLen && (b+1)*lanes.BlockLen <= last+1 {
 			least = t.leasts[b]
 			continue
 		}
-		for i, v := range t.offsets.block(b) {
-			entry := b*blockLen + i
+		for i, v := range lanes.BlockOf(t.offsets, b) {
+			entry := b*lanes.BlockLen + i
 			if from <= entry && entry <= last && int64(int32(v)) < least {
 				least = int64(int32(v))
 			}
@@ -460,12 +477,12 @@ func (t *track) readSync(stbl *box) error {
 		if len(entries) == 0 && t.handler == "soun" && stps == nil {
 			t.allSync = true
 		}
-		if !ascending(entries, 4) {
+		if !lanes.Ascending(entries, 4) {
 			entries = syncInOrder(entries)
 			t.repaired += int64(len(entries))
 		}
 		if len(entries) > 0 && binary.BigEndian.Uint32(entries) == 0 {
-			entries = countedFromOne(entries)
+			entries = lanes.AddTo32(entries, 1)
 			t.repaired += int64(len(entries))
 		}
 		if b.typ == "stss" {
@@ -479,12 +496,12 @@ func (t *track) readSync(stbl *box) error {
 
 // decodeTime is the tick at which a sample begins in decode order (DTS).
 func decodeTime(t *track, sample int64) int64 {
-	return tickIn(findRun(t.durations, sample), sample)
+	return lanes.TickIn(lanes.FindRun(t.durations, sample), sample)
 }
 
 // decodeEnd is the tick at which the last of the samples before end has been decoded.
 func decodeEnd(t *track, end int64) int64 {
-	return tickIn(findRun(t.durations, end-1), end)
+	return lanes.TickIn(lanes.FindRun(t.durations, end-1), end)
 }
 
 // sampleAt is the last sample with a decode time of at most tick, and that time. Before the first sample it is the
@@ -493,7 +510,7 @@ func sampleAt(t *track, tick int64) (sample, begins int64) {
 	if tick < 0 {
 		return 0, 0
 	}
-	sample, begins = sampleAtTick(t.durations, tick)
+	sample, begins = lanes.SampleAtTick(t.durations, tick)
 	if sample >= t.samples {
 		sample = t.samples - 1
 		begins = decodeTime(t, sample)
@@ -546,7 +563,7 @@ func listTimes(t *track, first, n int64) sampleTimes {
 	if t.offsets == nil {
 		return s
 	}
-	s.cts = expandRuns(t.offsets, first, n, true)
+	s.cts = lanes.ExpandRuns(t.offsets, first, n, true)
 	for i, begins := range s.dts {
 		s.cts[i] += begins
 	}
@@ -556,23 +573,21 @@ func listTimes(t *track, first, n int64) sampleTimes {
 // decodeTimes lists the decode times of n samples from first on. Of samples that last equally long they are running
 // totals.
 func decodeTimes(t *track, first, n int64) []int64 {
-	r := findRun(t.durations, first)
-	at := tickIn(r, first)
-	one := first+n <= r.first+r.count
-	if one && r.value != 0 && n >= fewTimes {
-		s := newScratch()
-		defer scratches.Put(s)
-		return listTotals(s, setPattern(s.x, entry64(pairLen, uint64(r.value)), int(n)), at, int(n))[:n]
+	r := lanes.FindRun(t.durations, first)
+	at := lanes.TickIn(r, first)
+	one := first+n <= r.First+r.Count
+	if one && r.Value != 0 && n >= fewTimes {
+		return lanes.ListSteps(at, r.Value, int(n))
 	}
 	dts := make([]int64, n)
 	if one {
 		for i := range dts {
 			dts[i] = at
-			at += r.value
+			at += r.Value
 		}
 		return dts
 	}
-	for i, duration := range expandRuns(t.durations, first, n, false) {
+	for i, duration := range lanes.ExpandRuns(t.durations, first, n, false) {
 		dts[i] = at
 		at += duration
 	}
@@ -598,7 +613,7 @@ func (t *track) lastEnd() int64 {
 			final, last = int64(i), cts
 		}
 	}
-	duration := findRun(t.durations, first+final).value
+	duration := lanes.FindRun(t.durations, first+final).Value
 	t.instant = duration == 0
 	return last + maxInt64(duration, 1)
 }
@@ -659,7 +674,7 @@ func sizeOf(t *track, first, end int64) int64 {
 		return (end - first) * t.uniform
 	}
 	if t.sizeBits == 32 {
-		return sum32(t.sizes[4*first : 4*end])
+		return lanes.Sum32(t.sizes[4*first : 4*end])
 	}
 	sum := int64(0)
 	for first < end && first*t.sizeBits%8 != 0 { // at most one, in mid-byte
@@ -670,7 +685,7 @@ func sizeOf(t *track, first, end int64) int64 {
 		end--
 		sum += t.size(end)
 	}
-	return sum + sumPacked(t.sizes[first*t.sizeBits/8:end*t.sizeBits/8], uint(t.sizeBits))
+	return sum + lanes.SumPacked(t.sizes[first*t.sizeBits/8:end*t.sizeBits/8], uint(t.sizeBits))
 }
 
 // size is the size of a sample in bytes.

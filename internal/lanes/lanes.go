@@ -1,8 +1,17 @@
-package mp4
+// Package lanes works on whole tables at once: bulk arithmetic on packed big-endian entries.
+//
+// The interpreter needs 50 to 300 ns for a step that compiled code does in one: a loop over the 172,800 entries of a
+// video's ctts takes tens of milliseconds. So a table is read as one long number. Its entries are lanes of that number,
+// the first entry in the highest lane, and a call of math/big works on all of them at once: adding a constant to every
+// entry is one addition, comparing each with its neighbor one subtraction, and adding the number to itself shifted by
+// 1, 2, 4 … lanes sums up neighbors. What must not happen is that a lane runs over into the next; each function says
+// why its lanes don't. Tables are worked on in pieces that stay in the processor's cache.
+package lanes
 
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -10,22 +19,14 @@ import (
 	"sync"
 )
 
-// Bulk arithmetic on packed big-endian tables.
-//
-// The interpreter needs 50 to 300 ns for a step that compiled code does in one: a loop over the 172,800 entries of a
-// film's ctts takes tens of milliseconds. So a table is read as one long number. Its entries are lanes of that number,
-// the first entry in the highest lane, and a call of math/big works on all of them at once: adding a constant to every
-// entry is one addition, comparing each with its neighbor one subtraction, and adding the number to itself shifted by
-// 1, 2, 4 … lanes sums up neighbors. What must not happen is that a lane runs over into the next; each function says
-// why its lanes don't. Tables are worked on in pieces that stay in the processor's cache.
 const (
-	pieceLen = 8192              // entries in a piece
-	openLen  = 512               // entries that a look-up takes apart, which divides pieceLen
-	blockLen = 128               // entries in a block
-	pairLen  = 8                 // stts, ctts, sbgp: sample_count(4) + value(4)
-	stscLen  = 12                // first_chunk(4) + samples_per_chunk(4) + sample_description_index(4)
-	lowHalf  = uint64(1)<<32 - 1 // the value of a pair, as a lane
-	maxSum   = int64(1) << 60    // no time and no count is larger; leaves room for sums and differences in 64 bits
+	PieceLen    = 8192              // entries in a piece
+	openLen     = 512               // entries that a look-up takes apart, which divides pieceLen
+	BlockLen    = 128               // entries in a block
+	PairLen     = 8                 // stts, ctts, sbgp: sample_count(4) + value(4)
+	ChunkRunLen = 12                // first_chunk(4) + samples_per_chunk(4) + sample_description_index(4)
+	LowHalf     = uint64(1)<<32 - 1 // the value of a pair, as a lane
+	MaxSum      = int64(1) << 60    // no time and no count is larger; leaves room for sums and differences in 64 bits
 )
 
 // scratch is what a table is calculated with. It is used again and again: the tables of a film of two hours take
@@ -55,8 +56,8 @@ func newScratch() *scratch {
 // setPatterns sets low and ones to n lanes.
 func setPatterns(s *scratch, width, n int) {
 	if s.width != width || s.n != n {
-		setPattern(s.low, entry64(width, lowHalf), n)
-		setPattern(s.ones, entry64(width, 1), n)
+		setPattern(s.low, Entry(width, LowHalf), n)
+		setPattern(s.ones, Entry(width, 1), n)
 		s.width = width
 		s.n = n
 	}
@@ -86,8 +87,8 @@ func setPattern(x *big.Int, entry []byte, n int) *big.Int {
 	return x.SetBytes(bytes.Repeat(entry, n))
 }
 
-// entry64 returns the bytes of an entry of width bytes, 4 to 16, that holds v in its lowest ones.
-func entry64(width int, v uint64) []byte {
+// Entry returns the bytes of an entry of width bytes, 4 to 16, that holds v in its lowest ones.
+func Entry(width int, v uint64) []byte {
 	b := make([]byte, 16)
 	binary.BigEndian.PutUint64(b[8:], v)
 	return b[16-width:]
@@ -138,9 +139,9 @@ func runningTotals(q, x *big.Int, width int) int64 {
 // from the last one in totals on. x is spent.
 func appendTotals(s *scratch, totals []int64, x *big.Int, width, n int) ([]int64, error) {
 	all := runningTotals(x, x, width)
-	base := lastTotal(totals)
-	if all < 0 || all > maxSum-base {
-		return nil, errOverflow
+	base := LastTotal(totals)
+	if all < 0 || all > MaxSum-base {
+		return nil, ErrSum
 	}
 	for i := openLen; i < n; i += openLen { // a shift costs half of what all bytes would
 		s.upper.Rsh(x, uint((n-1-i)*width*8))
@@ -156,43 +157,66 @@ func listTotals(s *scratch, x *big.Int, base int64, n int) []int64 {
 	x.Or(x, start.Lsh(start, uint(n)*64))
 	total := runningTotals(x, x, 8)
 	list := make([]int64, n+1)
-	decode(fillBytes(s, x, n*8), list[:n])
+	Decode(fillBytes(s, x, n*8), list[:n])
 	list[n] = total
 	return list
 }
 
-// sum32 returns the sum of the 32-bit entries in b.
-func sum32(b []byte) int64 {
+// ListSteps lists n numbers, of which each is step more than the one before it. All must be less than 2^60.
+func ListSteps(first, step int64, n int) []int64 {
+	s := newScratch()
+	defer scratches.Put(s)
+	return listTotals(s, setPattern(s.x, Entry(8, uint64(step)), n), first, n)[:n]
+}
+
+// Alike reports whether n entries have the same bits as another, of those that a mask has. It takes 10 ns of each.
+func Alike(entries, entry, mask []byte, n int) bool {
+	s := newScratch()
+	defer scratches.Put(s)
+	s.x.SetBytes(entries[:n*len(entry)])
+	s.x.And(s.x, setPattern(s.counts, mask, n))
+	return s.x.Cmp(setPattern(s.values, entry, n)) == 0
+}
+
+// AddTo32 adds a number to each of the 32-bit entries in b, none of which runs over by it.
+func AddTo32(b []byte, v uint64) []byte {
+	x := new(big.Int).SetBytes(b)
+	x.Add(x, pattern(Entry(4, v), len(b)/4))
+	return x.FillBytes(make([]byte, len(b)))
+}
+
+// Sum32 returns the sum of the 32-bit entries in b.
+func Sum32(b []byte) int64 {
 	const few = 64 // entries that a loop sums up sooner
 	if len(b) > few*4 {
-		return sumPacked(b, 32)
+		return SumPacked(b, 32)
 	}
 	sum := int64(0)
 	u := make([]uint32, len(b)/4)
-	decode(b, u)
+	Decode(b, u)
 	for _, v := range u {
 		sum += int64(v)
 	}
 	return sum
 }
 
-// sumPacked returns the sum of the entries in b of 4, 8, 16 or 32 bits. In pieces, even and odd entries are added as
+// SumPacked returns the sum of the entries in b of 4, 8, 16 or 32 bits. In pieces, even and odd entries are added as
 // lanes twice as wide, until these have 64 bits; what such a number leaves when divided by 2^64-1 is the sum of its
 // lanes.
-func sumPacked(b []byte, width uint) int64 {
+func SumPacked(b []byte, width uint) int64 {
 	mod := new(big.Int).SetUint64(^uint64(0))
 	x, odd := new(big.Int), new(big.Int)
 	masks := make([]*big.Int, 0, 4)
 	for w := width; w < 64; w *= 2 {
 		mask := []byte{0x0F}
 		if w > 4 {
-			mask = entry64(16, uint64(1)<<w-1)[16-w/4:]
+			mask = Entry(16, uint64(1)<<w-1)[16-w/4:]
 		}
-		masks = append(masks, pattern(mask, minInt(len(b), pieceLen*4)/len(mask)+1))
+		masks = append(masks, pattern(mask, minInt(len(b), PieceLen*4)/len(mask)+1))
 	}
 	sum := int64(0)
 	for len(b) > 0 {
-		n := minInt(len(b), pieceLen*4)
+		n := minInt(len(b), PieceLen*4)
 		x.SetBytes(b[:n])
 		w := width
 		for _, mask := range masks {
@@ -208,9 +232,9 @@ func sumPacked(b []byte, width uint) int64 {
 	return sum
 }
 
-// ascending reports whether no entry of b, 4 or 8 bytes wide, is less than the one before it: 0.6 ms for 340,000.
-func ascending(b []byte, width int) bool {
-	const stride = 4 * pieceLen // entries at once: few steps are needed on each
+// Ascending reports whether no entry of b, 4 or 8 bytes wide, is less than the one before it: 0.6 ms for 340,000.
+func Ascending(b []byte, width int) bool {
+	const stride = 4 * PieceLen // entries at once: few steps are needed on each
 	s := newScratch()
 	defer scratches.Put(s)
 	setPatterns(s, width, minInt(stride, len(b)/width))
@@ -237,21 +261,21 @@ func notLess(y, x, lowest, difference *big.Int) bool {
 	return x.And(x, lowest).Sign() == 0
 }
 
-// decode reads the big-endian numbers in b into u, a slice of numbers: one compiled call for the whole table.
-func decode(b []byte, u interface{}) {
+// Decode reads the big-endian numbers in b into u, a slice of numbers: one compiled call for the whole table.
+func Decode(b []byte, u interface{}) {
 	// The only error is too few bytes, and every caller makes u as long as b.
 	_ = binary.Read(bytes.NewReader(b), binary.BigEndian, u)
 }
 
-// encode is decode the other way: the numbers in u, n bytes.
-func encode(u interface{}, n int) []byte {
+// Encode is decode the other way: the numbers in u, n bytes.
+func Encode(u interface{}, n int) []byte {
 	b := bytes.NewBuffer(make([]byte, 0, n))
 	_ = binary.Write(b, binary.BigEndian, u) // to memory: never fails
 	return b.Bytes()
 }
 
-// lastTotal is the last of the running totals: what all of a table adds up to.
-func lastTotal(totals []int64) int64 { return totals[len(totals)-1] }
+// LastTotal is the last of the running totals: what all of a table adds up to.
+func LastTotal(totals []int64) int64 { return totals[len(totals)-1] }
 
 // intervalOf returns between which two running totals at lies: the number of the last one before that is above it. Past
 // the last total it is the number of intervals.
@@ -268,16 +292,16 @@ func intervalOf(totals []int64, at int64) int {
 	return low
 }
 
-// runs is a table of pairs (sample_count, value), one for a run of samples: stts (8.6.1.2), ctts (8.6.1.3), sbgp
+// Runs is a table of pairs (sample_count, value), one for a run of samples: stts (8.6.1.2), ctts (8.6.1.3), sbgp
 // (8.9.2). Running totals for every openLen entries say where a sample is to be found. What was looked into last stays
 // open, since most look-ups of a cut are around its start.
-type runs struct {
-	entries []byte
-	samples []int64 // samples before every openLen entries, and at the end all of them
-	ticks   []int64 // sample_count · value likewise, where the values are durations; else nil
-	any     uint64  // the bits that any value has set
+type Runs struct {
+	Entries []byte
+	Samples []int64 // samples before every openLen entries, and at the end all of them
+	Ticks   []int64 // sample_count · value likewise, where the values are durations; else nil
+	Any     uint64  // the bits that any value has set
 	planes  int     // bits in the greatest count of a timed table
-	tail    run     // the last entry: its samples are asked for in every cut
+	tail    Run     // the last entry: its samples are asked for in every cut
 
 	mu   sync.Mutex
 	last *openRuns
@@ -291,9 +315,9 @@ type openRuns struct {
 	ticks   []int64  // likewise, of a timed table
 }
 
-// newRuns indexes a table. timed says that its values are durations to sum up as well.
-func newRuns(entries []byte, timed bool) (*runs, error) {
-	r := &runs{entries: entries, samples: []int64{0}}
+// NewRuns indexes a table. timed says that its values are durations to sum up as well.
+func NewRuns(entries []byte, timed bool) (*Runs, error) {
+	r := &Runs{Entries: entries, Samples: []int64{0}}
 	err := addUpRuns(r, timed)
 	if err == nil && len(entries) > 0 {
 		r.tail = lastRun(r)
@@ -302,111 +326,119 @@ func newRuns(entries []byte, timed bool) (*runs, error) {
 }
 
 // lastRun is the last entry of a table that has one.
-func lastRun(r *runs) run {
-	v := binary.BigEndian.Uint64(r.entries[len(r.entries)-pairLen:])
-	u := run{entry: len(r.entries)/pairLen - 1, count: int64(v >> 32), value: int64(v & lowHalf)}
-	u.first = lastTotal(r.samples) - u.count
-	if r.ticks != nil {
-		u.begins = lastTotal(r.ticks) - u.count*u.value
+func lastRun(r *Runs) Run {
+	v := binary.BigEndian.Uint64(r.Entries[len(r.Entries)-PairLen:])
+	u := Run{Entry: len(r.Entries)/PairLen - 1, Count: int64(v >> 32), Value: int64(v & LowHalf)}
+	u.First = LastTotal(r.Samples) - u.Count
+	if r.Ticks != nil {
+		u.Begins = LastTotal(r.Ticks) - u.Count*u.Value
 	}
 	return u
 }
 
 // addUpRuns makes the running totals.
-func addUpRuns(r *runs, timed bool) error {
-	entries := r.entries
-	if len(entries) <= fewRuns*pairLen {
+func addUpRuns(r *Runs, timed bool) error {
+	entries := r.Entries
+	if len(entries) <= fewRuns*PairLen {
 		return addUpFew(r, timed)
 	}
 	s := newScratch()
 	defer scratches.Put(s)
-	lanes := minInt(pieceLen, len(entries)/pairLen)
-	setPatterns(s, pairLen, lanes)
+	lanes := minInt(PieceLen, len(entries)/PairLen)
+	setPatterns(s, PairLen, lanes)
 	if timed {
-		r.ticks = []int64{0}
+		r.Ticks = []int64{0}
 	}
 	x, counts, values, any := s.x, s.counts, s.values, s.spare.SetInt64(0)
 	var err error
 	for len(entries) > 0 {
-		n := minInt(len(entries)/pairLen, pieceLen)
-		takePairs(s, entries[:n*pairLen])
+		n := minInt(len(entries)/PairLen, PieceLen)
+		takePairs(s, entries[:n*PairLen])
 		any.Or(any, x)
 		if timed {
 			values.And(x, s.low)
-			both := orLanes(s, x, pairLen*8, n)
+			both := orLanes(s, x, PairLen*8, n)
 			planes := bits.Len64(both >> 32)
-			if planes+bits.Len64(both&lowHalf)+bits.Len(uint(n)) > 64 {
-				return errOverflow
+			if planes+bits.Len64(both&LowHalf)+bits.Len(uint(n)) > 64 {
+				return ErrSum
 			}
 			if planes > r.planes {
 				r.planes = planes
 			}
-			mulLanes(s, x, values, counts, planes, pairLen*8)
-			r.ticks, err = appendTotals(s, r.ticks, x, pairLen, n)
+			mulLanes(s, x, values, counts, planes, PairLen*8)
+			r.Ticks, err = appendTotals(s, r.Ticks, x, PairLen, n)
 			if err != nil {
 				return err
 			}
 		}
-		r.samples, err = appendTotals(s, r.samples, counts, pairLen, n)
+		r.Samples, err = appendTotals(s, r.Samples, counts, PairLen, n)
 		if err != nil {
 			return err
 		}
-		entries = entries[n*pairLen:]
+		entries = entries[n*PairLen:]
 	}
-	r.any = orLanes(s, any, pairLen*8, lanes) & lowHalf
+	r.Any = orLanes(s, any, PairLen*8, lanes) & LowHalf
 	return nil
 }
 
-// runsMemory is the number of bytes that the index of a table holds, with what stays open; r is nil where there is none.
-func runsMemory(r *runs) int {
+// RunsMemory is the number of bytes that the index of a table holds, with what stays open; r is nil where there is none.
+func RunsMemory(r *Runs) int {
 	if r == nil {
 		return 0
 	}
-	return 8*(len(r.samples)+len(r.ticks)) + 3*8*minInt(openLen, len(r.entries)/pairLen)
+	return 8*(len(r.Samples)+len(r.Ticks)) + 3*8*minInt(openLen, len(r.Entries)/PairLen)
+}
+
+// ChunkRunsMemory is the same of a sample-to-chunk table.
+func ChunkRunsMemory(t *ChunkRuns) int {
+	if t == nil {
+		return 0
+	}
+	return 8*len(t.Samples) + minInt(openLen*ChunkRunLen, len(t.Entries))
 }
 
 // fewRuns is up to how many entries are added up sooner by a loop.
 const fewRuns = 32
 
 // addUpFew is addUpRuns for a table of few entries.
-func addUpFew(r *runs, timed bool) error {
+func addUpFew(r *Runs, timed bool) error {
 	samples, ticks, any, counts := int64(0), int64(0), uint64(0), uint64(0)
-	for _, v := range r.block(0) {
-		count, value := v>>32, v&lowHalf
+	for _, v := range BlockOf(r, 0) {
+		count, value := v>>32, v&LowHalf
 		samples += int64(count)
 		any |= value
 		counts |= count
 		if high, low := bits.Mul64(count, value); timed {
-			if high != 0 || low > uint64(maxSum) || ticks+int64(low) > maxSum {
-				return errOverflow
+			if high != 0 || low > uint64(MaxSum) || ticks+int64(low) > MaxSum {
+				return ErrSum
 			}
 			ticks += int64(low)
 		}
 	}
-	r.any = any
+	r.Any = any
 	r.planes = bits.Len64(counts)
-	if len(r.entries) > 0 {
-		r.samples = append(r.samples, samples)
+	if len(r.Entries) > 0 {
+		r.Samples = append(r.Samples, samples)
 	}
 	if timed {
-		r.ticks = append([]int64{0}, ticks)[:len(r.samples)]
+		r.Ticks = append([]int64{0}, ticks)[:len(r.Samples)]
 	}
 	return nil
 }
 
-// block returns the entries of a block, each as count<<32 | value.
-func (r *runs) block(b int) []uint64 { return r.decode(b, blockLen) }
+// BlockOf returns the entries of a block, each as count<<32 | value.
+func BlockOf(r *Runs, b int) []uint64 { return pairsOf(r, b, BlockLen) }
 
-// decode returns the entries of part number i of so many entries.
-func (r *runs) decode(i, length int) []uint64 {
-	part := r.entries[i*length*pairLen:]
-	u := make([]uint64, minInt(len(part)/pairLen, length))
-	decode(part[:len(u)*pairLen], u)
+// pairsOf returns the entries of part number i of so many entries.
+func pairsOf(r *Runs, i, length int) []uint64 {
+	part := r.Entries[i*length*PairLen:]
+	u := make([]uint64, minInt(len(part)/PairLen, length))
+	Decode(part[:len(u)*PairLen], u)
 	return u
 }
 
 // openRunsAt takes the entries between two running totals apart, unless they are those that were looked into last.
-func openRunsAt(r *runs, number int) *openRuns {
+func openRunsAt(r *Runs, number int) *openRuns {
 	r.mu.Lock()
 	p := r.last
 	r.mu.Unlock()
@@ -419,78 +451,78 @@ func openRunsAt(r *runs, number int) *openRuns {
 	return p
 }
 
-func openRunsOf(r *runs, number int) *openRuns {
-	p := &openRuns{number: number, entries: r.decode(number, openLen)}
+func openRunsOf(r *Runs, number int) *openRuns {
+	p := &openRuns{number: number, entries: pairsOf(r, number, openLen)}
 	n := len(p.entries)
-	at := number * openLen * pairLen
+	at := number * openLen * PairLen
 	s := newScratch()
-	setPatterns(s, pairLen, n)
-	takePairs(s, r.entries[at:at+n*pairLen])
-	if r.ticks != nil {
+	setPatterns(s, PairLen, n)
+	takePairs(s, r.Entries[at:at+n*PairLen])
+	if r.Ticks != nil {
 		s.values.And(s.x, s.low)
-		mulLanes(s, s.x, s.values, s.counts, r.planes, pairLen*8)
-		p.ticks = listTotals(s, s.x, r.ticks[number], n)
+		mulLanes(s, s.x, s.values, s.counts, r.planes, PairLen*8)
+		p.ticks = listTotals(s, s.x, r.Ticks[number], n)
 	}
-	p.samples = listTotals(s, s.counts, r.samples[number], n)
+	p.samples = listTotals(s, s.counts, r.Samples[number], n)
 	scratches.Put(s)
 	return p
 }
 
-// run is one entry of the table.
-type run struct {
-	entry        int
-	first, count int64 // its samples
-	begins       int64 // ticks before it, where the table is timed
-	value        int64
+// Run is one entry of the table.
+type Run struct {
+	Entry        int
+	First, Count int64 // its samples
+	Begins       int64 // ticks before it, where the table is timed
+	Value        int64
 }
 
-// findRun returns the run that a sample below total belongs to.
-func findRun(r *runs, sample int64) run {
-	if sample >= r.tail.first {
+// FindRun returns the run that a sample below total belongs to.
+func FindRun(r *Runs, sample int64) Run {
+	if sample >= r.tail.First {
 		return r.tail
 	}
-	p := openRunsAt(r, intervalOf(r.samples, sample))
+	p := openRunsAt(r, intervalOf(r.Samples, sample))
 	return runAt(p, intervalOf(p.samples, sample))
 }
 
 // runAt returns entry i.
-func runAt(p *openRuns, i int) run {
+func runAt(p *openRuns, i int) Run {
 	v := p.entries[i]
-	u := run{entry: p.number*openLen + i, first: p.samples[i], count: int64(v >> 32), value: int64(v & lowHalf)}
+	u := Run{Entry: p.number*openLen + i, First: p.samples[i], Count: int64(v >> 32), Value: int64(v & LowHalf)}
 	if p.ticks != nil {
-		u.begins = p.ticks[i]
+		u.Begins = p.ticks[i]
 	}
 	return u
 }
 
-// tickIn is the tick at which a sample of the run begins, or which follows its last one.
-func tickIn(u run, sample int64) int64 { return u.begins + (sample-u.first)*u.value }
+// TickIn is the tick at which a sample of the run begins, or which follows its last one.
+func TickIn(u Run, sample int64) int64 { return u.Begins + (sample-u.First)*u.Value }
 
-// sampleAtTick returns the last sample that begins at or before tick, which is not negative, and the tick at which it
+// SampleAtTick returns the last sample that begins at or before tick, which is not negative, and the tick at which it
 // begins; past the end of a timed table, its last sample.
-func sampleAtTick(r *runs, tick int64) (sample, begins int64) {
-	i := intervalOf(r.ticks, tick)
-	if i == len(r.ticks)-1 {
-		sample = lastTotal(r.samples) - 1
-		return sample, tickIn(findRun(r, sample), sample)
+func SampleAtTick(r *Runs, tick int64) (sample, begins int64) {
+	i := intervalOf(r.Ticks, tick)
+	if i == len(r.Ticks)-1 {
+		sample = LastTotal(r.Samples) - 1
+		return sample, TickIn(FindRun(r, sample), sample)
 	}
 	p := openRunsAt(r, i)
 	u := runAt(p, intervalOf(p.ticks, tick))
-	k := (tick - u.begins) / u.value // not 0: more ticks follow in the run
-	return u.first + k, u.begins + k*u.value
+	k := (tick - u.Begins) / u.Value // not 0: more ticks follow in the run
+	return u.First + k, u.Begins + k*u.Value
 }
 
-// expandRuns returns the values of n samples from the sample first on, read as signed where signed is set. Samples beyond
+// ExpandRuns returns the values of n samples from the sample first on, read as signed where signed is set. Samples beyond
 // the table have the value 0.
-func expandRuns(r *runs, first, n int64, signed bool) []int64 {
+func ExpandRuns(r *Runs, first, n int64, signed bool) []int64 {
 	out := make([]int64, 0, n)
-	for first < lastTotal(r.samples) && int64(len(out)) < n {
-		p := openRunsAt(r, intervalOf(r.samples, first))
+	for first < LastTotal(r.Samples) && int64(len(out)) < n {
+		p := openRunsAt(r, intervalOf(r.Samples, first))
 		i := intervalOf(p.samples, first)
 		last := minInt(len(p.entries), i+int(n)-len(out)) // no more entries are needed, if none has a count of 0
 		skip := first - p.samples[i]
 		for _, v := range p.entries[i:last] {
-			value := int64(v & lowHalf)
+			value := int64(v & LowHalf)
 			if signed {
 				value = int64(int32(v))
 			}
@@ -511,14 +543,14 @@ func expandRuns(r *runs, first, n int64, signed bool) []int64 {
 	return out[:n]
 }
 
-// chunkRuns is the sample-to-chunk table, stsc (8.7.4), with running totals of samples for every openLen entries. What
+// ChunkRuns is the sample-to-chunk table, stsc (8.7.4), with running totals of samples for every openLen entries. What
 // was looked into last stays open, as of runs.
-type chunkRuns struct {
-	entries []byte
-	chunks  int64    // in the track
-	samples []int64  // before every openLen entries, and at the end all
+type ChunkRuns struct {
+	Entries []byte
+	Chunks  int64    // in the track
+	Samples []int64  // before every openLen entries, and at the end all
 	planes  int      // bits in the greatest samples_per_chunk
-	tail    chunkRun // the last run: its samples are asked for in every cut
+	tail    ChunkRun // the last run: its samples are asked for in every cut
 	before  int64    // samples before it
 
 	mu   sync.Mutex
@@ -531,50 +563,53 @@ type openChunks struct {
 	totals []uint32 // samples before each, counted from the first, in three parts of 32 bits
 }
 
-// errRuns says that the entries of a stsc must be put in order first.
-var errRuns = fmt.Errorf("%w: runs of chunks are out of order", errFormat)
+// ErrOrder says that the entries of a stsc must be put in order first.
+var ErrOrder = errors.New("runs of chunks are out of order")
 
-// newChunkRuns indexes the table of a track that has so many chunks. A run's samples are its samples_per_chunk times
+// ErrSum says that no file could be as long as a table would have it.
+var ErrSum = errors.New("sums are beyond 2^60")
+
+// NewChunkRuns indexes the table of a track that has so many chunks. A run's samples are its samples_per_chunk times
 // the distance to the next run's first_chunk: one subtraction gives the distances, of lanes that are 96 bits wide.
-func newChunkRuns(entries []byte, chunks int64) (*chunkRuns, error) {
-	t := &chunkRuns{entries: entries, chunks: chunks, samples: []int64{0}}
+func NewChunkRuns(entries []byte, chunks int64) (*ChunkRuns, error) {
+	t := &ChunkRuns{Entries: entries, Chunks: chunks, Samples: []int64{0}}
 	if chunks >= 1<<31 {
-		return nil, errOverflow
+		return nil, ErrSum
 	}
 	if len(entries) == 0 || binary.BigEndian.Uint32(entries) != 1 {
-		return nil, fmt.Errorf("%w: the first does not begin at the first chunk", errRuns)
+		return nil, fmt.Errorf("%w: the first does not begin at the first chunk", ErrOrder)
 	}
 	s := newScratch()
 	defer scratches.Put(s)
 	var err error
-	for i := 0; i < len(entries)/stscLen; i += pieceLen {
-		n := minInt(len(entries)/stscLen-i, pieceLen)
+	for i := 0; i < len(entries)/ChunkRunLen; i += PieceLen {
+		n := minInt(len(entries)/ChunkRunLen-i, PieceLen)
 		err = multiplyChunks(t, s, i, n)
 		if err != nil {
 			return nil, err
 		}
-		t.samples, err = appendTotals(s, t.samples, s.x, stscLen, n)
+		t.Samples, err = appendTotals(s, t.Samples, s.x, ChunkRunLen, n)
 		if err != nil {
 			return nil, err
 		}
 	}
-	t.tail = chunkRunAt(t, len(entries)/stscLen-1)
-	t.before = lastTotal(t.samples) - (t.tail.end-t.tail.first)*t.tail.perChunk
+	t.tail = ChunkRunAt(t, len(entries)/ChunkRunLen-1)
+	t.before = LastTotal(t.Samples) - (t.tail.End-t.tail.First)*t.tail.PerChunk
 	return t, nil
 }
 
 // multiplyChunks sets s.x to the samples in each of n runs, and remembers how large the counts in a chunk are.
-func multiplyChunks(t *chunkRuns, s *scratch, first, n int) error {
-	const width = stscLen * 8
+func multiplyChunks(t *ChunkRuns, s *scratch, first, n int) error {
+	const width = ChunkRunLen * 8
 	takeChunks(t, s, first, n)
 	if !notLess(s.values, s.x.Add(s.counts, s.ones), s.ones, s.spare) {
-		return fmt.Errorf("%w or reach beyond the last chunk", errRuns)
+		return fmt.Errorf("%w or reach beyond the last chunk", ErrOrder)
 	}
 	s.values.Sub(s.values, s.counts) // chunks in each run
 	takePerChunk(t, s, first, n)
 	planes := bits.Len64(orLanes(s, s.x.Set(s.spare), width, n))
 	if planes+bits.Len64(orLanes(s, s.x.Set(s.values), width, n))+bits.Len(uint(n)) > 63 {
-		return errOverflow
+		return ErrSum
 	}
 	if planes > t.planes {
 		t.planes = planes
@@ -584,65 +619,65 @@ func multiplyChunks(t *chunkRuns, s *scratch, first, n int) error {
 }
 
 // takeChunks sets counts to the first chunk of each of n runs, and values to the one behind its last.
-func takeChunks(t *chunkRuns, s *scratch, first, n int) {
-	following := t.chunks + 1
-	if next := (first + n) * stscLen; next < len(t.entries) {
-		following = int64(binary.BigEndian.Uint32(t.entries[next:]))
+func takeChunks(t *ChunkRuns, s *scratch, first, n int) {
+	following := t.Chunks + 1
+	if next := (first + n) * ChunkRunLen; next < len(t.Entries) {
+		following = int64(binary.BigEndian.Uint32(t.Entries[next:]))
 	}
-	setPatterns(s, stscLen, n)
-	s.counts.Rsh(s.x.SetBytes(t.entries[first*stscLen:(first+n)*stscLen]), 64)
+	setPatterns(s, ChunkRunLen, n)
+	s.counts.Rsh(s.x.SetBytes(t.Entries[first*ChunkRunLen:(first+n)*ChunkRunLen]), 64)
 	s.counts.And(s.counts, s.low)
-	s.values.Lsh(s.counts, stscLen*8)
+	s.values.Lsh(s.counts, ChunkRunLen*8)
 	s.values.Add(s.values, s.x.SetInt64(following))
 	s.values.And(s.values, s.low)
 }
 
 // takePerChunk sets spare to the samples in a chunk of each of n runs.
-func takePerChunk(t *chunkRuns, s *scratch, first, n int) {
-	s.spare.Rsh(s.x.SetBytes(t.entries[first*stscLen:(first+n)*stscLen]), 32)
+func takePerChunk(t *ChunkRuns, s *scratch, first, n int) {
+	s.spare.Rsh(s.x.SetBytes(t.Entries[first*ChunkRunLen:(first+n)*ChunkRunLen]), 32)
 	s.spare.And(s.spare, s.low)
 }
 
-// chunkRun is one run of the table, numbered from 0 like its chunks.
-type chunkRun struct {
-	number      int   // of the run
-	first, end  int64 // its chunks, [first, end)
-	perChunk    int64
-	description uint32 // sample_description_index, from 1
+// ChunkRun is one run of the table, numbered from 0 like its chunks.
+type ChunkRun struct {
+	Number      int   // of the run
+	First, End  int64 // its chunks, [first, end)
+	PerChunk    int64
+	Description uint32 // sample_description_index, from 1
 }
 
-// chunkRunAt returns run i.
-func chunkRunAt(t *chunkRuns, i int) chunkRun {
-	e := t.entries[i*stscLen:]
-	r := chunkRun{
-		number:      i,
-		first:       int64(binary.BigEndian.Uint32(e)) - 1, // chunks are numbered from 1 in the file
-		end:         t.chunks,
-		perChunk:    int64(binary.BigEndian.Uint32(e[4:])),
-		description: binary.BigEndian.Uint32(e[8:]),
+// ChunkRunAt returns run i.
+func ChunkRunAt(t *ChunkRuns, i int) ChunkRun {
+	e := t.Entries[i*ChunkRunLen:]
+	r := ChunkRun{
+		Number:      i,
+		First:       int64(binary.BigEndian.Uint32(e)) - 1, // chunks are numbered from 1 in the file
+		End:         t.Chunks,
+		PerChunk:    int64(binary.BigEndian.Uint32(e[4:])),
+		Description: binary.BigEndian.Uint32(e[8:]),
 	}
-	if len(e) > stscLen {
-		r.end = int64(binary.BigEndian.Uint32(e[stscLen:])) - 1
+	if len(e) > ChunkRunLen {
+		r.End = int64(binary.BigEndian.Uint32(e[ChunkRunLen:])) - 1
 	}
 	return r
 }
 
-// findChunk returns the run and the chunk that hold a sample below the total, and how many samples of the chunk come
+// FindChunk returns the run and the chunk that hold a sample below the total, and how many samples of the chunk come
 // before it.
-func findChunk(t *chunkRuns, sample int64) (run chunkRun, chunk, before int64) {
+func FindChunk(t *ChunkRuns, sample int64) (run ChunkRun, chunk, before int64) {
 	run = t.tail
 	at := t.before
 	if sample < at {
 		run, at = searchChunkRun(t, sample)
 	}
-	return run, run.first + (sample-at)/run.perChunk, (sample - at) % run.perChunk
+	return run, run.First + (sample-at)/run.PerChunk, (sample - at) % run.PerChunk
 }
 
 // searchChunkRun is the run that holds a sample, and how many samples come before it.
-func searchChunkRun(t *chunkRuns, sample int64) (chunkRun, int64) {
-	number := intervalOf(t.samples, sample)
+func searchChunkRun(t *ChunkRuns, sample int64) (ChunkRun, int64) {
+	number := intervalOf(t.Samples, sample)
 	totals := openChunksAt(t, number).totals
-	sample -= t.samples[number]
+	sample -= t.Samples[number]
 	low, high := 0, len(totals)/3-1
 	for low < high { // to the last run that begins at or before sample
 		middle := (low + high + 1) / 2
@@ -652,11 +687,11 @@ func searchChunkRun(t *chunkRuns, sample int64) (chunkRun, int64) {
 			high = middle - 1
 		}
 	}
-	return chunkRunAt(t, number*openLen+low), t.samples[number] + int64(totals[3*low+1])<<32 + int64(totals[3*low+2])
+	return ChunkRunAt(t, number*openLen+low), t.Samples[number] + int64(totals[3*low+1])<<32 + int64(totals[3*low+2])
 }
 
 // openChunksAt takes the entries between two running totals apart, unless they are those that were looked into last.
-func openChunksAt(t *chunkRuns, number int) *openChunks {
+func openChunksAt(t *ChunkRuns, number int) *openChunks {
 	t.mu.Lock()
 	p := t.last
 	t.mu.Unlock()
@@ -669,46 +704,65 @@ func openChunksAt(t *chunkRuns, number int) *openChunks {
 	return p
 }
 
-func openChunksOf(t *chunkRuns, number int) *openChunks {
-	n := minInt(len(t.entries)/stscLen-number*openLen, openLen)
+func openChunksOf(t *ChunkRuns, number int) *openChunks {
+	n := minInt(len(t.Entries)/ChunkRunLen-number*openLen, openLen)
 	s := newScratch()
 	takeChunks(t, s, number*openLen, n)
 	s.values.Sub(s.values, s.counts)
 	takePerChunk(t, s, number*openLen, n)
-	mulLanes(s, s.x, s.values, s.spare, t.planes, stscLen*8)
-	runningTotals(s.x, s.x, stscLen)
-	p := &openChunks{number: number, totals: decodeWords(fillBytes(s, s.x, n*stscLen))}
+	mulLanes(s, s.x, s.values, s.spare, t.planes, ChunkRunLen*8)
+	runningTotals(s.x, s.x, ChunkRunLen)
+	p := &openChunks{number: number, totals: Words(fillBytes(s, s.x, n*ChunkRunLen))}
 	scratches.Put(s)
 	return p
 }
 
-// change says what is done to each entry of a table on its way out: the bits in mask are multiplied by mul, then add
-// is added to them or subtracted from them, and they are put back.
-type change struct {
-	width int    // bytes in an entry
-	mask  []byte // an entry's bits that are changed; nil: all of them
-	mul   int64  // at least 1
-	add   []byte // an entry's addend, in place
-	sub   bool   // subtract it instead: no entry may be less
-	grow  bool   // entries of 4 bytes become entries of 8: stco grows into co64
+// ChunkCounts is how many samples each of the chunks [first, last] holds, of which the first belongs to a run of that
+// number.
+func ChunkCounts(t *ChunkRuns, number int, first, last int64) []uint32 {
+	counts := make([]uint32, 0, last-first+1)
+	entries := t.Entries[number*ChunkRunLen:]
+	chunk := first
+	for len(entries) > 0 && chunk <= last {
+		n := minInt(len(entries)/ChunkRunLen, PieceLen)
+		u := make([]uint32, 3*n)
+		Decode(entries[:n*ChunkRunLen], u)
+		entries = entries[n*ChunkRunLen:]
+		following := uint32(t.Chunks + 1)
+		if len(entries) > 0 {
+			following = binary.BigEndian.Uint32(entries)
+		}
+		u = append(u, following)
+		for i := 0; i < n; i++ {
+			end := int64(u[3*i+3]) - 1 // chunks are numbered from 1 in the file
+			for ; chunk < end && chunk <= last; chunk++ {
+				counts = append(counts, u[3*i+1])
+			}
+		}
+	}
+	return counts
 }
 
-// piece is a stretch of what is written before the media: bytes as they are, or entries that change on their way.
-type piece struct {
-	data   []byte
-	view   bool // of the source's moov, and not made for the answer
-	change *change
+// Change says what is done to each entry of a table on its way out: the bits in mask are multiplied by mul, then add
+// is added to them or subtracted from them, and they are put back.
+type Change struct {
+	Width int    // bytes in an entry
+	Mask  []byte // an entry's bits that are changed; nil: all of them
+	Mul   int64  // at least 1
+	Add   []byte // an entry's addend, in place
+	Sub   bool   // subtract it instead: no entry may be less
+	Grow  bool   // entries of 4 bytes become entries of 8: stco grows into co64
 }
 
 // changedLen is how many bytes of a table are changed at once: few steps for each call, and far from the whole table.
 const changedLen = 64 << 10
 
-// writeEntries writes bytes [from, to) of changed entries to w. Changing entries in bulk costs about 5 ns for each
+// WriteEntries writes bytes [from, to) of changed entries to w. Changing entries in bulk costs about 5 ns for each
 // instead of 250.
-func writeEntries(entries []byte, c *change, w io.Writer, from, to int64) error {
-	width := int64(c.width)
+func WriteEntries(entries []byte, c *Change, w io.Writer, from, to int64) error {
+	width := int64(c.Width)
 	step := width
-	if c.grow {
+	if c.Grow {
 		step = 2 * width
 	}
 	first := from / step
@@ -737,20 +791,20 @@ func writeEntries(entries []byte, c *change, w io.Writer, from, to int64) error 
 // transform is a change made ready for pieces of a table: its numbers for a whole piece.
 type transform struct {
 	s         *scratch
-	change    *change
+	change    *Change
 	lanes     int
 	mask, add *big.Int
 	mul       *big.Int
 }
 
-func newTransform(c *change, lanes int) *transform {
-	t := &transform{s: newScratch(), change: c, lanes: lanes, mul: big.NewInt(c.mul)}
-	if c.grow {
+func newTransform(c *Change, lanes int) *transform {
+	t := &transform{s: newScratch(), change: c, lanes: lanes, mul: big.NewInt(c.Mul)}
+	if c.Grow {
 		return t
 	}
-	t.add = setPattern(t.s.counts, c.add, lanes)
-	if c.mask != nil {
-		t.mask = setPattern(t.s.values, c.mask, lanes)
+	t.add = setPattern(t.s.counts, c.Add, lanes)
+	if c.Mask != nil {
+		t.mask = setPattern(t.s.values, c.Mask, lanes)
 	}
 	return t
 }
@@ -758,12 +812,12 @@ func newTransform(c *change, lanes int) *transform {
 // applyChange returns the changed entries, valid until the next call. Products and sums stay within their lanes, or run
 // over into bits that the mask clears again.
 func applyChange(t *transform, data []byte) []byte {
-	if t.change.grow {
+	if t.change.Grow {
 		return growOffsets(t, data)
 	}
-	n := len(data) / t.change.width
+	n := len(data) / t.change.Width
 	if n < t.lanes {
-		t.add.Rsh(t.add, uint((t.lanes-n)*t.change.width*8))
+		t.add.Rsh(t.add, uint((t.lanes-n)*t.change.Width*8))
 		t.lanes = n
 	}
 	x, keep := t.s.x.SetBytes(data), t.s.spare
@@ -771,10 +825,10 @@ func applyChange(t *transform, data []byte) []byte {
 		keep.AndNot(x, t.mask)
 		x.And(x, t.mask)
 	}
-	if t.change.mul > 1 {
+	if t.change.Mul > 1 {
 		x.Mul(x, t.mul)
 	}
-	if t.change.sub {
+	if t.change.Sub {
 		x.Sub(x, t.add)
 	} else {
 		x.Add(x, t.add)
@@ -790,16 +844,23 @@ func applyChange(t *transform, data []byte) []byte {
 // each: only files that end beyond 4 GiB need it.
 func growOffsets(t *transform, data []byte) []byte {
 	u := make([]uint32, len(data)/4)
-	decode(data, u)
+	Decode(data, u)
 	v := make([]uint64, len(u))
-	add := binary.BigEndian.Uint64(t.change.add)
-	if t.change.sub {
+	add := binary.BigEndian.Uint64(t.change.Add)
+	if t.change.Sub {
 		add = -add
 	}
 	for i, offset := range u {
 		v[i] = uint64(offset) + add
 	}
-	return encode(v, len(data)*2)
+	return Encode(v, len(data)*2)
+}
+
+// Words returns the 32-bit numbers in b.
+func Words(b []byte) []uint32 {
+	w := make([]uint32, len(b)/4)
+	Decode(b, w)
+	return w
 }
 
 func minInt(a, b int) int {
@@ -811,13 +872,6 @@ func minInt(a, b int) int {
 
 func minInt64(a, b int64) int64 {
 	if a < b {
-		return a
-	}
-	return b
-}
-
-func maxInt64(a, b int64) int64 {
-	if a > b {
 		return a
 	}
 	return b
