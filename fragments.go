@@ -89,7 +89,7 @@ func (s *search) cutClip(run *fragmentRun, w window) (*cut, error) {
 	if len(tracks) == 0 {
 		return nil, errPastEnd
 	}
-	return s.movie.plan(tracks, w)
+	return planTracks(s.movie, tracks, w)
 }
 
 // clip is the run to the end of the window, or nil where that is too many fragments.

@@ -245,7 +245,7 @@ func prepare(t *transfer, try int) (*response, error) {
 	if precondition(r) {
 		return r, nil
 	}
-	d, err := planCut(t, e.movie)
+	c, err := planCut(t, e.movie)
 	if errors.Is(err, errPastEnd) {
 		// For a client's mistake nginx answers 500; the address names nothing, so it is 404 here.
 		r.code = http.StatusNotFound
@@ -254,32 +254,32 @@ func prepare(t *transfer, try int) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	fitRange(r, d, e.movie.plans)
+	fitRange(r, c)
 	return r, locateParts(r, e.movie)
 }
 
 // planCut is the cut that the request asks for.
-func planCut(t *transfer, m *movie) (*draft, error) {
+func planCut(t *transfer, m *movie) (*cut, error) {
 	c := plannedCut(m.plans, t.interval, t.seek)
 	if c != nil {
-		return &draft{cut: c}, nil
+		return c, nil
 	}
-	d := &draft{}
 	var err error
 	switch {
 	case everything(t.interval):
-		d.cut, err = m.whole()
+		c, err = m.whole()
 	case m.fragments != nil:
-		d.cut, err = m.cutFragments(t.file, t.interval, t.seek)
+		c, err = m.cutFragments(t.file, t.interval, t.seek)
 	default:
-		d, err = m.choose(t.interval, t.seek)
+		c, err = m.cut(t.interval, t.seek)
 	}
 	if err != nil {
 		return nil, err
 	}
-	d.cut.interval = t.interval
-	d.cut.seek = t.seek
-	return d, nil
+	c.interval = t.interval
+	c.seek = t.seek
+	keepPlan(m.plans, c)
+	return c, nil
 }
 
 // findIndex returns the file's tables: from the cache, from a request that is reading them already, or read by this

@@ -23,7 +23,6 @@ type response struct {
 	length   int64 // of the cut,
 	from, to int64 // and what is sent of it
 	parts    []part
-	laying   *draft // that is laid out while the file's owner is asked; nil: none
 	w        io.Writer
 }
 
@@ -126,24 +125,10 @@ func scanTag(s string) (tag, rest string) {
 	return s[:end], s[end:]
 }
 
-// fitRange decides what of the cut is sent. Where all of it is, nobody needs to know how long it is before the file's
-// owner has agreed, and the cut is laid out meanwhile.
-func fitRange(r *response, d *draft, known *plans) {
-	c := d.cut
-	ranged := wantsRange(r)
-	if d.writer != nil && !ranged && r.t.client.Request.Method == http.MethodGet && r.t.limitRate == 0 {
-		for _, s := range c.segments {
-			r.parts = append(r.parts, part{segment: s, to: s.length})
-		}
-		r.laying = d
-		d.laying.Add(1)
-		go layBeside(d, known)
-		return
-	}
-	layOut(d)
-	keepPlan(known, c)
+// fitRange decides what of the cut is sent.
+func fitRange(r *response, c *cut) {
 	r.length, r.from, r.to = c.length, 0, c.length
-	if ranged {
+	if wantsRange(r) {
 		r.code, r.from, r.to = singleRange(r.t.client.Request.Header.Get("Range"), c.length)
 	}
 	if r.t.client.Request.Method == http.MethodHead || r.code == http.StatusRequestedRangeNotSatisfiable {
@@ -161,23 +146,6 @@ func fitRange(r *response, d *draft, known *plans) {
 	if r.t.limitRate > 0 && c.duration > 0 {
 		r.w = newPacer(r.t.client.Request.Context(), r.t.client.Writer, float64(c.length)/float64(c.duration)*1000, r.t.limitRate, r.t.limitRateAfter)
 	}
-}
-
-// settle waits until the cut is laid out.
-func settle(r *response) error {
-	d := r.laying
-	if d == nil {
-		return nil
-	}
-	d.laying.Wait()
-	r.laying = nil
-	if d.err != nil {
-		return d.err
-	}
-	r.length = d.cut.length
-	r.to = r.length
-	r.parts[0].to = r.parts[0].segment.length
-	return nil
 }
 
 // wantsRange reports whether Range counts: where If-Range is what the client has (RFC 9110, 13.1.5), the tag compared
@@ -235,7 +203,6 @@ func clamp(digits string, limit int64) int64 {
 // sendResponse sends the parts in order. Those that are made wait for the first that comes from the file: nothing goes
 // out before the file's owner has agreed to this very request, and the same answer says that the file is unchanged.
 func sendResponse(r *response, f origin.File) error {
-	defer settle(r) // what is laid out beside this ends before the request does
 	for {
 		media := nextMedia(r)
 		if media == nil {
@@ -323,9 +290,6 @@ func (r *response) Native() bool { return r.t.limitRate == 0 }
 // Begin writes what comes before the file's bytes.
 func (r *response) Begin(header http.Header) (io.Writer, error) {
 	if !r.t.client.Started {
-		if err := settle(r); err != nil {
-			return nil, err
-		}
 		r.t.client.Started = true
 		writeHead(r, header)
 	}

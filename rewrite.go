@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"sort"
-	"sync"
 
 	"github.com/traefik-mp4/mp4/internal/lanes"
 )
@@ -31,15 +30,6 @@ type cut struct {
 	length   int64 // bytes
 	duration int64 // of the presentation, in milliseconds
 	segments []*segment
-}
-
-// draft is a cut that is arranged: which bytes of the source it takes is known. Its length and its first segment are
-// known once it is laid out.
-type draft struct {
-	cut    *cut
-	writer *moovWriter    // of the first segment; nil: it is laid out
-	laying sync.WaitGroup // while it is laid out beside something else
-	err    error          // that this ended with
 }
 
 // segment is a stretch of a cut: made from the index, or a range of the source, from off on.
@@ -98,16 +88,6 @@ type kept struct {
 
 // cut plans the answer for the interval iv (milliseconds on the presentation timeline), and lays it out.
 func (m *movie) cut(iv interval, seek string) (*cut, error) {
-	d, err := m.choose(iv, seek)
-	if err != nil {
-		return nil, err
-	}
-	layOut(d)
-	return d.cut, nil
-}
-
-// choose is cut without the layout.
-func (m *movie) choose(iv interval, seek string) (*draft, error) {
 	ticks := m.answerTimescale()
 	if seek == seekSample {
 		ticks = m.timescale
@@ -143,7 +123,7 @@ func (m *movie) choose(iv interval, seek string) (*draft, error) {
 	if len(tracks) == 0 {
 		return nil, m.pastEnd()
 	}
-	return m.arrange(tracks, window{ticks: ticks, from: from, to: to})
+	return planTracks(m, tracks, window{ticks: ticks, from: from, to: to})
 }
 
 // pastEnd is why nothing is left: the start is past the end, or past where a file was cut short, which is not the
@@ -169,7 +149,7 @@ func (m *movie) whole() (*cut, error) {
 	if len(tracks) == 0 {
 		return nil, m.moov.fail("no track with samples in it")
 	}
-	return m.plan(tracks, window{})
+	return planTracks(m, tracks, window{})
 }
 
 // answerTimescale is the movie timescale of a cut: one that expresses every millisecond.
@@ -364,18 +344,8 @@ type window struct {
 	from, to int64 // in ticks; to < 0: the end
 }
 
-// plan makes the answer from what is kept of the tracks.
-func (m *movie) plan(tracks []*kept, shown window) (*cut, error) {
-	d, err := m.arrange(tracks, shown)
-	if err != nil {
-		return nil, err
-	}
-	layOut(d)
-	return d.cut, nil
-}
-
-// arrange is plan without the layout.
-func (m *movie) arrange(tracks []*kept, shown window) (*draft, error) {
+// planTracks makes the answer from what is kept of the tracks.
+func planTracks(m *movie, tracks []*kept, shown window) (*cut, error) {
 	located := make([]*kept, 0, len(tracks))
 	var broken error
 	for _, k := range tracks {
@@ -403,37 +373,26 @@ func (m *movie) arrange(tracks []*kept, shown window) (*draft, error) {
 	for _, k := range tracks {
 		c.duration = maxInt64(c.duration, k.milliseconds(shown.ticks))
 	}
-	return &draft{cut: c, writer: &moovWriter{movie: m, kept: tracks, window: shown, ranges: ranges}}, nil
+	layOut(c, moovWriter{movie: m, kept: tracks, window: shown, ranges: ranges})
+	return c, nil
 }
 
-// layOut lays out what comes before the media.
-func layOut(d *draft) {
-	w := d.writer
-	if w == nil {
-		return
-	}
-	d.writer = nil
+// layOut lays out what comes before the media of a cut.
+func layOut(c *cut, from moovWriter) {
 	media := int64(0)
-	for _, s := range d.cut.segments[1:] {
+	for _, s := range c.segments[1:] {
 		media += s.length
 	}
-	buildMoov(w, media)
+	w := from
+	buildMoov(&w, media)
 	if w.overflow {
-		w = &moovWriter{movie: w.movie, kept: w.kept, window: w.window, ranges: w.ranges, wide: true}
-		buildMoov(w, media)
+		w = from
+		w.wide = true
+		buildMoov(&w, media)
 	}
-	d.cut.segments[0].pieces = joinPieces(w.boxWriter)
-	d.cut.segments[0].length = w.size
-	d.cut.length = w.size + media
-}
-
-// layBeside is lay for a goroutine. Whoever waits for d.laying finds its error in d.err, and the cut among the plans of
-// its movie.
-func layBeside(d *draft, known *plans) {
-	defer d.laying.Done()
-	defer recovered(&d.err)
-	layOut(d)
-	keepPlan(known, d.cut)
+	c.segments[0].pieces = joinPieces(w.boxWriter)
+	c.segments[0].length = w.size
+	c.length = w.size + media
 }
 
 // recovered is deferred by what runs in a goroutine, where a panic would end Traefik: it makes an error of it.
