@@ -101,9 +101,6 @@ func (a *auxiliary) offset(i int64) int64 {
 // for every chunk; then it must lie among the samples, as it does in every file seen.
 func locateAuxiliary(k *kept, fileSize int64) error {
 	a := k.auxiliary
-	if a == nil || a.senc != nil {
-		return nil
-	}
 	pieces := int64(len(a.offsets)) / a.width
 	switch {
 	case pieces == 1:
@@ -189,7 +186,7 @@ func (w *moovWriter) placeInformation(o infoOffsets) {
 		binary.BigEndian.PutUint64(o.entries, uint64(k.encryption))
 		return
 	}
-	shift := w.shift(k.info.from)
+	shift := shiftOf(w, k.info.from)
 	first := a.bytes(k.first-k.skipped, k.first)
 	if !a.perChunk() {
 		first = a.bytes(0, k.first)

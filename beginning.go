@@ -48,7 +48,7 @@ func (s *search) beginningOf(w window, exact bool) *beginning {
 			o.media[t.id] = e.mediaTime - toMedia(c, gap, normalRate)
 			o.shown[t.id] = e.mediaTime
 			if t.visual {
-				o.shown[t.id] = maxInt64(e.mediaTime, e.latest(c))
+				o.shown[t.id] = maxInt64(e.mediaTime, latestTick(e, c))
 			}
 			break
 		}
@@ -78,7 +78,7 @@ func (o *beginning) atKeyFrame() (*beginning, error) {
 	if t.visual {
 		key = keyFor(g.track, onScreen)
 	}
-	cts := g.columns.begins + g.compositionTime(key)
+	cts := g.columns.begins + compositionTime(g.track, key)
 	w := o.window.finer(t.timescale)
 	at := t.shownAt(clock{movie: w.ticks, source: m.timescale, media: t.timescale}, cts)
 	if at > w.from+w.ticks*soonMS/1000 {
@@ -279,7 +279,7 @@ func (o *beginning) open(g *gathered) *beginningTrack {
 	if m >= g.columns.end {
 		first = g.samples
 	} else if g.handler == "soun" && o.exact {
-		first = maxInt64(syncBefore(g.track, g.rollBack(first)), 0)
+		first = maxInt64(syncBefore(g.track, rollBack(g.track, first)), 0)
 	} else if g.handler == "soun" && begins+at < m {
 		first++
 	}

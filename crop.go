@@ -148,36 +148,37 @@ func writeRuns(w *boxWriter, r *lanes.Runs, from, to, scale, raised int64) int64
 
 // writeStss writes the sync samples, or those of open groups. A table without entries stays, of pictures: it says that
 // none is a sync sample.
-func writeStss(w *moovWriter, k *kept, s *slot, entries []byte) {
+func writeStss(w *moovWriter, k *kept, s *slot, table *syncTable) {
 	if k.allSync || s.box == nil && !k.made {
 		return // the moov of a fragmented file has an empty one, and that of some sound
 	}
-	entries = entries[4*countAtMost(entries, k.first) : 4*countAtMost(entries, k.end)]
-	at, listed := len(w.numbers), 0
+	from, to := countAtMost(table.samples, k.first), countAtMost(table.samples, k.end)
+	at := len(w.numbers)
 	w.numbers = append(w.numbers, s.begins...)
-	if s.kind == slotStss && k.access != nil && k.access.before(k.first) == k.first && lastAtMost(k.sync, k.first+1) <= k.first {
+	entries := len(w.numbers)
+	if s.kind == slotStss && k.access != nil && k.access.before(k.first) == k.first && lastAtMost(k.sync.samples, k.first+1) <= k.first {
 		w.numbers = append(w.numbers, 1) // players that know no groups must be able to begin
-		listed++
 	}
 	if k.lead != nil && k.lead.listedFrom > 0 { // only some of what lies before that
 		for _, sample := range k.lead.listed {
-			if lastAtMost(entries, sample+1) == sample+1 {
+			if sample < k.end && lastAtMost(table.samples, sample+1) == sample+1 {
 				w.numbers = append(w.numbers, uint32(sample+1-k.first))
-				listed++
 			}
 		}
-		entries = entries[4*countAtMost(entries, k.lead.listedFrom):]
+		if others := countAtMost(table.samples, k.lead.listedFrom); others > from {
+			from = minInt(others, to)
+		}
 	}
-	listed += len(entries) / 4
+	listed := len(w.numbers) - entries + to - from
 	if listed == 0 && k.handler == "soun" {
 		w.numbers = w.numbers[:at] // it would say nothing
 		return
 	}
 	w.numbers[at+tableCount] = uint32(listed)
 	if k.first == 0 {
-		writeRaw(w.boxWriter, entries)
-	} else if len(entries) > 0 {
-		writeChanged(w.boxWriter, entries, &lanes.Change{Width: 4, Mul: 1, Add: lanes.Entry(4, uint64(k.first)), Sub: true})
+		writeRaw(w.boxWriter, table.entries[4*from:4*to])
+	} else if from < to {
+		writeChanged(w.boxWriter, table.entries[4*from:4*to], &lanes.Change{Width: 4, Mul: 1, Add: lanes.Entry(4, uint64(k.first)), Sub: true})
 	}
 }
 
@@ -285,13 +286,13 @@ func writeStco(w *moovWriter, k *kept, s *slot) {
 // placeChunks fills in the entries of a chunk offset table.
 func placeChunks(w *moovWriter, o *chunkOffsets) {
 	k := o.kept
-	shift, at := w.shift(k.bytes.from), o.first
+	shift, at := shiftOf(w, k.bytes.from), o.first
 	wide := w.wide || k.chunkLen == 8
 	if !wide && k.bytes.to+shift > max32 {
 		w.overflow = true
 		return
 	}
-	first := chunkOffset(k.track, k.firstChunk) + sizeOf(k.track, k.first-k.skipped, k.first) + shift
+	first := k.at + shift
 	width := 4
 	if wide {
 		width = 8

@@ -126,7 +126,7 @@ func toMovieNearest(c clock, ticks int64) int64 {
 
 // halfTicks is how many halves of a movie tick pass in an edit until it shows what lies so many media ticks behind its
 // begin.
-func (e edit) halfTicks(c clock, ticks int64) int64 {
+func halfTicks(e edit, c clock, ticks int64) int64 {
 	if e.rate == 0 {
 		return maxSum
 	}
@@ -207,16 +207,16 @@ func toLastPicture(t *track, e edit, c clock, duration int64) int64 {
 	return duration
 }
 
-// begin is the media time at which an edit begins in ticks of a timescale that is factor times as high, rounded anew.
-func (e edit) begin(c clock, factor int64) int64 {
+// beginIn is the media time at which an edit begins in ticks of a timescale that is factor times as high, rounded anew.
+func beginIn(e edit, c clock, factor int64) int64 {
 	source := e.mediaTime - toMedia(c, e.passed, e.rate)
 	c.media *= factor
 	return source*factor + toMedia(c, e.passed, e.rate)
 }
 
-// latest is the last media tick that is less than a millisecond after the edit's begin. Arguments are truncated to the
+// latestTick is the last media tick that is less than a millisecond after the edit's begin. Arguments are truncated to the
 // millisecond: a picture that begins within it is the one that is meant. Where the edit is not cut into, none is.
-func (e edit) latest(c clock) int64 {
+func latestTick(e edit, c clock) int64 {
 	if e.passed == 0 || e.passed > maxSum/1000-c.movie {
 		return e.mediaTime
 	}

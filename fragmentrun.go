@@ -133,7 +133,7 @@ func (s *sampleColumns) track(t *track) (*track, error) {
 	}
 	made := &track{
 		box: t.box, id: t.id, enabled: t.enabled, handler: t.handler, visual: t.visual, timescale: t.timescale, stbl: t.stbl,
-		preroll: t.preroll, samples: int64(number), allSync: len(sync) == 4*int(number), sync: sync, sizeBits: 32, chunks: chunks,
+		preroll: t.preroll, samples: int64(number), allSync: len(sync) == 4*int(number), sync: newSyncTable(sync), sizeBits: 32, chunks: chunks,
 		chunkLen: 8, ordered: lanes.Ascending(chunks, 8), made: true, edits: t.edits,
 	}
 	var err error
@@ -169,12 +169,12 @@ func (g *gathered) key(limit int64) (int64, bool) {
 		return 0, !g.visual // what is shown begins later
 	}
 	if g.handler == "soun" {
-		first := maxInt64(syncBefore(g.track, g.rollBack(s.first)), 0)
+		first := maxInt64(syncBefore(g.track, rollBack(g.track, s.first)), 0)
 		enough := s.first >= g.preroll.samples && decodeTime(g.track, s.first)*1000 >= g.preroll.ms*g.timescale
 		return first, enough
 	}
 	first := keyFor(g.track, s)
-	whole := g.allSync || syncBefore(g.track, first) == first && g.compositionTime(first) <= s.cts
+	whole := g.allSync || syncBefore(g.track, first) == first && compositionTime(g.track, first) <= s.cts
 	return first, whole
 }
 

@@ -19,7 +19,7 @@ func (m *movie) cutFragments(src source, iv interval, seek string) (*cut, error)
 	if m.fragments.whole {
 		return m.cut(iv, seek)
 	}
-	ticks := m.answerTimescale()
+	ticks := answerTimescale(m)
 	w := window{ticks: ticks, from: scaleMS(iv.start, ticks), to: -1}
 	if iv.end >= 0 {
 		w.to = scaleMS(iv.end, ticks)

@@ -9,18 +9,18 @@ func (m *movie) keyFrameAt(moment, ticks int64, listed *int64) int64 {
 	if t == nil {
 		return moment
 	}
-	t = t.limited(listed)
+	t = limitedTrack(t, listed)
 	c := clock{movie: ticks, source: m.timescale, media: t.timescale}
 	left := cutEdits(t, c, moment, -1)
 	if len(left) == 0 || left[0].mediaTime == empty || left[0].rate != normalRate {
 		return moment
 	}
 	e := left[0]
-	s := onShow(t, e.latest(c))
+	s := onShow(t, latestTick(e, c))
 	if s.sample < 0 {
 		return moment
 	}
-	key := t.compositionTime(keyFor(t, s))
+	key := compositionTime(t, keyFor(t, s))
 	begin := e.mediaTime - toMedia(c, e.passed, e.rate) // of the whole edit: what is left of it begins at a rounded time
 	return minInt64(moment, moment-e.passed+toMovieNearest(c, maxInt64(key-begin, 0)))
 }
@@ -59,7 +59,7 @@ func covers(t *track, c clock, moment int64) bool {
 		return false
 	}
 	left := cutEdits(t, c, moment, -1)
-	return len(left) > 0 && left[0].mediaTime != empty && left[0].mediaTime < t.end && onShow(t, left[0].latest(c)).sample >= 0
+	return len(left) > 0 && left[0].mediaTime != empty && left[0].mediaTime < t.end && onShow(t, latestTick(left[0], c)).sample >= 0
 }
 
 // keepAsNginx chooses the samples that nginx's ngx_http_mp4_module keeps: from the one that is being decoded at start,

@@ -322,8 +322,8 @@ const (
 	typeSbgp = uint32(0x73626770)
 )
 
-// shift is how far the bytes of the source at an offset move in the answer.
-func (w *moovWriter) shift(offset int64) int64 {
+// shiftOf is how far the bytes of the source at an offset move in the answer.
+func shiftOf(w *moovWriter, offset int64) int64 {
 	at := w.size
 	for _, r := range w.ranges {
 		if r.from <= offset && offset <= r.to {
@@ -340,9 +340,18 @@ func writeSlots(w *moovWriter, slots []slot) {
 	var k *kept        // whose trak it is
 	var opened []int   // which of the numbers are the sizes of the containers around a slot,
 	var before []int64 // and how many bytes were written before these
+	var s *slot        // declared out here, since the interpreter makes what is declared in a loop anew each time
+	var at int
+	var size int64
 	for i := 0; i < len(slots); i++ {
-		s := &slots[i]
-		at, size := len(w.numbers), 4*int64(len(w.numbers))+w.bytes
+		s = &slots[i]
+		at = len(w.numbers)
+		if s.kind == slotBytes {
+			w.byteRuns = append(w.byteRuns, byteRun{numbers: at, data: s.data})
+			w.bytes += int64(len(s.data))
+			continue
+		}
+		size = 4*int64(at) + w.bytes
 		if s.kind == slotTrack {
 			k = keptOf(w, s.box)
 		}
@@ -366,7 +375,7 @@ func writeSlots(w *moovWriter, slots []slot) {
 		case s.kind > slotTables && k.none:
 			writeEmptyTable(w, s)
 			continue
-		case s.kind == slotBytes || s.kind == slotOtherTable || w.ticks == 0 && staysWhole(k, s.kind):
+		case s.kind == slotOtherTable || w.ticks == 0 && staysWhole(k, s.kind):
 			writeRaw(w.boxWriter, s.data)
 			continue
 		}
@@ -395,9 +404,9 @@ func writeSlots(w *moovWriter, slots []slot) {
 		case slotCtts:
 			writeCtts(w, k, s)
 		case slotStss:
-			writeStss(w, k, s, k.sync)
+			writeStss(w, k, s, &k.sync)
 		case slotStps:
-			writeStss(w, k, s, k.partial)
+			writeStss(w, k, s, &k.partial)
 		case slotStsc:
 			writeStsc(w, k, s)
 		case slotStsz:

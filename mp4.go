@@ -196,6 +196,9 @@ func runTransfer(t *transfer) (out outcome) {
 	try := 1
 	for { // not for try := 1; ; {: Yaegi forgets what the body adds to try
 		err := attempt(t, try)
+		if err == nil {
+			return answered
+		}
 		switch {
 		case t.client.Started:
 			return endTransfer(t, err)
@@ -255,6 +258,9 @@ func prepare(t *transfer, try int) (*response, error) {
 		return nil, err
 	}
 	fitRange(r, c)
+	if e.movie.fragments == nil {
+		return r, nil
+	}
 	return r, locateParts(r, e.movie)
 }
 
@@ -401,7 +407,7 @@ func closeFile(t *transfer) {
 // know.
 func endTransfer(t *transfer, err error) outcome {
 	switch {
-	case err == nil || errors.Is(err, origin.ErrRelayed) || errors.Is(err, origin.ErrGone) || t.client.Request.Context().Err() != nil:
+	case errors.Is(err, origin.ErrRelayed) || errors.Is(err, origin.ErrGone) || t.client.Request.Context().Err() != nil:
 		return answered
 	case t.client.Started:
 		t.log(err)

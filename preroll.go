@@ -111,8 +111,8 @@ func isMP3(entry []byte) bool {
 	return at < len(d) && (d[at] == 0x69 || d[at] == 0x6B)
 }
 
-// before is the sample at which decoding must begin for sample to be right.
-func (t *track) rollBack(sample int64) int64 {
+// rollBack is the sample at which decoding must begin for sample to be right.
+func rollBack(t *track, sample int64) int64 {
 	first := sample - t.preroll.samples
 	if t.preroll.ms > 0 {
 		at, _ := sampleAt(t, decodeTime(t, sample)-t.preroll.ms*t.timescale/1000)

@@ -70,6 +70,13 @@ func cutTag(t *transfer, v origin.Version) string {
 // precondition evaluates the client's conditions (RFC 9110, 13.2.2) and reports whether one of them is the answer.
 func precondition(r *response) bool {
 	h := r.t.client.Request.Header
+	if h["If-Match"] == nil && h["If-Unmodified-Since"] == nil && h["If-None-Match"] == nil && h["If-Modified-Since"] == nil {
+		return false
+	}
+	return evaluate(r, h)
+}
+
+func evaluate(r *response, h http.Header) bool {
 	if match := h.Get("If-Match"); match != "" {
 		if !listsTag(match, r.etag, true) {
 			r.code = http.StatusPreconditionFailed

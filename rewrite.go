@@ -79,6 +79,7 @@ type kept struct {
 	firstChunk, lastChunk int64
 	skipped               int64 // samples of the first chunk that are not kept
 	lastKept              int64 // samples of the last chunk up to and with the last one kept
+	at                    int64 // where the first sample lies in the source
 	bytes                 byteRange
 	info                  byteRange // of the auxiliary information outside of the moov
 	encryption            int64     // where the answer has it, inside
@@ -88,7 +89,7 @@ type kept struct {
 
 // cut plans the answer for the interval iv (milliseconds on the presentation timeline), and lays it out.
 func (m *movie) cut(iv interval, seek string) (*cut, error) {
-	ticks := m.answerTimescale()
+	ticks := answerTimescale(m)
 	if seek == seekSample {
 		ticks = m.timescale
 	}
@@ -105,7 +106,7 @@ func (m *movie) cut(iv interval, seek string) (*cut, error) {
 		if t.samples == 0 || t.handler == "hint" {
 			continue // a hint track tells how to send tracks that are no longer what they were
 		}
-		t = t.limited(&left)
+		t = limitedTrack(t, &left)
 		c := clock{movie: ticks, source: m.timescale, media: t.timescale}
 		var k *kept
 		if seek == seekSample {
@@ -153,7 +154,7 @@ func (m *movie) whole() (*cut, error) {
 }
 
 // answerTimescale is the movie timescale of a cut: one that expresses every millisecond.
-func (m *movie) answerTimescale() int64 {
+func answerTimescale(m *movie) int64 {
 	a, b := m.timescale, int64(1000)
 	for b != 0 {
 		a, b = b, a%b
@@ -201,16 +202,16 @@ func keepEdits(t *track, c clock, edits []edit) *kept {
 	collapses := t.visual && media == 1 && !t.chapters
 	limit := begins / f
 	if collapses {
-		limit = front.latest(c)
+		limit = latestTick(front, c)
 	}
 	s := onShow(t, limit)
 	k.first = keyFor(t, s)
 	if t.handler == "soun" {
-		k.first = maxInt64(syncBefore(t, t.rollBack(s.first)), 0)
+		k.first = maxInt64(syncBefore(t, rollBack(t, s.first)), 0)
 	}
 	k.end = packetEnd(t, minInt64(maxInt64(endBefore(t, ceilDiv(ends, f)), s.sample+1), t.samples))
 	if collapses && k.first < k.end {
-		k.collapse(front, s)
+		setLeadIn(k, front, s)
 	}
 	if k.end <= k.first {
 		return nil
@@ -219,7 +220,7 @@ func keepEdits(t *track, c clock, edits []edit) *kept {
 		k.lead = t.shorten(firstMedia(k.edits), s, f)
 	}
 	if k.lead != nil {
-		k.showFrom()
+		showFrom(k)
 		return k
 	}
 	base := decodeTime(t, k.first)
@@ -244,10 +245,10 @@ func keepEdits(t *track, c clock, edits []edit) *kept {
 	return k
 }
 
-// collapse gives a track with one media edit, e, and s on show at its begin a lead-in, where it can have one. What is
+// setLeadIn gives a track with one media edit, e, and s on show at its begin a lead-in, where it can have one. What is
 // kept then is what the edit shows in the answer's ticks.
-func (k *kept) collapse(e edit, s onScreen) {
-	lead := k.track.collapse(k.clock, e, s, k.first, k.end)
+func setLeadIn(k *kept, e edit, s onScreen) {
+	lead := newLeadIn(k.track, k.clock, e, s, k.first, k.end)
 	if lead == nil {
 		return
 	}
@@ -260,7 +261,7 @@ func (k *kept) collapse(e edit, s onScreen) {
 		end = minInt64(maxInt64(end, s.sample+1), k.samples)
 	}
 	if k.first < end && end != k.end {
-		lead = k.track.collapse(k.clock, e, s, k.first, end)
+		lead = newLeadIn(k.track, k.clock, e, s, k.first, end)
 	}
 	k.end = end
 	if lead == nil || end <= k.first {
@@ -271,7 +272,7 @@ func (k *kept) collapse(e edit, s onScreen) {
 
 // showFrom sets the one media edit of a track with a lead-in to begin at the picture on show. A gap before the first
 // picture becomes an empty edit.
-func (k *kept) showFrom() {
+func showFrom(k *kept) {
 	edits := make([]edit, 0, len(k.edits)+1)
 	for _, e := range k.edits {
 		if e.mediaTime != empty {
@@ -311,8 +312,8 @@ func presentation(k *kept) int64 {
 	return sum
 }
 
-// milliseconds is the length of what is kept, with edits in so many ticks a second; 0: with all its media.
-func (k *kept) milliseconds(ticks int64) int64 {
+// lengthMS is the length of what is kept, with edits in so many ticks a second; 0: with all its media.
+func lengthMS(k *kept, ticks int64) int64 {
 	if ticks == 0 {
 		return inMS(k.track.end, k.timescale)
 	}
@@ -326,7 +327,8 @@ func locateKept(k *kept, fileSize int64) error {
 	k.lastRun, k.lastChunk, before = lanes.FindChunk(k.chunkRuns, k.end-1)
 	k.lastKept = before + 1
 	lastFirst := maxInt64(k.end-k.lastKept, 0)
-	k.bytes.from = chunkOffset(k.track, k.firstChunk) + sizeOf(k.track, k.first-k.skipped, k.first)
+	k.at = chunkOffset(k.track, k.firstChunk) + sizeOf(k.track, k.first-k.skipped, k.first)
+	k.bytes.from = k.at
 	k.bytes.to = chunkOffset(k.track, k.lastChunk) + sizeOf(k.track, lastFirst, k.end)
 	if !k.ordered || k.firstChunk < k.lastChunk && chunkOffset(k.track, k.firstChunk+1) < k.bytes.from { // the next chunk is in this one
 		k.bytes = k.extent(k.track, k.chunks, k.chunkLen, k.end, false)
@@ -334,6 +336,9 @@ func locateKept(k *kept, fileSize int64) error {
 	if k.bytes.from < 0 || k.bytes.to < k.bytes.from || fileSize >= 0 && k.bytes.to > fileSize {
 		return fmt.Errorf("%w: trak %d: mdia/minf/stbl: chunks %d to %d lie at bytes %d to %d of a file of %d", errFormat, k.id,
 			k.firstChunk+1, k.lastChunk+1, k.bytes.from, k.bytes.to, fileSize)
+	}
+	if k.auxiliary == nil || k.auxiliary.senc != nil {
+		return nil
 	}
 	return locateAuxiliary(k, fileSize)
 }
@@ -371,7 +376,7 @@ func planTracks(m *movie, tracks []*kept, shown window) (*cut, error) {
 		}
 	}
 	for _, k := range tracks {
-		c.duration = maxInt64(c.duration, k.milliseconds(shown.ticks))
+		c.duration = maxInt64(c.duration, lengthMS(k, shown.ticks))
 	}
 	layOut(c, moovWriter{movie: m, kept: tracks, window: shown, ranges: ranges})
 	return c, nil

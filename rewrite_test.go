@@ -228,7 +228,7 @@ func TestReferenceTrack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ticks, left := k.movie.answerTimescale(), int64(maxListed)
+			ticks, left := answerTimescale(k.movie), int64(maxListed)
 			got := k.movie.keyFrameAt(9530*ticks/1000, ticks, &left) * 1000 / ticks
 			if got != tt.want {
 				t.Errorf("it begins at %d ms, want %d", got, tt.want)

@@ -33,9 +33,9 @@ type track struct {
 	least      int64       // no composition offset is less; never above 0
 	greatest   int64       // no composition offset is greater, by the table's bits
 	leasts     []int64     // the same as least for every block of ctts, where some are below 0
-	sync       []byte      // stss; nil where every sample is a sync sample
+	sync       syncTable   // stss
 	allSync    bool
-	partial    []byte        // stps: sync samples of open groups of pictures
+	partial    syncTable     // stps: sync samples of open groups of pictures
 	access     *accessPoints // others at which decoding may begin; nil: none
 	sizes      []byte        // entries of stsz or stz2; empty where uniform
 	sizeBits   int64         // of an entry
@@ -68,6 +68,7 @@ func (t *track) memory() int64 {
 	n := 4096
 	n += lanes.RunsMemory(t.durations) + lanes.RunsMemory(t.offsets) + lanes.ChunkRunsMemory(t.chunkRuns)
 	n += 8 * len(t.leasts)
+	n += 4 * (len(t.sync.samples) + len(t.partial.samples))
 	if t.access != nil {
 		n += 16 * len(t.access.first)
 	}
@@ -486,9 +487,9 @@ func (t *track) readSync(stbl *box) error {
 			t.repaired += int64(len(entries))
 		}
 		if b.typ == "stss" {
-			t.sync = entries
+			t.sync = newSyncTable(entries)
 		} else {
-			t.partial = entries
+			t.partial = newSyncTable(entries)
 		}
 	}
 	return nil
@@ -527,15 +528,15 @@ const maxListed = 1 << 20
 
 var errListed = fmt.Errorf("%w: more than %d samples to look through for those that are shown out of order", errFormat, maxListed)
 
-// limited is the track for one request, which shares with other tracks how many samples' times may be listed.
-func (t *track) limited(left *int64) *track {
+// limitedTrack is the track for one request, which shares with other tracks how many samples' times may be listed.
+func limitedTrack(t *track, left *int64) *track {
 	limited := *t
 	limited.left = left
 	return &limited
 }
 
-// list reads the times of samples that a request will ask for again and again.
-func (t *track) list(first, n int64) {
+// listSamples reads the times of samples that a request will ask for again and again.
+func listSamples(t *track, first, n int64) {
 	if t.left != nil {
 		t.listed = timesOf(t, first, n)
 		t.listedFrom = first
@@ -598,7 +599,7 @@ func decodeTimes(t *track, first, n int64) []int64 {
 const fewTimes = 32
 
 // compositionTime is the tick at which a sample is shown (CTS).
-func (t *track) compositionTime(sample int64) int64 {
+func compositionTime(t *track, sample int64) int64 {
 	return timesOf(t, sample, 1).cts[0]
 }
 
@@ -627,7 +628,10 @@ func syncBefore(t *track, sample int64) int64 {
 	if t.allSync {
 		return sample
 	}
-	last := maxInt64(lastAtMost(t.sync, sample+1), lastAtMost(t.partial, sample+1)) - 1
+	last := lastAtMost(t.sync.samples, sample+1) - 1
+	if len(t.partial.samples) > 0 {
+		last = maxInt64(last, lastAtMost(t.partial.samples, sample+1)-1)
+	}
 	if t.access != nil {
 		last = maxInt64(last, t.access.before(sample))
 	}
@@ -642,21 +646,31 @@ func packetEnd(t *track, end int64) int64 {
 	return minInt64(ceilDiv(end, t.perPacket)*t.perPacket, t.samples)
 }
 
-// lastAtMost returns the last of ascending 32-bit entries that is at most v, or 0.
-func lastAtMost(entries []byte, v int64) int64 {
-	n := countAtMost(entries, v)
+// syncTable is a stss or stps: ascending numbers of samples, counted from 1.
+type syncTable struct {
+	entries []byte
+	samples []uint32
+}
+
+func newSyncTable(entries []byte) syncTable {
+	return syncTable{entries: entries, samples: lanes.Words(entries)}
+}
+
+// lastAtMost returns the last of ascending numbers that is at most v, or 0.
+func lastAtMost(samples []uint32, v int64) int64 {
+	n := countAtMost(samples, v)
 	if n == 0 {
 		return 0
 	}
-	return int64(binary.BigEndian.Uint32(entries[4*n-4:]))
+	return int64(samples[n-1])
 }
 
-// countAtMost returns how many of ascending 32-bit entries are at most v.
-func countAtMost(entries []byte, v int64) int {
-	low, high := 0, len(entries)/4
+// countAtMost returns how many of ascending numbers are at most v, which is not negative.
+func countAtMost(samples []uint32, v int64) int {
+	low, high, limit := 0, len(samples), uint32(minInt64(v, max32))
 	for low < high {
 		middle := (low + high) / 2
-		if int64(binary.BigEndian.Uint32(entries[4*middle:])) <= v {
+		if samples[middle] <= limit {
 			low = middle + 1
 		} else {
 			high = middle
@@ -668,14 +682,24 @@ func countAtMost(entries []byte, v int64) int {
 // sizeOf is the number of bytes of the samples [first, end).
 func sizeOf(t *track, first, end int64) int64 {
 	if t.uniform != 0 {
-		if t.perPacket > 0 {
-			return (ceilDiv(end, t.perPacket) - ceilDiv(first, t.perPacket)) * t.uniform
-		}
-		return (end - first) * t.uniform
+		return uniformSize(t, first, end)
 	}
 	if t.sizeBits == 32 {
 		return lanes.Sum32(t.sizes[4*first : 4*end])
 	}
+	return narrowSizes(t, first, end)
+}
+
+// uniformSize is sizeOf where all samples, or packets of them, are of one size.
+func uniformSize(t *track, first, end int64) int64 {
+	if t.perPacket > 0 {
+		return (ceilDiv(end, t.perPacket) - ceilDiv(first, t.perPacket)) * t.uniform
+	}
+	return (end - first) * t.uniform
+}
+
+// narrowSizes is sizeOf where sizes have less than 32 bits.
+func narrowSizes(t *track, first, end int64) int64 {
 	sum := int64(0)
 	for first < end && first*t.sizeBits%8 != 0 { // at most one, in mid-byte
 		sum += t.size(first)

@@ -501,6 +501,15 @@ func TickIn(u Run, sample int64) int64 { return u.Begins + (sample-u.First)*u.Va
 // SampleAtTick returns the last sample that begins at or before tick, which is not negative, and the tick at which it
 // begins; past the end of a timed table, its last sample.
 func SampleAtTick(r *Runs, tick int64) (sample, begins int64) {
+	if tick >= r.tail.Begins && r.tail.Count > 0 && r.tail.Value > 0 { // always, where all samples last equally long
+		k := minInt64((tick-r.tail.Begins)/r.tail.Value, r.tail.Count-1)
+		return r.tail.First + k, r.tail.Begins + k*r.tail.Value
+	}
+	return searchTick(r, tick)
+}
+
+// searchTick is SampleAtTick before the last run.
+func searchTick(r *Runs, tick int64) (sample, begins int64) {
 	i := intervalOf(r.Ticks, tick)
 	if i == len(r.Ticks)-1 {
 		sample = LastTotal(r.Samples) - 1
