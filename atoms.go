@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 
 	"github.com/traefik-mp4/mp4/internal/lanes"
@@ -102,12 +103,21 @@ func findMovie(src source, maxMoov int64) (*movie, error) {
 				}
 			}
 		}
-		typ, header, size, err := readHeader(src, off)
+		typ, header, size, err := readHeader(src, off, origin.HopLen)
+		if errors.Is(err, origin.ErrHops) {
+			err = fmt.Errorf("%w: %w", errFormat, err)
+		}
 		if err != nil {
 			return nil, err
 		}
 		if typ == "" && off > 0 {
 			break
+		}
+		if size < 0 && off == 0 {
+			return nil, fmt.Errorf("%w: it begins with a box of an impossible size", errNotMP4)
+		}
+		if size < 0 {
+			return nil, fmt.Errorf("%w: box at %d has an impossible size", errFormat, off)
 		}
 		if off == 0 && !plausible(typ) {
 			return nil, fmt.Errorf("%w: it begins with a box %q", errNotMP4, typ)
@@ -200,14 +210,16 @@ func moovIn(end []byte, at int64) *box {
 
 // endsWell reports whether the bytes are boxes such as follow a moov at the end of a file.
 func endsWell(rest []byte) bool {
-	for i := 0; len(rest) >= headerLen && i < maxChildren; i++ {
-		typ, _, size := parseHeader(rest)
-		if size <= 0 || size > int64(len(rest)) || !containsType("freeskipwideudtauuidmetamfra", typ) {
+	all := &box{data: rest}
+	if readChildren(all, "") != nil {
+		return false
+	}
+	for _, b := range all.children {
+		if !containsType("freeskipwideudtauuidmetamfra", b.typ) {
 			return false
 		}
-		rest = rest[size:]
 	}
-	return len(rest) == 0
+	return len(all.tail) == 0
 }
 
 // read reads and indexes the moov of size bytes at off.
@@ -239,8 +251,8 @@ func (m *movie) take(src source, moov *box) error {
 func moovAhead(src source, first int64) bool {
 	off := int64(0)
 	for i := 0; i < maxTopBoxes && off+largeHeaderLen <= first; i++ {
-		typ, _, size, err := readHeader(src, off)
-		if err != nil || size == sizeToEnd || typ == "mdat" || off == 0 && !plausible(typ) {
+		typ, _, size, err := readHeader(src, off, origin.HopLen)
+		if err != nil || size <= 0 || typ == "mdat" || off == 0 && !plausible(typ) {
 			return false
 		}
 		off += size
@@ -251,29 +263,17 @@ func moovAhead(src source, first int64) bool {
 	return false
 }
 
-// readHeader reads the header of the box at off; typ is empty at the end of the file. size is sizeToEnd or the whole
-// box's length, at least that of its header.
-func readHeader(src source, off int64) (typ string, header, size int64, err error) {
+// readHeader reads the header of the box at off, fetching so much at once; typ is empty at the end of the file. size is as
+// parseHeader has it.
+func readHeader(src source, off, atOnce int64) (typ string, header, size int64, err error) {
 	if src.Size() >= 0 && off+headerLen > src.Size() {
 		return "", 0, 0, nil
 	}
-	b, err := src.Peek(off, largeHeaderLen, origin.HopLen)
-	if errors.Is(err, origin.ErrHops) {
-		err = fmt.Errorf("%w: %w", errFormat, err)
-	}
-	if err != nil {
+	b, err := src.Peek(off, largeHeaderLen, atOnce)
+	if err != nil || len(b) < headerLen {
 		return "", 0, 0, err
 	}
-	if len(b) < headerLen {
-		return "", 0, 0, nil
-	}
 	typ, header, size = parseHeader(b)
-	if size < 0 {
-		if off == 0 {
-			return "", 0, 0, fmt.Errorf("%w: it begins with a box of an impossible size", errNotMP4)
-		}
-		return "", 0, 0, fmt.Errorf("%w: box at %d has an impossible size", errFormat, off)
-	}
 	return typ, header, size, nil
 }
 
@@ -355,8 +355,22 @@ func childOf(b *box, typ string) *box {
 }
 
 // fail makes an error about the box: its path is prefixed by the callers.
-func (b *box) fail(what string) error {
-	return fmt.Errorf("%w: %s at %d: %s", errFormat, b.typ, b.at, what)
+func (b *box) fail(what string) error { return failAt(inText(b.typ), b.at, what) }
+
+// failAt makes an error about the box at a path.
+func failAt(path string, at int64, what string) error {
+	return fmt.Errorf("%w: %s at %d: %s", errFormat, path, at, what)
+}
+
+// inText is a box type as errors name it. One with bytes that are not printable ASCII is quoted: errors go to a log,
+// and a file must not write control characters into it.
+func inText(typ string) string {
+	for i := 0; i < len(typ); i++ {
+		if typ[i] < ' ' || typ[i] > '~' {
+			return strconv.QuoteToASCII(typ)
+		}
+	}
+	return typ
 }
 
 // readChildren parses the box's children. Those named more than once that must be there only once are refused, as nginx
@@ -369,10 +383,10 @@ func readChildren(b *box, once string) error {
 			break // 32 zero bits end a QuickTime list
 		}
 		if size < 0 || size > int64(len(rest)) {
-			return fmt.Errorf("%w: %s/%s at %d: its size is impossible", errFormat, b.typ, typ, at)
+			return failAt(inText(b.typ)+"/"+inText(typ), at, "its size is impossible")
 		}
 		if len(once) > 0 && containsType(once, typ) && childOf(b, typ) != nil {
-			return fmt.Errorf("%w: %s/%s at %d: there is one already", errFormat, b.typ, typ, at)
+			return failAt(inText(b.typ)+"/"+inText(typ), at, "there is one already")
 		}
 		if len(b.children) == maxChildren {
 			return b.fail("too many boxes in it")

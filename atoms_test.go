@@ -440,3 +440,25 @@ func TestTolerated(t *testing.T) {
 		}
 	}
 }
+
+// TestTypesInErrors: errors name boxes of printable types as they are, and quote others.
+func TestTypesInErrors(t *testing.T) {
+	for typ, want := range map[string]string{
+		"abcd":             `mp4: not parseable: moov/abcd at 16: its size is impossible`,
+		"a\"/ ":            `mp4: not parseable: moov/a"/  at 16: its size is impossible`,
+		"\x00\x00\x00\x00": `mp4: not parseable: moov/"\x00\x00\x00\x00" at 16: its size is impossible`,
+		"\x1b[2J":          `mp4: not parseable: moov/"\x1b[2J" at 16: its size is impossible`,
+		"\xa9nam":          `mp4: not parseable: moov/"\xa9nam" at 16: its size is impossible`,
+		"a\nb\x7f":         `mp4: not parseable: moov/"a\nb\x7f" at 16: its size is impossible`,
+	} {
+		moov := aBox("moov", aBox("mvhd", nil), words(100), []byte(typ))
+		err := readChildren(&box{typ: "moov", header: headerLen, data: moov}, "")
+		if err == nil || err.Error() != want {
+			t.Errorf("%q: %v", typ, err)
+		}
+		err = (&box{typ: typ, at: 16}).fail("its size is impossible")
+		if want := strings.Replace(want, "moov/", "", 1); err.Error() != want {
+			t.Errorf("%q: %v", typ, err)
+		}
+	}
+}

@@ -3,10 +3,10 @@ package mp4
 // beginning is how a purely fragmented answer begins: with what a run of fragments has, in one fragment that is made.
 type beginning struct {
 	*search
-	window window
+	asked  window
 	exact  bool             // what is before the picture on show is hidden; else the first picture is a key frame, and is shown
 	media  map[uint32]int64 // media ticks of each track at the beginning, by track_ID: before its edit where that comes later
-	shown  map[uint32]int64 // and those by which what is on show then is known
+	showBy map[uint32]int64 // and those by which what is on show then is known
 	run    *fragmentRun
 
 	tracks []*beginningTrack
@@ -17,10 +17,11 @@ type beginning struct {
 // beginningTrack is a track that has samples in the run.
 type beginningTrack struct {
 	*retimedTrack
-	m       int64 // media time at the beginning
-	p, lead int64 // of pictures: when the one on show is shown, and how long the last hidden one stands
-	quiet   int64 // no key frame is to be shown before, but the first
-	times   *fragmentTimes
+	m      int64   // media time at the beginning
+	before *hidden // pictures
+	lead   int64   // how long the last of these stands
+	quiet  int64   // no key frame is to be shown before, but the first
+	timed  *fragmentTimes
 }
 
 // newBeginning is one for the tracks that have anything to show in the window, with the run that it takes.
@@ -30,13 +31,13 @@ func (s *search) newBeginning(w window, exact bool) (*beginning, error) {
 		return nil, errPastEnd
 	}
 	var err error
-	o.run, err = s.find(o.shown, o.seconds(), exact)
+	o.run, err = s.find(o.showBy, o.seconds(), exact)
 	return o, err
 }
 
 // beginningOf is newBeginning without the run.
 func (s *search) beginningOf(w window, exact bool) *beginning {
-	o := &beginning{search: s, window: w, exact: exact, media: make(map[uint32]int64), shown: make(map[uint32]int64)}
+	o := &beginning{search: s, asked: w, exact: exact, media: make(map[uint32]int64), showBy: make(map[uint32]int64)}
 	for _, t := range s.movie.tracks {
 		c := clock{movie: w.ticks, source: s.movie.timescale, media: t.timescale}
 		gap := int64(0)
@@ -46,9 +47,9 @@ func (s *search) beginningOf(w window, exact bool) *beginning {
 				continue
 			}
 			o.media[t.id] = e.mediaTime - toMedia(c, gap, normalRate)
-			o.shown[t.id] = e.mediaTime
+			o.showBy[t.id] = e.mediaTime
 			if t.visual {
-				o.shown[t.id] = maxInt64(e.mediaTime, latestTick(e, c))
+				o.showBy[t.id] = maxInt64(e.mediaTime, latestTick(e, c))
 			}
 			break
 		}
@@ -57,12 +58,12 @@ func (s *search) beginningOf(w window, exact bool) *beginning {
 }
 
 // seconds is when the beginning's window begins.
-func (o *beginning) seconds() float64 { return float64(o.window.from) / float64(o.window.ticks) }
+func (o *beginning) seconds() float64 { return float64(o.asked.from) / float64(o.asked.ticks) }
 
 // atKeyFrame returns the beginning with the key frame of what is on show at the beginning of o.
 func (o *beginning) atKeyFrame() (*beginning, error) {
 	m, t := o.movie, o.track
-	limit, isShown := o.shown[t.id]
+	by, isShown := o.showBy[t.id]
 	g, err := o.run.gather(t)
 	if err != nil {
 		return nil, err
@@ -70,32 +71,32 @@ func (o *beginning) atKeyFrame() (*beginning, error) {
 	heard := !o.run.protected() // else the fragments go out whole: none is needed for the sound before
 	if g == nil || !isShown {
 		o.exact = false
-		o.run, err = o.find(o.shown, o.seconds(), heard)
+		o.run, err = o.find(o.showBy, o.seconds(), heard)
 		return o, err
 	}
-	onScreen := onShow(g.track, limit-g.columns.begins)
-	key := maxInt64(onScreen.sample, 0)
+	s := onShow(g.track, by-g.columns.begins)
+	key := maxInt64(s.sample, 0)
 	if t.visual {
-		key = keyFor(g.track, onScreen)
+		key = keyFor(g.track, s)
 	}
 	cts := g.columns.begins + compositionTime(g.track, key)
-	w := o.window.finer(t.timescale)
+	w := o.asked.finer(t.timescale)
 	at := t.shownAt(clock{movie: w.ticks, source: m.timescale, media: t.timescale}, cts)
 	if at > w.from+w.ticks*soonMS/1000 {
 		at = w.from // there may be sound for long before
 	}
 	w.from = at
 	moved := o.beginningOf(w, false)
-	if hidden := moved.media[t.id] - cts; hidden > 0 { // the edit of the track hides the beginning of the group
+	if late := moved.media[t.id] - cts; late > 0 { // the edit of the track hides the beginning of the group
 		for _, other := range m.tracks {
 			_, isShown = moved.media[other.id]
 			if isShown { // to nearest, halves up
-				moved.media[other.id] -= mulDivUp(hidden, 2*other.timescale, t.timescale) / 2
+				moved.media[other.id] -= mulDivUp(late, 2*other.timescale, t.timescale) / 2
 			}
 		}
-		moved.shown[t.id] = cts
+		moved.showBy[t.id] = cts
 	}
-	moved.run, err = o.find(moved.shown, moved.seconds(), heard)
+	moved.run, err = o.find(moved.showBy, moved.seconds(), heard)
 	return moved, err
 }
 
@@ -112,7 +113,7 @@ func (o *beginning) firstDecoded() int64 {
 			return 0
 		}
 		if len(s.sizes) > 0 && (t.visual || t.handler == "soun") {
-			c := clock{movie: o.window.ticks, source: o.movie.timescale, media: t.timescale}
+			c := clock{movie: o.asked.ticks, source: o.movie.timescale, media: t.timescale}
 			first = minInt64(first, t.shownAt(c, s.begins))
 		}
 	}
@@ -122,8 +123,8 @@ func (o *beginning) firstDecoded() int64 {
 	return first
 }
 
-// cut plans the answer: a moov without samples, a made fragment, and the fragments behind its run, as they end.
-func (o *beginning) cut() (*cut, error) {
+// plan plans the answer: a moov without samples, a made fragment, and the fragments behind its run, as they end.
+func (o *beginning) plan() (*cut, error) {
 	for {
 		err := o.time()
 		if err != nil {
@@ -142,7 +143,7 @@ func (o *beginning) cut() (*cut, error) {
 		}
 		o.run.add(next)
 	}
-	e, err := o.endOf(o.window, o.run.end)
+	e, err := o.endOf(o.asked, o.run.end)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +178,7 @@ func (o *beginning) cutWhole() (*cut, error) {
 	}
 	o.move()
 	from := o.run.fragments[0].off
-	e, err := o.endOf(o.window, from)
+	e, err := o.endOf(o.asked, from)
 	if err != nil {
 		return nil, err
 	}
@@ -229,8 +230,8 @@ func (o *beginning) time() error {
 	}
 	for _, t := range o.tracks {
 		if t.visual {
-			t.times = timeFragment(t.dts, t.cts, t.m, t.p, t.lead, o.begin(t.track))
-			o.reach(t.times.mediaTime, t.track)
+			t.timed = timeFragment(t.dts, t.cts, t.before, t.m, t.lead, o.begin(t.track))
+			o.reach(t.timed.mediaTime, t.track)
 		}
 	}
 	for _, t := range o.tracks {
@@ -241,8 +242,8 @@ func (o *beginning) time() error {
 	o.move()
 	for _, t := range o.tracks {
 		begin := o.begin(t.track)
-		if t.visual && t.times.mediaTime != begin {
-			t.times = timeFragment(t.dts, t.cts, t.m, t.p, t.lead, begin)
+		if t.visual && t.timed.mediaTime != begin {
+			t.timed = timeFragment(t.dts, t.cts, t.before, t.m, t.lead, begin)
 		}
 		t.retime(begin, o.later[t.id])
 	}
@@ -254,19 +255,19 @@ func (o *beginning) open(g *gathered) *beginningTrack {
 	m, begins := o.media[g.id], g.columns.begins
 	t := &beginningTrack{m: m, quiet: -maxSum}
 	if g.visual {
-		onScreen := onShow(g.track, o.shown[g.id]-begins)
-		t.retimedTrack = newRetimedTrack(g.track, g.columns, int(keyFor(g.track, onScreen)))
-		t.p = begins + onScreen.cts
-		if onScreen.sample < 0 { // the first comes later
-			t.p = leastOf(t.cts)
-		} else if (2*(o.shown[g.id]-m)-1)*1000 < 2*t.timescale { // else there is a gap before the edit
-			t.m = maxInt64(m, t.p)
+		s := onShow(g.track, o.showBy[g.id]-begins)
+		key := keyFor(g.track, s)
+		t.retimedTrack = newRetimedTrack(g.track, g.columns, int(key))
+		if s.sample < 0 { // the first comes later
+			s = firstShown(g.track, key, g.samples)
+		} else if (2*(o.showBy[g.id]-m)-1)*1000 < 2*t.timescale { // else there is a gap before the edit
+			t.m = maxInt64(m, begins+s.cts)
 		}
-		if o.exact {
-			t.lead = leadOf(t.timescale, t.cts, t.p)
-		}
-		if t.lead > 0 {
-			t.quiet = t.p + t.timescale*quietMS/1000
+		p := begins + s.cts
+		t.before = rankHidden(t.cts, p)
+		if o.exact && t.before.count > 0 {
+			t.lead = leadTicks(t.timescale, 1, p-t.before.lastShown)
+			t.quiet = p + t.timescale*quietMS/1000
 			for i, at := range t.cts {
 				if i > 0 && at < t.quiet {
 					t.flags[i] |= sampleIsNonSync
@@ -287,23 +288,12 @@ func (o *beginning) open(g *gathered) *beginningTrack {
 	return t
 }
 
-// leastOf is the least of some numbers.
-func leastOf(values []int64) int64 {
-	least := maxSum
-	for _, v := range values {
-		if v < least {
-			least = v
-		}
-	}
-	return least
-}
-
 // retime sets the times in the answer, which begins at a media time. What is neither sound nor pictures begins then, if it
 // began earlier.
 func (t *beginningTrack) retime(begin, later int64) {
 	if t.visual {
-		t.dts = t.times.dts
-		t.cts = t.times.cts
+		t.dts = t.timed.dts
+		t.cts = t.timed.cts
 		return
 	}
 	t.delay(later)
@@ -319,24 +309,10 @@ func (t *beginningTrack) retime(begin, later int64) {
 	t.cts[0] = maxInt64(t.cts[0], begin)
 }
 
-// leadOf is G of the pictures, in ticks, where the one on show is shown at p; 0 where none is hidden.
-func leadOf(timescale int64, cts []int64, p int64) int64 {
-	before := -maxSum
-	for _, at := range cts {
-		if at < p && at > before {
-			before = at
-		}
-	}
-	if before == -maxSum {
-		return 0
-	}
-	return leadTicks(timescale, 1, p-before)
-}
-
 // wanted is the fragment behind the run if it must be part of that: because its pictures cannot keep their own decode
 // times, or begin with a key frame that is not to be one.
 func (o *beginning) wanted() (*fragment, error) {
-	if o.untold() {
+	if o.lacksTfdt() {
 		return o.following()
 	}
 	for _, t := range o.tracks {
@@ -369,8 +345,8 @@ func (o *beginning) following() (*fragment, error) {
 	return next, nil
 }
 
-// untold reports whether a track would begin in a fragment that does not tell when.
-func (o *beginning) untold() bool {
+// lacksTfdt reports whether a track would begin in a fragment that does not tell when.
+func (o *beginning) lacksTfdt() bool {
 	if o.run.fragments[len(o.run.fragments)-1].tracks[0].hasTfdt {
 		return false
 	}
@@ -462,7 +438,7 @@ func (s *search) endOf(w window, from int64) (*ending, error) {
 	}
 	r := newProgress(run.begins)
 	for i, f := range run.fragments {
-		if f.off >= from && f.goesOn(ends, r.times) {
+		if f.off >= from && f.goesOn(ends, r.ends) {
 			rest := run.without(i)
 			if rest.protected() {
 				break // what says how they are encrypted goes with all samples

@@ -2,6 +2,7 @@ package mp4
 
 import (
 	"errors"
+	"math"
 
 	"github.com/traefik-mp4/mp4/internal/lanes"
 )
@@ -24,7 +25,7 @@ func (s *search) measure() error {
 		samples += t.samples
 	}
 	if !some && samples > 0 {
-		s.settle(s.movie, measurement{progressive: true})
+		s.setEnds(s.movie, measurement{progressive: true})
 		return nil
 	}
 	if samples > maxInTables {
@@ -46,7 +47,7 @@ func (s *search) measure() error {
 		return err
 	}
 	found.inMoov = s.moov
-	s.settle(s.movie, found)
+	s.setEnds(s.movie, found)
 	return nil
 }
 
@@ -98,24 +99,15 @@ func (s *search) front() (begin int64, some bool, best *segmentIndex, err error)
 // tail returns the offset of a fragment among the last, where the fragments begin at another: from an index, or else by
 // a search from the end.
 func (s *search) tail(begin int64) (int64, error) {
-	last, found := s.last()
-	found = found && s.hasIndex()
-	for i := 0; found && last.nested && i < maxNested; i++ {
-		places, err := s.readNested(last)
-		if err != nil {
-			return 0, err
-		}
-		s.expand(last, places)
-		last, found = s.last()
+	last, _, err := s.entriesAround(math.Inf(1), maxSum)
+	if err != nil || s.hasIndex() {
+		return last.off, err
 	}
-	if found && !last.nested {
-		return last.off, nil
-	}
-	if s.src.Size()-begin <= s.piece() {
+	if s.src.Size()-begin <= s.fetchSize() {
 		return s.first, nil
 	}
 	from, to := s.first, s.src.Size()
-	if n := s.habits().length(); n > maxPeek {
+	if n := s.averaged().length(); n > maxPeek {
 		ahead := maxInt64(to-aheadOfEnd*n-n/4, begin) // a quarter more, for fragments of one size
 		last, err := s.lastBehind(ahead)
 		if err != nil || last > 0 {
@@ -126,7 +118,7 @@ func (s *search) tail(begin int64) (int64, error) {
 		}
 	}
 	for i := 0; i < maxLast && s.scanned < maxBarren; i++ {
-		f, err := s.scanBack(begin, to)
+		f, err := s.scan(begin, to, true)
 		if err != nil {
 			return 0, err
 		}
@@ -153,7 +145,7 @@ const aheadOfEnd = 2
 // -1 where they cannot be read from there on, or are many.
 func (s *search) lastBehind(off int64) (int64, error) {
 	last := int64(0)
-	f, err := s.scan(off, s.src.Size())
+	f, err := s.scan(off, s.src.Size(), false)
 	for i := 0; err == nil && f != nil; i++ {
 		if i == maxHops {
 			return -1, nil
@@ -180,10 +172,10 @@ func (s *search) walkToEnd(off int64) (measurement, bool, error) {
 			return m, r.timed, err
 		}
 		if fromFront {
-			found = s.count(found, r.times, s.track)
+			found = s.count(found, r.ends, s.track)
 		}
 		for _, part := range found.tracks {
-			begins := part.after(r.times[part.id])
+			begins := part.after(r.ends[part.id])
 			m.ends[part.id] = maxInt64(m.ends[part.id], begins+part.shown)
 		}
 		r.add(found)

@@ -10,29 +10,29 @@ import (
 type fragmentMap struct {
 	first int64 // where the boxes of the first fragment begin: behind the moov, or at 0 where that has samples
 
-	mu       sync.Mutex
-	inMoov   *fragment           // the samples that the moov has; nil: none
-	seen     map[int64]*fragment // read before, by where the boxes before it begin
-	bytes    int64               // that they take
-	usual    usual
-	counted  map[int64][]int64 // decode times of fragments that do not tell theirs, by where they begin: of each traf
-	places   []place           // by offset: where a fragment begins, and when
-	measured bool
-	whole    bool    // there is no fragment: the moov has all samples
-	indexed  bool    // the places come from an index of the whole file
-	end      int64   // of the last whole fragment
-	seconds  float64 // that the longest track lasts
+	mu          sync.Mutex
+	inMoov      *fragment           // the samples that the moov has; nil: none
+	seen        map[int64]*fragment // read before, by where the boxes before it begin
+	bytes       int64               // that they take
+	typical     averages
+	counted     map[int64][]int64 // decode times of fragments that do not tell theirs, by where they begin: of each traf
+	entries     []indexEntry      // by offset: where a fragment begins, and when
+	measured    bool
+	noFragments bool    // there is no fragment: the moov has all samples
+	indexed     bool    // the entries come from an index of the whole file
+	end         int64   // of the last whole fragment
+	seconds     float64 // that the longest track lasts
 }
 
-// place is where the boxes of a fragment begin, and the decode time of its first sample of the reference track.
-type place struct {
+// indexEntry is where the boxes of a fragment begin, and the decode time of its first sample of the reference track.
+type indexEntry struct {
 	off     int64
 	seconds float64
-	nested  bool // a sidx lies there, for what comes until the next place
+	nested  bool // a sidx lies there, for what comes until the next entry
 }
 
-// usual is how the fragments are that were read, for guesses at others.
-type usual struct {
+// averages is how the fragments are that were read, for guesses at others.
+type averages struct {
 	count   int64
 	bytes   int64   // of all of them, media included
 	head    int64   // of one of them before its media: of the last, or not much less than of one before
@@ -40,7 +40,7 @@ type usual struct {
 }
 
 // length is how many bytes a fragment has; 0 where none was read.
-func (u usual) length() int64 {
+func (u averages) length() int64 {
 	if u.count == 0 {
 		return 0
 	}
@@ -48,7 +48,7 @@ func (u usual) length() int64 {
 }
 
 // lasts is for how many seconds a fragment lasts.
-func (u usual) lasts() float64 {
+func (u averages) lasts() float64 {
 	if u.count == 0 || u.seconds <= 0 {
 		return unknownLasts
 	}
@@ -60,7 +60,7 @@ const unknownLasts = 2.0
 
 const (
 	maxSeen    = 1 << 20 // bytes of fragments that are remembered for a file
-	maxPlaces  = 1 << 16
+	maxEntries = 1 << 16
 	maxCounted = 1 << 13
 )
 
@@ -69,7 +69,7 @@ func newFragmentMap(first int64) *fragmentMap {
 }
 
 // memory is what the map may come to hold.
-func (f *fragmentMap) memory() int64 { return maxSeen + maxPlaces*24 + maxCounted*64 }
+func (f *fragmentMap) memory() int64 { return maxSeen + maxEntries*24 + maxCounted*64 }
 
 // known returns a fragment that was read before, or nil.
 func (f *fragmentMap) known(off int64) *fragment {
@@ -78,11 +78,11 @@ func (f *fragmentMap) known(off int64) *fragment {
 	return f.seen[off]
 }
 
-// habits are how the fragments are that were read.
-func (f *fragmentMap) habits() usual {
+// averaged are how the fragments are that were read.
+func (f *fragmentMap) averaged() averages {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.usual
+	return f.typical
 }
 
 // holding returns a fragment that was read before and has the byte at an offset, in the boxes before it or in its
@@ -115,14 +115,14 @@ func (f *fragmentMap) remember(found *fragment, t *track) {
 		f.bytes += size
 	}
 	part := found.part(t.id)
-	f.usual.count++
-	f.usual.bytes += found.end - found.off
-	f.usual.head = maxInt64(found.media-found.off, f.usual.head-f.usual.head/8)
+	f.typical.count++
+	f.typical.bytes += found.end - found.off
+	f.typical.head = maxInt64(found.media-found.off, f.typical.head-f.typical.head/8)
 	if part != nil {
-		f.usual.seconds += float64(part.duration) / float64(t.timescale)
+		f.typical.seconds += float64(part.duration) / float64(t.timescale)
 	}
 	if part != nil && part.timed {
-		f.insert(place{off: found.off, seconds: float64(part.begins) / float64(t.timescale)})
+		f.insert(indexEntry{off: found.off, seconds: float64(part.begins) / float64(t.timescale)})
 	}
 }
 
@@ -165,7 +165,7 @@ func (f *fragmentMap) count(found *fragment, before map[uint32]int64, t *track) 
 		f.seen[found.off] = &timed
 	}
 	if part := timed.part(t.id); part != nil {
-		f.insert(place{off: found.off, seconds: float64(part.begins) / float64(t.timescale)})
+		f.insert(indexEntry{off: found.off, seconds: float64(part.begins) / float64(t.timescale)})
 	}
 	return &timed
 }
@@ -178,56 +178,56 @@ func (t *trackFragment) timedAt(begins int64) *trackFragment {
 	return &timed
 }
 
-// insert puts a place into its order. An index that says something else of that offset is believed no more.
-func (f *fragmentMap) insert(p place) {
-	i := sort.Search(len(f.places), func(i int) bool { return f.places[i].off >= p.off })
-	if i < len(f.places) && f.places[i].off == p.off {
-		if !f.places[i].nested {
-			f.places[i] = p
+// insert puts an entry into its order. An index that says something else of that offset is believed no more.
+func (f *fragmentMap) insert(p indexEntry) {
+	i := sort.Search(len(f.entries), func(i int) bool { return f.entries[i].off >= p.off })
+	if i < len(f.entries) && f.entries[i].off == p.off {
+		if !f.entries[i].nested {
+			f.entries[i] = p
 		}
 		return
 	}
-	if len(f.places) >= maxPlaces {
+	if len(f.entries) >= maxEntries {
 		return
 	}
-	f.places = append(f.places, p)
-	copy(f.places[i+1:], f.places[i:])
-	f.places[i] = p
+	f.entries = append(f.entries, p)
+	copy(f.entries[i+1:], f.entries[i:])
+	f.entries[i] = p
 }
 
-// around returns the last place that begins at or before a moment, and the one behind it. Without any they are the
-// front and the end of the file.
-func (f *fragmentMap) around(seconds float64) (before, after place) {
+// around returns the last entry that begins at or before a moment and before an offset, and the one behind it. Without any
+// they are the front and the end of the file.
+func (f *fragmentMap) around(seconds float64, off int64) (before, after indexEntry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	i := sort.Search(len(f.places), func(i int) bool { return f.places[i].seconds > seconds })
-	before = place{off: f.first}
-	after = place{off: f.end, seconds: f.seconds}
+	i := sort.Search(len(f.entries), func(i int) bool { return f.entries[i].seconds > seconds || f.entries[i].off >= off })
+	before = indexEntry{off: f.first}
+	after = indexEntry{off: f.end, seconds: f.seconds}
 	if i > 0 {
-		before = f.places[i-1]
+		before = f.entries[i-1]
 	}
-	if i < len(f.places) {
-		after = f.places[i]
+	if i < len(f.entries) {
+		after = f.entries[i]
 	}
 	return before, after
 }
 
-// expand puts the places of the sidx at a place there, if that is still in the map.
-func (f *fragmentMap) expand(at place, places []place) {
+// expand puts the entries of the sidx at an entry there, if that is still in the map.
+func (f *fragmentMap) expand(at indexEntry, entries []indexEntry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	i := sort.Search(len(f.places), func(i int) bool { return f.places[i].off >= at.off })
-	for i < len(f.places) && f.places[i].off == at.off && f.places[i] != at {
+	i := sort.Search(len(f.entries), func(i int) bool { return f.entries[i].off >= at.off })
+	for i < len(f.entries) && f.entries[i].off == at.off && f.entries[i] != at {
 		i++
 	}
-	if i == len(f.places) || f.places[i] != at || len(f.places)+len(places) > maxPlaces {
+	if i == len(f.entries) || f.entries[i] != at || len(f.entries)+len(entries) > maxEntries {
 		return
 	}
-	behind := f.places[i+1:]
-	for len(places) > 0 && len(behind) > 0 && behind[0].off <= places[len(places)-1].off {
+	behind := f.entries[i+1:]
+	for len(entries) > 0 && len(behind) > 0 && behind[0].off <= entries[len(entries)-1].off {
 		behind = behind[1:] // what was learned of the same fragments
 	}
-	f.places = append(append(append(make([]place, 0, len(f.places)+len(places)), f.places[:i]...), places...), behind...)
+	f.entries = append(append(append(make([]indexEntry, 0, len(f.entries)+len(entries)), f.entries[:i]...), entries...), behind...)
 }
 
 // forget drops an index that leads astray.
@@ -235,43 +235,22 @@ func (f *fragmentMap) forget() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.indexed = false
-	f.places = nil
+	f.entries = nil
 }
 
-// last is the last place. It reports false where there is none.
-func (f *fragmentMap) last() (place, bool) {
+// index takes the entries that an index names, which is of the whole file.
+func (f *fragmentMap) index(entries []indexEntry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.places) == 0 {
-		return place{}, false
-	}
-	return f.places[len(f.places)-1], true
+	f.indexed = len(entries) > 0
+	f.entries = append([]indexEntry(nil), entries...) // in their order
 }
 
-// index takes the places that an index names, which is of the whole file.
-func (f *fragmentMap) index(places []place) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.indexed = true
-	f.places = append([]place(nil), places...) // in their order
-}
-
-// hasIndex reports whether the places come from an index of the whole file.
+// hasIndex reports whether the entries come from an index of the whole file.
 func (f *fragmentMap) hasIndex() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.indexed
-}
-
-// lastBefore is the last place before an offset, or the front of the file.
-func (f *fragmentMap) lastBefore(off int64) place {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	i := sort.Search(len(f.places), func(i int) bool { return f.places[i].off >= off })
-	if i == 0 {
-		return place{off: f.first}
-	}
-	return f.places[i-1]
 }
 
 // measurement is what the last fragments tell.
@@ -282,16 +261,16 @@ type measurement struct {
 	end         int64            // of the last whole fragment
 }
 
-// settle keeps what was measured. It does so once: tracks do not change any more.
-func (f *fragmentMap) settle(m *movie, found measurement) {
+// setEnds keeps what was measured. It does so once: tracks do not change any more.
+func (f *fragmentMap) setEnds(m *movie, found measurement) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.measured {
 		return
 	}
 	f.measured = true
-	f.whole = found.progressive
-	if f.whole {
+	f.noFragments = found.progressive
+	if f.noFragments {
 		return
 	}
 	longest := 0.0
@@ -302,16 +281,16 @@ func (f *fragmentMap) settle(m *movie, found measurement) {
 		}
 	}
 	for _, t := range m.tracks {
-		t.settle(found.ends[t.id], longest)
+		t.setEnd(found.ends[t.id], longest)
 	}
 	f.seconds = longest
 	f.end = found.end
 	f.inMoov = found.inMoov
 }
 
-// settle sets where the track ends. What has nothing in the last fragments ends where its header says, or else
+// setEnd sets where the track ends. What has nothing in the last fragments ends where its header says, or else
 // anywhere. Edits to the end of what the moov has, as ffmpeg writes them, go on to the end of the fragments.
-func (t *track) settle(end int64, longest float64) {
+func (t *track) setEnd(end int64, longest float64) {
 	if end == 0 {
 		end = t.claimed
 	}

@@ -27,7 +27,7 @@ func (run *fragmentRun) without(n int) *fragmentRun {
 	for _, f := range run.fragments[:n] {
 		r.add(f)
 	}
-	shorter := &fragmentRun{begins: r.times, end: run.end}
+	shorter := &fragmentRun{begins: r.ends, end: run.end}
 	for _, f := range run.fragments[n:] {
 		shorter.add(f)
 	}
@@ -107,15 +107,15 @@ func (run *fragmentRun) gather(t *track) (*gathered, error) {
 	if len(s.sizes) == 0 {
 		return nil, nil
 	}
-	made, err := s.track(t)
+	made, err := s.asTrack(t)
 	if err != nil {
 		return nil, err
 	}
 	return &gathered{track: made, columns: s}, nil
 }
 
-// track makes a track like t of the columns.
-func (s *sampleColumns) track(t *track) (*track, error) {
+// asTrack makes a track like t of the columns.
+func (s *sampleColumns) asTrack(t *track) (*track, error) {
 	var sync, chunks, runs []byte
 	number, chunk := uint32(0), uint32(0)
 	for _, flags := range s.flags {
@@ -163,8 +163,8 @@ func (s *sampleColumns) track(t *track) (*track, error) {
 
 // key is the sample from which a decoder plays the track right from a media time on, and the one on show then. It
 // reports false where the run does not have all that this takes.
-func (g *gathered) key(limit int64) (int64, bool) {
-	s := onShow(g.track, limit-g.columns.begins)
+func (g *gathered) key(by int64) (int64, bool) {
+	s := onShow(g.track, by-g.columns.begins)
 	if s.sample < 0 {
 		return 0, !g.visual // what is shown begins later
 	}
@@ -174,12 +174,12 @@ func (g *gathered) key(limit int64) (int64, bool) {
 		return first, enough
 	}
 	first := keyFor(g.track, s)
-	whole := g.allSync || syncBefore(g.track, first) == first && compositionTime(g.track, first) <= s.cts
-	return first, whole
+	complete := g.allSync || syncBefore(g.track, first) == first && compositionTime(g.track, first) <= s.cts
+	return first, complete
 }
 
-// fragment is the number of the run's fragment that has a sample.
-func (g *gathered) fragment(sample int64) int {
+// fragmentWith is the number of the run's fragment that has a sample.
+func (g *gathered) fragmentWith(sample int64) int {
 	n := 0
 	for i, first := range g.columns.firsts {
 		if first <= sample {

@@ -16,7 +16,7 @@ func (m *movie) cutFragments(src source, iv interval, seek string) (*cut, error)
 	if err != nil {
 		return nil, err
 	}
-	if m.fragments.whole {
+	if m.fragments.noFragments {
 		return m.cut(iv, seek)
 	}
 	ticks := answerTimescale(m)
@@ -53,7 +53,7 @@ func (m *movie) cutFragments(src source, iv interval, seek string) (*cut, error)
 	if o.run.protected() {
 		return o.cutWhole()
 	}
-	return o.cut()
+	return o.plan()
 }
 
 // endTimes are the media ticks up to which each track is shown in a window.

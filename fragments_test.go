@@ -56,7 +56,7 @@ func answerOf(film []byte, iv interval, seek string) ([]byte, error) {
 		} else if s.retiming == nil {
 			out.Write(film[s.off : s.off+s.length])
 		} else {
-			w := s.retiming.writer(s.off, s.length, spot{begin: s.off, pass: s.retiming.plain}, s.off+s.length)
+			w := s.retiming.writer(s.off, s.length, readStart{begin: s.off, pass: s.retiming.plain}, s.off+s.length)
 			w.w = &out
 			_, err = w.Write(film[s.off : s.off+s.length])
 		}
@@ -215,7 +215,7 @@ func TestGrowingFile(t *testing.T) {
 }
 
 // inPieces writes data to a retimer, so many bytes at a time.
-func inPieces(t *testing.T, r *retiming, data []byte, at spot, off int64, limit int64, size int) []byte {
+func inPieces(t *testing.T, r *retiming, data []byte, at readStart, off int64, limit int64, size int) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w := r.writer(off, limit, at, int64(len(data)))
@@ -238,7 +238,7 @@ func TestRetimerBrokenEnd(t *testing.T) {
 	r := &retiming{later: map[uint32]int64{1: 0}}
 	for end := begin + 1; end < begin+100; end++ {
 		for _, size := range []int{3, 1 << 20} {
-			if got := inPieces(t, r, film[:end], spot{}, 0, int64(end), size); !bytes.Equal(got, film[:end]) {
+			if got := inPieces(t, r, film[:end], readStart{}, 0, int64(end), size); !bytes.Equal(got, film[:end]) {
 				t.Errorf("%d bytes in the last box: %d instead of %d", end-begin, len(got), end)
 			}
 		}
@@ -253,7 +253,7 @@ func TestRetimerInPieces(t *testing.T) {
 	large := append(words(1, 0x6D646174, 0, 20), 1, 2, 3, 4) // an mdat with a 64-bit size
 	data = append(append(data, large...), aBox("mfra", make([]byte, 9))...)
 	r := &retiming{later: map[uint32]int64{1: -30}, moved: -100}
-	whole := inPieces(t, r, data, spot{}, 0, int64(len(data)), len(data))
+	whole := inPieces(t, r, data, readStart{}, 0, int64(len(data)), len(data))
 	if len(whole) != len(data) || bytes.Contains(whole, []byte("sidx")) || bytes.Contains(whole, []byte("mfra")) {
 		t.Fatalf("%d bytes of %d, boxes %q", len(whole), len(data), boxesOf(whole))
 	}
@@ -264,14 +264,14 @@ func TestRetimerInPieces(t *testing.T) {
 		}
 		copy(whole[tfdt:], "done")
 	}
-	whole = inPieces(t, r, data, spot{}, 0, int64(len(data)), len(data))
+	whole = inPieces(t, r, data, readStart{}, 0, int64(len(data)), len(data))
 	for _, size := range []int{1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 100, 1000, 4096} {
-		if got := inPieces(t, r, data, spot{}, 0, int64(len(data)), size); !bytes.Equal(got, whole) {
+		if got := inPieces(t, r, data, readStart{}, 0, int64(len(data)), size); !bytes.Equal(got, whole) {
 			t.Errorf("in pieces of %d: other bytes", size)
 		}
 	}
 	for _, span := range [][2]int64{{0, 1}, {50, 60}, {1000, 6000}, {5300, 5301}, {int64(len(data)) - 3, int64(len(data))}} {
-		if got := inPieces(t, r, data, spot{}, span[0], span[1]-span[0], 64); !bytes.Equal(got, whole[span[0]:span[1]]) {
+		if got := inPieces(t, r, data, readStart{}, span[0], span[1]-span[0], 64); !bytes.Equal(got, whole[span[0]:span[1]]) {
 			t.Errorf("bytes [%d, %d): others", span[0], span[1])
 		}
 	}
@@ -296,7 +296,7 @@ func TestRetimedTimes(t *testing.T) {
 	} {
 		moof := aBox("moof", aBox("mfhd", words(0, 1)), aBox("traf", aBox("tfhd", words(0x020000, 1)), aBox("tfdt", test.tfdt)))
 		r := &retiming{later: map[uint32]int64{1: test.later}}
-		got := inPieces(t, r, moof, spot{}, 0, int64(len(moof)), 7)
+		got := inPieces(t, r, moof, readStart{}, 0, int64(len(moof)), 7)
 		if !bytes.HasSuffix(got, test.want) {
 			t.Errorf("%s: %x", test.description, got[len(got)-len(test.want):])
 		}
@@ -304,7 +304,7 @@ func TestRetimedTimes(t *testing.T) {
 }
 
 // What is read for a range of the answer begins near it, wherever it is.
-func TestSpots(t *testing.T) {
+func TestReadStarts(t *testing.T) {
 	film := fragmentsOf(40, nil)
 	m, err := findMovie(piled(film), 1<<20)
 	if err != nil {
@@ -315,13 +315,13 @@ func TestSpots(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := c.segments[len(c.segments)-1]
-	whole := inPieces(t, s.retiming, film, spot{begin: s.off, pass: s.retiming.plain}, s.off, s.length, 1000)
+	whole := inPieces(t, s.retiming, film, readStart{begin: s.off, pass: s.retiming.plain}, s.off, s.length, 1000)
 	for at := int64(0); at < s.length; at += 331 {
-		first, err := m.spotIn(piled(film), s, at)
+		first, err := m.readStartIn(piled(film), s, at)
 		if err != nil {
 			t.Fatal(err)
 		}
-		last, err := m.spotIn(piled(film), s, minInt64(at+10, s.length))
+		last, err := m.readStartIn(piled(film), s, minInt64(at+10, s.length))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,32 +16,27 @@ type search struct {
 	peeks   int       // at boxes
 	samples int64     // read
 	scanned int64     // bytes, in search for fragments
-	most    int64     // of these: then it goes from fragment to fragment
 }
 
 const (
 	peekLen       = 8 << 10 // asked for at once in a walk along fragments that are not known, or small
-	minPeek       = 512     // in one along others
 	maxPeek       = 64 << 10
 	minScan       = 16 << 10 // asked for at once in a search for a fragment at a guess
 	maxScan       = 256 << 10
-	maxBarren     = 4 << 20  // bytes without a fragment in which such a search goes on
-	maxScanned    = 6 << 20  // bytes of all searches of a request, where a long walk may follow
-	maxSearch     = 10 << 20 // bytes of all searches and of the walk, where that is short
-	maxBetween    = 100      // boxes between two fragments
-	maxPeeks      = 20000    // in one request, at some 10 µs each
-	maxSamples    = 1 << 20  // read in one request, at 1 µs each
-	maxRun        = 2000     // fragments whose samples go into a moov
-	maxClip       = 200      // requests for those of a clip; beyond, it stays in fragments
+	maxBarren     = 4 << 20 // bytes without a fragment in which such a search goes on
+	maxScanned    = 8 << 20 // bytes of all searches of a request; then it goes from fragment to fragment
+	maxBetween    = 100     // boxes between two fragments, or entries that may be one
+	maxPeeks      = 20000   // in one request, at some 10 µs each
+	maxSamples    = 1 << 20 // read in one request, at 1 µs each
+	maxRun        = 2000    // fragments whose samples go into a moov
+	maxClip       = 200     // requests for those of a clip; beyond, it stays in fragments
 	guesses       = 12
-	maxMatches    = 64 // of what may be a moof, in a search for one
-	fewHops       = 6  // from fragment to fragment are as quick as another guess; more, where that reads more
+	fewHops       = 6 // from fragment to fragment are as quick as another guess; more, where that reads more
 	maxHops       = 24
 	bytesOfHop    = 64 << 10 // that a guess reads more, for one hop more
 	unsteady      = 0.1      // part of the distance to the guess before by which the next one may be wrong
 	heardBefore   = 0.4      // seconds of sound that decoders hear before it plays right
-	mostApart     = 15.0     // seconds by which the media of one moment lie apart in the file
-	further       = 12.0     // seconds that a search for a key frame goes back
+	mostApart     = 15.0     // seconds by which the media of one moment lie apart in the file, and a key frame before what needs it
 	mostBefore    = 60.0     // seconds before the start in which pictures on show then are looked for
 	mostBack      = 1e6      // seconds after which the search for a key frame goes to the front
 	sampleInTable = 64       // bytes that a sample takes while tables are made of a run
@@ -49,7 +44,7 @@ const (
 
 // newSearch begins a search. It goes by the first track with pictures, or else the first.
 func (m *movie) newSearch(src source) *search {
-	s := &search{fragmentMap: m.fragments, src: src, movie: m, track: referenceTrack(m, 0, m.timescale), most: maxScanned}
+	s := &search{fragmentMap: m.fragments, src: src, movie: m, track: referenceTrack(m, 0, m.timescale)}
 	if s.track == nil {
 		s.track = m.tracks[0]
 	}
@@ -68,45 +63,37 @@ func (s *search) peekBox(off int64) (topBox, error) {
 	if s.peeks > maxPeeks {
 		return topBox{}, (&box{typ: "moof", at: off}).fail("too many fragments before it")
 	}
-	size := s.src.Size()
-	if size >= 0 && off+headerLen > size {
-		return topBox{}, nil
-	}
-	b, err := s.src.Peek(off, largeHeaderLen, s.near())
-	if err != nil || len(b) < headerLen {
+	typ, header, size, err := readHeader(s.src, off, s.near())
+	if err != nil || typ == "" {
 		return topBox{}, err
 	}
-	typ, header, length := parseHeader(b)
-	if length < 0 {
+	if size < 0 {
 		return topBox{}, (&box{typ: typ, at: off}).fail("its size is impossible")
 	}
-	if length == sizeToEnd {
-		length = maxInt64(s.src.Size()-off, header)
+	if size == sizeToEnd {
+		size = maxInt64(s.src.Size()-off, header)
 	}
-	return topBox{typ: typ, header: header, end: off + length}, nil
+	return topBox{typ: typ, header: header, end: off + size}, nil
 }
 
 // near is how much is fetched at once where a fragment begins: as much as the others have before their media, and
 // of small ones several.
 func (s *search) near() int64 {
-	u := s.habits()
+	u := s.averaged()
 	if u.length() <= peekLen {
 		return peekLen
 	}
-	return minInt64(maxInt64(u.head+u.head/8, minPeek), maxPeek)
+	return minInt64(u.head+u.head/8, maxPeek)
 }
 
-// piece is how much is fetched at once where a fragment is looked for: as much as one has, or a quarter of large ones.
-func (s *search) piece() int64 {
-	n := s.habits().length()
+// fetchSize is how much is fetched at once where a fragment is looked for: as much as one has, or a quarter of large ones.
+func (s *search) fetchSize() int64 {
+	n := s.averaged().length()
 	if n > maxPeek {
 		n = maxInt64(n/4, maxPeek)
 	}
 	return minInt64(maxInt64(n, minScan), maxScan)
 }
-
-// longer is a piece after so many bytes without a fragment: where they are larger than those that were read.
-func longer(piece, barren int64) int64 { return minInt64(maxInt64(piece, barren/2), maxScan) }
 
 // next returns the first whole fragment at or behind an offset where a box begins; nil where there is none any more. A
 // file that is still being written may end within one.
@@ -157,7 +144,7 @@ func (s *search) look(off int64) (*fragment, error) {
 		}
 		off = b.end
 	}
-	if found == nil || ended && !found.empty() {
+	if found == nil || ended && !found.hasNoMedia() {
 		return nil, nil
 	}
 	if s.src.Size() < 0 { // whether all of it is there yet, only its last byte tells
@@ -170,8 +157,8 @@ func (s *search) look(off int64) (*fragment, error) {
 	return found, nil
 }
 
-// empty reports whether the fragment has no media.
-func (f *fragment) empty() bool {
+// hasNoMedia reports whether the fragment has no media.
+func (f *fragment) hasNoMedia() bool {
 	for _, t := range f.tracks {
 		for _, size := range t.sizes {
 			if size > 0 {
@@ -203,20 +190,23 @@ func (s *search) readMoof(off int64, b topBox) (*fragment, error) {
 	return found, nil
 }
 
-// scan looks for a fragment in the bytes from an offset on, before another; nil where there is none.
-func (s *search) scan(from, to int64) (*fragment, error) {
-	tries := 0
-	piece := s.piece()
-	for off := from; off < to && off < from+maxBarren && s.scanned < s.most; {
-		s.scanned += piece
-		b, err := s.src.Peek(off, piece, piece)
-		if err != nil {
+// scan looks for the first fragment that begins between two offsets, or, backwards, for the last; nil where there is none
+// near the offset at which the search begins.
+func (s *search) scan(from, to int64, backwards bool) (*fragment, error) {
+	tries, size := 0, s.fetchSize()
+	for done := int64(0); done < minInt64(to-from, maxBarren) && s.scanned < maxScanned; {
+		s.scanned += size
+		n := minInt64(size, to-from-done)
+		off := from + done
+		if backwards {
+			off = to - done - n
+		}
+		b, err := s.src.Peek(off, n+moofFrontLen-1, n+moofFrontLen-1) // less than all of one that begins behind
+		if err != nil || len(b) == 0 {
 			return nil, err
 		}
-		for at := nextFront(b, 0); at >= 0 && tries < maxMatches; tries++ {
-			if off+int64(at) >= to {
-				return nil, nil
-			}
+		low, high := 0, len(b)
+		for at := moofIn(b, low, high, backwards); at >= 0 && tries < maxBetween; tries++ {
 			found, err := s.look(off + int64(at))
 			if found != nil && found.moof == off+int64(at) {
 				return found, nil
@@ -224,40 +214,15 @@ func (s *search) scan(from, to int64) (*fragment, error) {
 			if err != nil && !errors.Is(err, errFormat) {
 				return nil, err
 			}
-			at = nextFront(b, at+1)
-		}
-		if int64(len(b)) < piece {
-			return nil, nil
-		}
-		off += piece - moofFrontLen
-		piece = longer(piece, off-from)
-	}
-	return nil, nil
-}
-
-// scanBack looks for the last fragment that begins between two offsets; nil where there is none near the second.
-func (s *search) scanBack(from, to int64) (*fragment, error) {
-	piece, tries := s.piece(), 0
-	for end := to; end > from && end > to-maxBarren && s.scanned < s.most; {
-		s.scanned += piece
-		off := maxInt64(end-piece, from)
-		n := end - off + moofFrontLen - 1 // less than all of one that begins at the end
-		b, err := s.src.Peek(off, n, n)
-		if err != nil {
-			return nil, err
-		}
-		for at := lastFront(b, len(b)); at >= 0 && tries < maxMatches; tries++ {
-			found, err := s.look(off + int64(at))
-			if found != nil && found.moof == off+int64(at) {
-				return found, nil
+			if backwards {
+				high = at + moofFrontLen - 1
+			} else {
+				low = at + 1
 			}
-			if err != nil && !errors.Is(err, errFormat) {
-				return nil, err
-			}
-			at = lastFront(b, at)
+			at = moofIn(b, low, high, backwards)
 		}
-		end -= piece
-		piece = longer(piece, to-end)
+		done += n
+		size = minInt64(maxInt64(size, done/2), maxScan) // where fragments are larger than those that were read
 	}
 	return nil, nil
 }
@@ -267,46 +232,32 @@ var moofFront = []byte("moof\x00\x00\x00\x10mfhd")
 
 const moofFrontLen = 4 + 12
 
-// nextFront is where in b, from an index on, the first box begins that may be a moof; -1 where there is none.
-func nextFront(b []byte, from int) int {
-	if from+4 > len(b) {
+// moofIn is where in b[low:high] the first box begins that may be a moof, or the last; -1 where there is none.
+func moofIn(b []byte, low, high int, last bool) int {
+	if high-low < moofFrontLen {
 		return -1
 	}
-	i := bytes.Index(b[from+4:], moofFront)
+	i := bytes.Index(b[low+4:high], moofFront)
+	if last {
+		i = bytes.LastIndex(b[low+4:high], moofFront)
+	}
 	if i < 0 {
 		return -1
 	}
-	return from + i
-}
-
-// lastFront is nextFront for the last one that begins before an index.
-func lastFront(b []byte, before int) int {
-	end := minInt(before+moofFrontLen-1, len(b))
-	return bytes.LastIndex(b[:end], moofFront) - 4
+	return low + i
 }
 
 // before returns the offset of a fragment that begins at or before a moment.
 func (s *search) before(seconds float64) (int64, error) {
-	best, after := s.around(seconds)
-	for i := 0; best.nested && i < maxNested; i++ {
-		places, err := s.readNested(best)
-		if err != nil {
-			return 0, err
-		}
-		s.expand(best, places)
-		best, after = s.around(seconds)
+	best, after, err := s.entriesAround(seconds, maxSum)
+	if err != nil || s.hasIndex() {
+		return best.off, err
 	}
-	if best.nested {
-		return 0, (&box{typ: "sidx", at: best.off}).fail("it is nested too deep")
-	}
-	if s.hasIndex() {
-		return best.off, nil
-	}
-	third := place{}
+	third := indexEntry{}
 	for i := 0; i < guesses; i++ {
-		u := s.habits()
+		u := s.averaged()
 		near := u.lasts() * float64(minInt64(fewHops+u.length()/bytesOfHop, maxHops)) // enough to walk
-		if after.off-best.off <= s.piece() || seconds-best.seconds <= near || !s.affords(seconds-best.seconds) {
+		if after.off-best.off <= s.fetchSize() || seconds-best.seconds <= near || s.scanned+u.length()/2 > maxScanned {
 			break
 		}
 		early := near / 3
@@ -314,7 +265,7 @@ func (s *search) before(seconds float64) (int64, error) {
 			early += unsteady * math.Min(seconds-best.seconds, after.seconds-seconds)
 		}
 		guess := guessBetween(best, after, third, seconds-early)
-		behind, begins, err := s.placeBehind(guess, after.off)
+		behind, begins, err := s.entryBehind(guess, after.off)
 		if err != nil {
 			return 0, err
 		}
@@ -326,19 +277,10 @@ func (s *search) before(seconds float64) (int64, error) {
 			best = behind
 		default:
 			third = after
-			after = place{off: guess, seconds: begins}
+			after = indexEntry{off: guess, seconds: begins}
 		}
 	}
 	return s.walk(best.off, seconds)
-}
-
-// affords limits what searches may read, where a walk of so many seconds would be left, and reports whether there may be
-// another guess.
-func (s *search) affords(seconds float64) bool {
-	u := s.habits()
-	walk := int64(seconds/u.lasts()) * s.near()
-	s.most = maxInt64(maxScanned, maxSearch-walk)
-	return s.scanned+u.length()/2 <= s.most
 }
 
 // walk goes from one fragment to the last one that begins at or before a moment, as far as they tell their times.
@@ -363,16 +305,16 @@ func (s *search) walk(off int64, seconds float64) (int64, error) {
 	}
 }
 
-// guessBetween is an offset between those of two places where a fragment of a moment between theirs may be: on the
+// guessBetween is an offset between those of two entries where a fragment of a moment between theirs may be: on the
 // parabola through them and a third, for the rate of a film may change, or in the middle.
-func guessBetween(before, after, third place, seconds float64) int64 {
+func guessBetween(before, after, third indexEntry, seconds float64) int64 {
 	length := after.seconds - before.seconds
 	rate := float64(after.off-before.off) / length
 	curved := (seconds - before.seconds) * (seconds - after.seconds)
 	bend := float64(third.off-before.off) - rate*(third.seconds-before.seconds)
 	bend /= (third.seconds - before.seconds) * (third.seconds - after.seconds)
 	ratio := (rate*(seconds-before.seconds) + bend*curved) / float64(after.off-before.off)
-	if !(ratio > 0 && ratio < 1) { // or it is none: without a third place the bend is infinite
+	if !(ratio > 0 && ratio < 1) { // or it is none: without a third indexEntry the bend is infinite
 		ratio = (seconds - before.seconds) / length
 	}
 	if !(ratio > 0 && ratio < 1) {
@@ -381,38 +323,38 @@ func guessBetween(before, after, third place, seconds float64) int64 {
 	return before.off + int64(ratio*float64(after.off-before.off))
 }
 
-// placeBehind is the place behind the first fragment between two offsets that has samples of the track and tells their
+// entryBehind is the entry behind the first fragment between two offsets that has samples of the track and tells their
 // time, and the second at which that begins; offset 0 where there is none. The fragment itself is no place to begin an
 // answer: a search finds its moof, and not the boxes before that.
-func (s *search) placeBehind(from, to int64) (place, float64, error) {
-	found, err := s.scan(from, to)
+func (s *search) entryBehind(from, to int64) (indexEntry, float64, error) {
+	found, err := s.scan(from, to, false)
 	for i := 0; err == nil && found != nil && i < maxBetween; i++ {
 		part := found.part(s.track.id)
 		if part != nil && part.timed {
 			begins, ends := float64(part.begins), float64(part.begins+part.duration)
 			scale := float64(s.track.timescale)
-			return place{off: found.end, seconds: ends / scale}, begins / scale, nil
+			return indexEntry{off: found.end, seconds: ends / scale}, begins / scale, nil
 		}
 		if part != nil || found.end >= to {
 			break
 		}
 		found, err = s.next(found.end)
 	}
-	return place{}, 0, err
+	return indexEntry{}, 0, err
 }
 
 // progress is how far a walk has come: the decode times behind the last samples, by track_ID.
 type progress struct {
-	times map[uint32]int64
+	ends  map[uint32]int64
 	least map[uint32]int64 // composition offsets, where they are negative
 	timed bool             // every fragment told its times
 }
 
 // newProgress is where a walk begins, behind samples that end at decode times.
 func newProgress(begins map[uint32]int64) *progress {
-	r := &progress{times: make(map[uint32]int64), least: make(map[uint32]int64), timed: true}
+	r := &progress{ends: make(map[uint32]int64), least: make(map[uint32]int64), timed: true}
 	for id, at := range begins {
-		r.times[id] = at
+		r.ends[id] = at
 	}
 	return r
 }
@@ -423,10 +365,10 @@ func (r *progress) add(f *fragment) {
 			continue
 		}
 		r.timed = r.timed && part.timed
-		before, begun := r.times[part.id]
+		before, begun := r.ends[part.id]
 		end := part.after(before) + part.duration
 		if !begun || end > before {
-			r.times[part.id] = end
+			r.ends[part.id] = end
 		}
 		r.least[part.id] = minInt64(r.least[part.id], part.least)
 	}
@@ -441,7 +383,7 @@ func (r *progress) past(m *movie, moments map[uint32]int64) bool {
 		if !shown {
 			continue
 		}
-		end, begun := r.times[t.id]
+		end, begun := r.ends[t.id]
 		if !begun {
 			behind = true
 			continue
@@ -531,7 +473,7 @@ func (s *search) find(moments map[uint32]int64, seconds float64, heard bool) (*f
 		if begin == s.first {
 			return run, nil
 		}
-		back = 2*back + further
+		back = 2*back + mostApart
 	}
 }
 
@@ -564,11 +506,11 @@ func (s *search) needed(run *fragmentRun, moments map[uint32]int64, heard, misse
 			}
 			continue
 		}
-		key, whole := g.key(moment)
-		if !whole {
+		key, complete := g.key(moment)
+		if !complete {
 			return -1, nil
 		}
-		first = minInt(first, g.fragment(key))
+		first = minInt(first, g.fragmentWith(key))
 	}
 	return first, nil
 }

@@ -276,7 +276,7 @@ func leadScale(t *track, pictures int64) int64 {
 	scale := msScale(t)
 	if pictures*1000 > maxTicksMS*t.timescale*scale {
 		scale = ceilDiv(pictures*1000, maxTicksMS*t.timescale)
-		if t.fixed || !scalable(t, scale) {
+		if !scalable(t, scale) {
 			return 0
 		}
 	}
@@ -286,7 +286,7 @@ func leadScale(t *track, pictures int64) int64 {
 // msScale is the factor by which the track's timescale must be raised to tell milliseconds apart; 1 where it does, or
 // cannot be raised.
 func msScale(t *track) int64 {
-	if t.timescale < leastScale && !t.fixed && scalable(t, ceilDiv(leastScale, t.timescale)) {
+	if t.timescale < leastScale && scalable(t, ceilDiv(leastScale, t.timescale)) {
 		return ceilDiv(leastScale, t.timescale)
 	}
 	return 1

@@ -23,7 +23,7 @@ type retimedTrack struct {
 // newRetimedTrack has all samples from one on, with the times of the source.
 func newRetimedTrack(t *track, s *sampleColumns, first int) *retimedTrack {
 	made := &retimedTrack{track: t, columns: s, first: first, flags: s.flags[first:]}
-	dts, cts := s.times(first)
+	dts, cts := s.timesFrom(first)
 	made.dts = dts
 	made.cts = cts
 	return made
@@ -38,15 +38,12 @@ func (t *retimedTrack) delay(later int64) {
 	t.dts[len(t.cts)] += later
 }
 
-// times lists the decode times of the samples from one on, and the one behind the last, and their composition times.
-func (s *sampleColumns) times(first int) (dts, cts []int64) {
+// timesFrom lists the decode times of the samples from one on, and the one behind the last, and their composition times.
+func (s *sampleColumns) timesFrom(first int) (dts, cts []int64) {
 	n := len(s.durations)
 	dts = make([]int64, n-first+1)
 	cts = make([]int64, n-first)
-	at := s.begins
-	for _, duration := range s.durations[:first] {
-		at += duration
-	}
+	at := s.begins + sumOf(s.durations[:first])
 	durations, offsets := s.durations[first:], s.offsets[first:]
 	for i, duration := range durations {
 		dts[i] = at
@@ -82,29 +79,19 @@ func (t *retimedTrack) cutBehind(moment int64) {
 	t.dts[n] = t.dts[n-1] + maxInt64(minInt64(lasts, moment+1-t.cts[n-1]), minInt64(lasts, 1))
 }
 
-// fragmentTimes are the times of the pictures that a fragment begins with, by the formula of docs/how-it-works.md.
+// fragmentTimes are the times of the pictures that a fragment begins with, by the formula of docs/lead-in.md.
 type fragmentTimes struct {
 	dts, cts  []int64
-	hidden    int64 // how many pictures are before the one on show
-	mediaTime int64 // of the edit that begins with that: M
+	mediaTime int64 // of the edit that begins with the picture on show: M
 }
 
-// timeFragment times pictures of which the one on show at the media time m is shown at p, and those before it are
-// hidden: squeezed into a tick each, but for the last, which stands for the lead. dts has the end of the last picture, too.
-// No M is below least.
-func timeFragment(dts, cts []int64, m, p, lead, least int64) *fragmentTimes {
+// timeFragment times pictures, some of which are hidden before the media time m: squeezed into a tick each, but for the
+// last, which stands for the lead. dts has the end of the last picture, too. No M is below least.
+func timeFragment(dts, cts []int64, h *hidden, m, lead, least int64) *fragmentTimes {
 	n := len(cts)
 	f := &fragmentTimes{dts: make([]int64, n+1), cts: make([]int64, n), mediaTime: least}
-	if n == 0 {
-		f.dts[0] = maxInt64(0, dts[0]-m+least)
-		return f
-	}
-	h := rankHidden(cts, p)
-	f.hidden = h.count
 	if h.count > 0 {
 		f.mediaTime = maxInt64(least, h.count+h.behind+lead)
-	} else {
-		lead = 0
 	}
 	for i, at := range cts {
 		if h.ahead[i] == visible {
@@ -175,7 +162,7 @@ func newMadeFragment(number uint32, tracks []*retimedTrack, follows, fileSize in
 	f.moof = binary.BigEndian.AppendUint32(f.moof, number)
 	for _, t := range tracks {
 		if len(t.cts) > 0 {
-			f.writeRuns(t)
+			f.writeTruns(t)
 		}
 	}
 	if len(f.offsets) == 0 {
@@ -197,14 +184,14 @@ func newMadeFragment(number uint32, tracks []*retimedTrack, follows, fileSize in
 	if size > math.MaxInt32-int64(len(f.moof)) {
 		return nil, fmt.Errorf("%w: a fragment of %d bytes for what begins at %d", errFormat, size, f.ranges[0].from)
 	}
-	f.place(int64(len(f.moof) + headerLen))
+	f.setOffsets(int64(len(f.moof) + headerLen))
 	f.moof = binary.BigEndian.AppendUint32(f.moof, uint32(size))
 	f.moof = append(f.moof, "mdat"...)
 	return f, nil
 }
 
-// place fills in where the samples lie, with the ranges from so many bytes behind the moof's begin on.
-func (f *madeFragment) place(at int64) {
+// setOffsets fills in where the samples lie, with the ranges from so many bytes behind the moof's begin on.
+func (f *madeFragment) setOffsets(at int64) {
 	for _, o := range f.offsets {
 		before := at
 		for _, r := range f.ranges {
@@ -218,9 +205,9 @@ func (f *madeFragment) place(at int64) {
 	}
 }
 
-// writeRuns writes the samples of a track, a trun for all that lie one after another, and a traf for all of one sample
+// writeTruns writes the samples of a track, a trun for all that lie one after another, and a traf for all of one sample
 // entry.
-func (f *madeFragment) writeRuns(t *retimedTrack) {
+func (f *madeFragment) writeTruns(t *retimedTrack) {
 	sizes := t.columns.sizes
 	traf, description := -1, uint32(0)
 	from, count, begin, end := 0, 0, int64(0), int64(0) // of the trun under way: its samples, and where they lie
@@ -228,7 +215,7 @@ func (f *madeFragment) writeRuns(t *retimedTrack) {
 	for _, r := range t.columns.runs {
 		off, n := r.off, int(r.samples)
 		if skipped := minInt(t.first-sample, n); skipped > 0 {
-			off += sum(sizes[sample : sample+skipped])
+			off += sumOf(sizes[sample : sample+skipped])
 			sample += skipped
 			n -= skipped
 		}
@@ -237,7 +224,7 @@ func (f *madeFragment) writeRuns(t *retimedTrack) {
 			continue
 		}
 		if count > 0 && (off != end || r.description != description) {
-			f.writeRun(t, from, count, begin, end)
+			f.writeTrun(t, from, count, begin, end)
 			count = 0
 		}
 		if traf < 0 || r.description != description {
@@ -249,17 +236,17 @@ func (f *madeFragment) writeRuns(t *retimedTrack) {
 			from = sample - t.first
 			begin = off
 		}
-		end = off + sum(sizes[sample:sample+n])
+		end = off + sumOf(sizes[sample:sample+n])
 		count += n
 		sample += n
 		left -= n
 	}
-	f.writeRun(t, from, count, begin, end)
+	f.writeTrun(t, from, count, begin, end)
 	f.closeTraf(traf)
 }
 
-// sum adds up.
-func sum(values []int64) int64 {
+// sumOf adds up.
+func sumOf(values []int64) int64 {
 	all := int64(0)
 	for _, v := range values {
 		all += v
@@ -289,21 +276,21 @@ func (f *madeFragment) closeTraf(at int) {
 	}
 }
 
-// writeRun writes a trun of count samples from the i-th of the track on, which lie at [begin, end) of the source.
-func (f *madeFragment) writeRun(t *retimedTrack, i, count int, begin, end int64) {
+// writeTrun writes a trun of count samples from the i-th of the track on, which lie at [begin, end) of the source.
+func (f *madeFragment) writeTrun(t *retimedTrack, i, count int, begin, end int64) {
 	b := binary.BigEndian.AppendUint32(f.moof, uint32(trunLen+16*count))
 	b = append(b, "trun\x01"...)
 	b = append(b, 0, byte((trunDuration|trunSize|trunFlags|trunComposition)>>8), trunDataOffset)
 	b = binary.BigEndian.AppendUint32(b, uint32(count))
 	f.offsets = append(f.offsets, dataOffset{at: len(b), off: begin})
 	b = append(b, 0, 0, 0, 0)
-	fields := make([]uint32, 0, 4*count)
+	values := make([]uint32, 0, 4*count)
 	dts, cts, sizes, flags := t.dts[i:i+count+1], t.cts[i:i+count], t.columns.sizes[t.first+i:], t.flags[i:]
 	for k, shown := range cts {
 		at := dts[k]
-		fields = append(fields, uint32(minInt64(dts[k+1]-at, max32)), uint32(sizes[k]), uint32(flags[k]), uint32(minInt64(shown-at, maxOffset)))
+		values = append(values, uint32(minInt64(dts[k+1]-at, max32)), uint32(sizes[k]), uint32(flags[k]), uint32(minInt64(shown-at, maxOffset)))
 	}
-	f.moof = append(b, lanes.Encode(fields, 4*len(fields))...)
+	f.moof = append(b, lanes.Encode(values, 4*len(values))...)
 	if last := len(f.ranges) - 1; last >= 0 && f.ranges[last].from <= begin && begin <= f.ranges[last].to+maxUnused {
 		f.ranges[last].to = maxInt64(f.ranges[last].to, end)
 		return

@@ -272,11 +272,8 @@ func (t *trackFragment) readRun(trun *box, d trackDefaults, base, at, room int64
 	}
 	field += int(f.flags / trunFlags & 1)
 	t.offsets = column(t.offsets, u, stride, field, int(count), 0, f.flags&trunComposition != 0)
-	for _, size := range t.sizes[begin:] {
-		at += size
-	}
 	t.addTimes(begin)
-	return at, nil
+	return at + sumOf(t.sizes[begin:]), nil
 }
 
 // column appends a field of so many entries to a table, or a default where the entries do not have it.

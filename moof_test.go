@@ -123,12 +123,12 @@ func TestSegmentIndex(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		sidx []byte
-		want []place
+		want []indexEntry
 		end  int64
 	}{
-		{"version 0", aBox("sidx", words(0, 1, 1000, 500, 8, 2, 100, 2000, 0, 200, 1000, 0)), []place{{1064, 0.5, false}, {1164, 2.5, false}}, 1364},
-		{"version 1, nested", aBox("sidx", words(1<<24, 1, 1000, 0, 500, 0, 8, 1, 1<<31|100, 2000, 0)), []place{{1060, 0.5, true}}, 1160},
-		{"a count that lies", aBox("sidx", words(0, 1, 1000, 0, 0, 0xFFFF, 100, 2000, 0)), []place{{1044, 0, false}}, 1144},
+		{"version 0", aBox("sidx", words(0, 1, 1000, 500, 8, 2, 100, 2000, 0, 200, 1000, 0)), []indexEntry{{1064, 0.5, false}, {1164, 2.5, false}}, 1364},
+		{"version 1, nested", aBox("sidx", words(1<<24, 1, 1000, 0, 500, 0, 8, 1, 1<<31|100, 2000, 0)), []indexEntry{{1060, 0.5, true}}, 1160},
+		{"a count that lies", aBox("sidx", words(0, 1, 1000, 0, 0, 0xFFFF, 100, 2000, 0)), []indexEntry{{1044, 0, false}}, 1144},
 		{"no timescale", aBox("sidx", words(0, 1, 0, 0, 0, 1, 100, 2000, 0)), nil, 0},
 		{"beyond any file", aBox("sidx", words(1<<24, 1, 1000, 0, 500, 1<<30, 8, 1, 100, 2000, 0)), nil, 0},
 		{"short", aBox("sidx", words(0, 1, 1000)), nil, 0},
@@ -138,11 +138,11 @@ func TestSegmentIndex(t *testing.T) {
 		if x == nil {
 			x = &segmentIndex{}
 		}
-		if len(x.places) != len(test.want) || x.end != test.end {
+		if len(x.entries) != len(test.want) || x.end != test.end {
 			t.Errorf("%s: got %+v", test.name, *x)
 			continue
 		}
-		for i, p := range x.places {
+		for i, p := range x.entries {
 			if p != test.want[i] {
 				t.Errorf("%s: got %+v, want %+v", test.name, p, test.want[i])
 			}
@@ -154,11 +154,11 @@ func TestRandomAccessPoints(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		tfra []byte
-		want []place
+		want []indexEntry
 	}{
-		{"version 0", append(words(0, 1, 0, 2, 1000, 64), append([]byte{1, 1, 1}, append(words(3000, 128), 1, 1, 1)...)...), []place{{64, 1, false}, {128, 3, false}}},
-		{"version 1, numbers of 4 bytes", words(1<<24, 1, 0x3F, 1, 0, 1000, 1, 64, 1, 1, 1), []place{{1<<32 + 64, 1, false}}},
-		{"two in one fragment", append(words(0, 1, 0, 2, 1000, 64), append([]byte{1, 1, 1}, append(words(3000, 64), 1, 1, 1)...)...), []place{{64, 1, false}}},
+		{"version 0", append(words(0, 1, 0, 2, 1000, 64), append([]byte{1, 1, 1}, append(words(3000, 128), 1, 1, 1)...)...), []indexEntry{{64, 1, false}, {128, 3, false}}},
+		{"version 1, numbers of 4 bytes", words(1<<24, 1, 0x3F, 1, 0, 1000, 1, 64, 1, 1, 1), []indexEntry{{1<<32 + 64, 1, false}}},
+		{"two in one fragment", append(words(0, 1, 0, 2, 1000, 64), append([]byte{1, 1, 1}, append(words(3000, 64), 1, 1, 1)...)...), []indexEntry{{64, 1, false}}},
 		{"beyond any file", words(1<<24, 1, 0x3F, 1, 0, 1000, 1<<30, 64, 1, 1, 1), nil},
 		{"half a point", words(0, 1, 0, 1, 1000), nil},
 	} {

@@ -30,8 +30,8 @@ type response struct {
 type part struct {
 	segment  *segment
 	from, to int64
-	first    spot  // where reading begins, if times change on the way
-	until    int64 // and ends
+	first    readStart // where reading begins, if times change on the way
+	until    int64     // and ends
 }
 
 func newResponse(t *transfer, v origin.Version) *response {
@@ -235,15 +235,15 @@ func locateParts(r *response, m *movie) error {
 			continue
 		}
 		if streamed {
-			p.first = spot{begin: p.segment.off, pass: p.segment.retiming.plain} // it comes along all the same
+			p.first = readStart{begin: p.segment.off, pass: p.segment.retiming.plain} // it comes along all the same
 			p.until = minInt64(p.segment.off+p.to+slack, p.segment.off+p.segment.length)
 			continue
 		}
-		first, err := m.spotIn(r.t.file, p.segment, p.from)
+		first, err := m.readStartIn(r.t.file, p.segment, p.from)
 		if err != nil {
 			return err
 		}
-		last, err := m.spotIn(r.t.file, p.segment, p.to)
+		last, err := m.readStartIn(r.t.file, p.segment, p.to)
 		if err != nil {
 			return err
 		}
@@ -261,8 +261,8 @@ func sendMedia(r *response, f origin.File, p *part) error {
 	}
 	w := s.retiming.writer(s.off+p.from, p.to-p.from, p.first, s.off+s.length)
 	err := f.Send(&retimed{response: r, writer: w}, p.first.begin, p.until-p.first.begin)
-	if err == nil && w.limit > 0 {
-		return fmt.Errorf("%w: the fragments end %d bytes early", origin.ErrMisbehaving, w.limit)
+	if err == nil && w.left > 0 {
+		return fmt.Errorf("%w: the fragments end %d bytes early", origin.ErrMisbehaving, w.left)
 	}
 	return err
 }

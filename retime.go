@@ -3,6 +3,7 @@ package mp4
 import (
 	"encoding/binary"
 	"io"
+	"math"
 )
 
 // retiming is what is done to fragments on their way to the client: the decode times of each track are others by so
@@ -13,28 +14,28 @@ type retiming struct {
 	plain int64            // bytes at the front of the segment that stay as they are
 }
 
-// spot is how the bytes from an offset on are to be read.
-type spot struct {
+// readStart is how the bytes from an offset on are to be read.
+type readStart struct {
 	begin int64 // where in the source reading begins: within media, or where a box does
 	pass  int64 // bytes from there on that need no look: the rest of the media
 	until int64 // where what is before the offset ends, if the bytes up to it are to be sent: behind the moof that it is in
 }
 
-// retimer is a writer that does it. It is given the source's bytes from a spot on, and passes on those behind the first
-// skip, up to limit.
+// retimer is a writer that changes fragments. It is given the source's bytes from where a readStart says, and passes on
+// those behind the first skip, as many as are left.
 type retimer struct {
 	*retiming
-	w           io.Writer
-	skip, limit int64
-	ahead       int64  // bytes up to the end of the segment
-	pending     []byte // of a header, or of a moof
-	pass        int64  // bytes of the box under way that need no look
+	w          io.Writer
+	skip, left int64
+	ahead      int64  // bytes up to the end of the segment
+	pending    []byte // of a header, or of a moof
+	pass       int64  // bytes of the box under way that need no look
 }
 
-// writer returns a retimer for the bytes of the source from an offset on, to be read from a spot. The segment that they
-// are of ends at end.
-func (r *retiming) writer(off, limit int64, at spot, end int64) *retimer {
-	return &retimer{retiming: r, skip: off - at.begin, limit: limit, ahead: end - at.begin, pass: at.pass}
+// writer returns a retimer for the bytes of the source from an offset on, to be read as a readStart says. The segment
+// that they are of ends at end.
+func (r *retiming) writer(off, most int64, at readStart, end int64) *retimer {
+	return &retimer{retiming: r, skip: off - at.begin, left: most, ahead: end - at.begin, pass: at.pass}
 }
 
 // Write takes the next bytes. Boxes other than moof pass in the pieces that they come in. Of a box that does not end
@@ -58,7 +59,7 @@ func (r *retimer) Write(p []byte) (int, error) {
 		r.pending = append(r.pending, p[:k]...)
 		p = p[k:]
 		if int64(len(r.pending)) == need && r.need() == need {
-			err := r.box()
+			err := r.endBox()
 			if err != nil {
 				return 0, err
 			}
@@ -87,8 +88,8 @@ func (r *retimer) need() int64 {
 	return header
 }
 
-// box sends on what was collected. The source's indexes, whose times and offsets are no longer true, become free space.
-func (r *retimer) box() error {
+// endBox sends on what was collected. The source's indexes, whose times and offsets are no longer true, become free space.
+func (r *retimer) endBox() error {
 	typ, header, size := parseHeader(r.pending)
 	switch {
 	case typ == "moof" && int64(len(r.pending)) == size:
@@ -144,8 +145,8 @@ func (r *retimer) emit(p []byte) error {
 	k := minInt64(r.skip, int64(len(p)))
 	r.skip -= k
 	p = p[k:]
-	p = p[:minInt64(r.limit, int64(len(p)))]
-	r.limit -= int64(len(p))
+	p = p[:minInt64(r.left, int64(len(p)))]
+	r.left -= int64(len(p))
 	if len(p) == 0 {
 		return nil
 	}
@@ -153,38 +154,38 @@ func (r *retimer) emit(p []byte) error {
 	return err
 }
 
-// spotIn finds the spot for the bytes of a segment from an offset within it on. src is read where the map of fragments
+// readStartIn finds the readStart for the bytes of a segment from an offset within it on. src is read where the map of fragments
 // does not know enough.
-func (m *movie) spotIn(src source, s *segment, at int64) (spot, error) {
+func (m *movie) readStartIn(src source, s *segment, at int64) (readStart, error) {
 	off, end := s.off+at, s.off+s.length
 	plain := s.off + s.retiming.plain
 	if off < plain {
-		return spot{begin: off, pass: plain - off, until: off}, nil
+		return readStart{begin: off, pass: plain - off, until: off}, nil
 	}
 	if off == plain || off == end {
-		return spot{begin: off, until: off}, nil
+		return readStart{begin: off, until: off}, nil
 	}
-	return m.newSearch(src).spot(off, plain, end)
+	return m.newSearch(src).startIn(off, plain, end)
 }
 
-// spot is spotIn for an offset in fragments, [least, end) of the source.
-func (s *search) spot(off, least, end int64) (spot, error) {
+// startIn is readStartIn for an offset in fragments, [least, end) of the source.
+func (s *search) startIn(off, least, end int64) (readStart, error) {
 	found := s.holding(off)
 	begin := least
 	if found == nil {
 		var err error
 		begin, err = s.fragmentBefore(off, least)
 		if err != nil {
-			return spot{}, err
+			return readStart{}, err
 		}
 	}
 	for found == nil {
 		f, err := s.next(begin)
 		if err != nil {
-			return spot{}, err
+			return readStart{}, err
 		}
 		if f == nil || f.off > off {
-			return spot{begin: begin, until: minInt64(off+slack, end)}, nil
+			return readStart{begin: begin, until: minInt64(off+slack, end)}, nil
 		}
 		if off < f.end {
 			found = f
@@ -192,9 +193,9 @@ func (s *search) spot(off, least, end int64) (spot, error) {
 		begin = f.end
 	}
 	if off >= found.media {
-		return spot{begin: off, pass: found.end - off, until: off}, nil
+		return readStart{begin: off, pass: found.end - off, until: off}, nil
 	}
-	return spot{begin: maxInt64(found.off, least), until: found.media}, nil
+	return readStart{begin: maxInt64(found.off, least), until: found.media}, nil
 }
 
 // slack is read behind a range that ends where no fragment is known.
@@ -202,20 +203,12 @@ const slack = 1 << 20
 
 // fragmentBefore is where a fragment before an offset begins, near it, but not before another where one does.
 func (s *search) fragmentBefore(off, least int64) (int64, error) {
-	last := s.lastBefore(off)
-	for i := 0; last.nested && i < maxNested; i++ {
-		places, err := s.readNested(last)
-		if err != nil {
-			return 0, err
-		}
-		s.expand(last, places)
-		last = s.lastBefore(off)
-	}
+	last, _, err := s.entriesAround(math.Inf(1), off)
 	least = maxInt64(last.off, least)
-	if s.hasIndex() {
-		return least, nil
+	if err != nil || s.hasIndex() {
+		return least, err
 	}
-	found, err := s.scanBack(least, off)
+	found, err := s.scan(least, off, true)
 	if found == nil || err != nil {
 		return least, err
 	}

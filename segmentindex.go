@@ -2,8 +2,6 @@ package mp4
 
 import (
 	"encoding/binary"
-
-	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // maxNested is how deep sidx boxes may be nested.
@@ -16,7 +14,7 @@ const unindexed = 4 << 20
 // is not of the whole file is of the fragment behind it, and of no use.
 func (s *search) readIndexes(begin int64, best *segmentIndex) error {
 	if best != nil && (best.nested() || best.end > s.src.Size()-unindexed) {
-		s.index(best.places)
+		s.index(best.entries)
 		return nil
 	}
 	_, err := s.next(begin) // how large fragments are says how much to fetch in the search for others
@@ -28,13 +26,13 @@ func (s *search) readIndexes(begin int64, best *segmentIndex) error {
 
 // segmentIndex is a sidx (8.16.3).
 type segmentIndex struct {
-	id     uint32 // of the track by which it was made
-	places []place
-	end    int64 // of what it names
+	id      uint32 // of the track by which it was made
+	entries []indexEntry
+	end     int64 // of what it names
 }
 
 // nested reports whether it names other sidx boxes.
-func (x *segmentIndex) nested() bool { return len(x.places) > 0 && x.places[0].nested }
+func (x *segmentIndex) nested() bool { return len(x.entries) > 0 && x.entries[0].nested }
 
 // readSegmentIndex reads a sidx. One that cannot be read is none: fragments are found without.
 func (s *search) readSegmentIndex(off int64, b topBox) (*segmentIndex, error) {
@@ -68,36 +66,54 @@ func parseSegmentIndex(sidx *box) *segmentIndex {
 		return nil
 	}
 	x := &segmentIndex{id: binary.BigEndian.Uint32(p[4:])}
-	u := make([]uint32, 3*minInt((len(p)-lead)/12, maxPlaces))
+	u := make([]uint32, 3*minInt((len(p)-lead)/12, maxEntries))
 	lanes.Decode(p[lead:lead+4*len(u)], u)
 	at := sidx.at + int64(len(sidx.data)) + int64(off)
-	places := make([]place, 0, len(u)/3)
+	entries := make([]indexEntry, 0, len(u)/3)
 	for i := 0; i < len(u); i += 3 {
 		reference := u[i]
-		places = append(places, place{off: at, seconds: float64(begins) / timescale, nested: reference>>31 != 0})
+		entries = append(entries, indexEntry{off: at, seconds: float64(begins) / timescale, nested: reference>>31 != 0})
 		at += int64(reference & 0x7FFFFFFF)
 		begins += uint64(u[i+1])
 	}
-	x.places = places
+	x.entries = entries
 	x.end = at
 	return x
 }
 
-// readNested reads the sidx at a place; without one, the place itself is where fragments begin.
-func (s *search) readNested(at place) ([]place, error) {
-	found := []place{{off: at.off, seconds: at.seconds}}
+// entriesAround is around, with what is nested at the first entry read.
+func (s *search) entriesAround(seconds float64, off int64) (before, after indexEntry, err error) {
+	before, after = s.around(seconds, off)
+	for i := 0; before.nested; i++ {
+		if i == maxNested {
+			s.forget() // deeper than any writer nests them
+		} else {
+			entries, err := s.readNested(before)
+			if err != nil {
+				return before, after, err
+			}
+			s.expand(before, entries)
+		}
+		before, after = s.around(seconds, off)
+	}
+	return before, after, nil
+}
+
+// readNested reads the sidx at an entry; without one, the entry itself is where fragments begin.
+func (s *search) readNested(at indexEntry) ([]indexEntry, error) {
+	found := []indexEntry{{off: at.off, seconds: at.seconds}}
 	b, err := s.peekBox(at.off)
 	if err != nil || b.typ != "sidx" {
 		return found, err
 	}
 	x, err := s.readSegmentIndex(at.off, b)
-	if err != nil || x == nil || len(x.places) == 0 {
+	if err != nil || x == nil || len(x.entries) == 0 {
 		return found, err
 	}
-	return x.places, nil
+	return x.entries, nil
 }
 
-// readRandomAccess reads the mfra (8.8.9) at the end of the file, for the places of the reference track. What is
+// readRandomAccess reads the mfra (8.8.9) at the end of the file, for the entries of the reference track. What is
 // fetched for it serves the search for the last fragment as well, unless fragments are large.
 func (s *search) readRandomAccess() error {
 	const mfroLen = 16
@@ -105,8 +121,8 @@ func (s *search) readRandomAccess() error {
 	if size < s.first+mfroLen {
 		return nil
 	}
-	n := s.piece()
-	if s.habits().length() > maxPeek {
+	n := s.fetchSize()
+	if s.averaged().length() > maxPeek {
 		n = peekLen // where the last one hardly begins
 	}
 	from := maxInt64(size-n, s.first)
@@ -140,22 +156,22 @@ func (s *search) readRandomAccess() error {
 }
 
 // randomAccessPoints returns the fragments that the payload of a tfra (8.8.10) names.
-func randomAccessPoints(p []byte, timescale int64) []place {
+func randomAccessPoints(p []byte, timescale int64) []indexEntry {
 	lengths := p[11] // of traf, trun and sample numbers, two bits each, less one
 	width := 8 + int(lengths>>4&3) + int(lengths>>2&3) + int(lengths&3) + 3
 	if p[0] != 0 {
 		width += 8
 	}
-	var places []place
+	var entries []indexEntry
 	for rest := p[16:]; len(rest) >= width; rest = rest[width:] {
 		time, off := uint64(binary.BigEndian.Uint32(rest)), uint64(binary.BigEndian.Uint32(rest[4:]))
 		if p[0] != 0 {
 			time = binary.BigEndian.Uint64(rest)
 			off = binary.BigEndian.Uint64(rest[8:])
 		}
-		if off <= uint64(maxBoxSize) && len(places) < maxPlaces && (len(places) == 0 || int64(off) > places[len(places)-1].off) {
-			places = append(places, place{off: int64(off), seconds: float64(time) / float64(timescale)})
+		if off <= uint64(maxBoxSize) && len(entries) < maxEntries && (len(entries) == 0 || int64(off) > entries[len(entries)-1].off) {
+			entries = append(entries, indexEntry{off: int64(off), seconds: float64(time) / float64(timescale)})
 		}
 	}
-	return places
+	return entries
 }

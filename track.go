@@ -52,7 +52,6 @@ type track struct {
 	listed     sampleTimes
 	listedFrom int64 // the first of listed
 	made       bool  // the tables are made of fragments
-	fixed      bool  // fragments follow in the same timescale: it must not change
 }
 
 // Types of which a container may hold only one. A second one is an attempt on the parser, or a broken file.
