@@ -2,6 +2,8 @@ package mp4
 
 import (
 	"encoding/binary"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // maxNested is how deep sidx boxes may be nested.
