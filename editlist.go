@@ -3,7 +3,6 @@ package mp4
 import (
 	"encoding/binary"
 	"fmt"
-	"math/bits"
 )
 
 // edit is an entry of an edit list, elst (8.6.6): a stretch of the movie timeline and the media shown in it.
@@ -81,20 +80,6 @@ func readEdits(edts *box) ([]edit, error) {
 	return edits, nil
 }
 
-// untime takes the durations from the track's edits, where the timescale that they are told in is 0, and reports whether
-// one can do without: where a single one shows all media from a time on.
-func (t *track) untime() bool {
-	var edits []edit
-	for _, e := range t.edits {
-		if e.mediaTime != empty {
-			e.duration = toMediaEnd
-			edits = append(edits, e)
-		}
-	}
-	t.edits = edits
-	return len(edits) <= 1
-}
-
 // clock converts between the timeline of a movie and that of a media.
 type clock struct {
 	movie  int64 // ticks per second of the movie timeline, as the answer has it
@@ -138,73 +123,6 @@ func halfTicks(e edit, c clock, ticks int64) int64 {
 		twice /= int64(e.rate)
 	}
 	return twice
-}
-
-// cutEdits intersects the track's edit list with [from, to) on the movie timeline of the answer; to < 0: no end.
-// Without a list there is one edit, the whole media from 0 on. What is left is in the answer's ticks.
-func cutEdits(t *track, c clock, from, to int64) []edit {
-	edits := t.edits
-	if len(edits) == 0 {
-		edits = []edit{{duration: toMediaEnd, rate: normalRate}}
-	}
-	left := make([]edit, 0, len(edits))
-	begins := int64(0)
-	for i, e := range edits {
-		duration := editDuration(t, e, c)
-		if t.instant && i == len(edits)-1 {
-			duration = toLastPicture(t, e, c, duration)
-		}
-		ends := begins + duration
-		low, high := maxInt64(begins, from), ends
-		if to >= 0 && to < high {
-			high = to
-		}
-		if low < high {
-			if e.mediaTime != empty && e.rate != 0 {
-				e.passed = low - begins
-				e.mediaTime += toMedia(c, e.passed, e.rate)
-			}
-			e.duration = high - low
-			left = append(left, e)
-		}
-		begins = ends
-		if begins > maxSum {
-			break
-		}
-	}
-	return left
-}
-
-// editDuration is the length of an edit in ticks of the answer's movie timeline.
-func editDuration(t *track, e edit, c clock) int64 {
-	if e.duration == toMediaEnd {
-		if e.mediaTime >= t.end || e.mediaTime == empty {
-			return 0
-		}
-		return toMovie(c, t.end-e.mediaTime)
-	}
-	factor := c.movie / c.source
-	if e.duration > maxSum/factor {
-		return maxSum
-	}
-	return e.duration * factor
-}
-
-// toLastPicture is the length of the last edit where the picture shown last has no duration: if it ends within a tick of
-// the source's movie timeline before that picture, by how lengths are rounded, that picture is shown too.
-func toLastPicture(t *track, e edit, c clock, duration int64) int64 {
-	if e.mediaTime == empty || e.rate != normalRate || e.mediaTime >= t.end {
-		return duration
-	}
-	halves, _ := mulDiv(duration, 2*c.media, c.movie)
-	if e.duration != toMediaEnd && 2*(t.end-e.mediaTime)-halves <= 1 { // media times are rounded, too
-		return duration
-	}
-	whole := mulDivUp(t.end-e.mediaTime, c.movie, c.media)
-	if whole > duration && whole-duration <= c.movie/c.source+ceilDiv(c.movie, c.media) {
-		return whole
-	}
-	return duration
 }
 
 // beginIn is the media time at which an edit begins in ticks of a timescale that is factor times as high, rounded anew.
@@ -282,32 +200,12 @@ func shows(edits []edit, c clock, cts int64) bool {
 	return false
 }
 
-// mulDiv returns a·b/c rounded down, for a, b ≥ 0 and c > 0, and whether it is below 2^60; else 2^60.
-func mulDiv(a, b, c int64) (int64, bool) {
-	if a < 1<<40 && b < 1<<20 { // nearly always
-		return a * b / c, true
+// firstMedia is the first of the edits that shows media.
+func firstMedia(edits []edit) edit {
+	for _, e := range edits {
+		if e.mediaTime != empty {
+			return e
+		}
 	}
-	return mulDivWide(a, b, c)
-}
-
-// mulDivWide is mulDiv where the product may have more than 64 bits.
-func mulDivWide(a, b, c int64) (int64, bool) {
-	high, low := bits.Mul64(uint64(a), uint64(b))
-	if high >= uint64(c) {
-		return maxSum, false
-	}
-	quotient, _ := bits.Div64(high, low, uint64(c))
-	if quotient > uint64(maxSum) {
-		return maxSum, false
-	}
-	return int64(quotient), true
-}
-
-// mulDivUp is mulDiv rounded up.
-func mulDivUp(a, b, c int64) int64 {
-	n, ok := mulDiv(a, b, c)
-	if ok && uint64(n)*uint64(c) != uint64(a)*uint64(b) { // equal modulo 2^64 only where there is no remainder
-		n++
-	}
-	return n
+	return edit{}
 }

@@ -385,8 +385,8 @@ func setLeadTimes(l *leadIn, times sampleTimes, h *hidden, base, begin, m, next,
 		}
 		l.durations = lanes.Encode([]uint64{uint64(ticks)<<32 | 1}, lanes.PairLen)
 	}
-	l.durations = append(l.durations, runLengths(durations)...)
-	l.offsets = runLengths(offsets)
+	l.durations = append(l.durations, lanes.RunLengths(durations)...)
+	l.offsets = lanes.RunLengths(offsets)
 	l.shifted = len(l.offsets) > lanes.PairLen || offsets[0] != 0
 	return true
 }
@@ -403,7 +403,7 @@ func (t *track) shorten(e edit, s onScreen, factor int64) *leadIn {
 	if t.offsets != nil || e.rate != normalRate || left <= 0 || left > max32 {
 		return nil
 	}
-	return &leadIn{samples: 1, durations: runLengths([]int64{left}), scale: factor, begins: e.mediaTime}
+	return &leadIn{samples: 1, durations: lanes.RunLengths([]int64{left}), scale: factor, begins: e.mediaTime}
 }
 
 // firstShown is the sample of [first, end) that is shown first: on show is the gap before it.
@@ -418,9 +418,6 @@ func firstShown(t *track, first, end int64) onScreen {
 	}
 	return s
 }
-
-// ceilDiv returns a/b rounded up.
-func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }
 
 // scalable reports whether all times of the track can be multiplied by factor.
 func scalable(t *track, factor int64) bool {

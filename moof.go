@@ -96,7 +96,7 @@ func readDefaults(mvex *box) (map[uint32]trackDefaults, error) {
 }
 
 // readFragment reads a moof.
-func (m *movie) readFragment(moof *box) (*fragment, error) {
+func readFragment(moof *box, defaults map[uint32]trackDefaults) (*fragment, error) {
 	err := readChildren(moof, "mfhd")
 	if err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func (m *movie) readFragment(moof *box) (*fragment, error) {
 			continue
 		}
 		t := &trackFragment{}
-		end, err = t.read(traf, m.defaults, moof.at, end, maxInMoof-f.samples)
+		end, err = t.read(traf, defaults, moof.at, end, maxInMoof-f.samples)
 		if err != nil {
 			return nil, fmt.Errorf("moof at %d: %w", moof.at, err)
 		}
@@ -324,4 +324,13 @@ func (t *trackFragment) after(end int64) int64 {
 		return t.begins
 	}
 	return end
+}
+
+// sumOf adds up.
+func sumOf(values []int64) int64 {
+	all := int64(0)
+	for _, v := range values {
+		all += v
+	}
+	return all
 }

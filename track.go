@@ -232,7 +232,7 @@ func (t *track) readTables(stbl *box) error {
 		return err
 	}
 	if !t.allSync {
-		t.readAccessPoints(stbl)
+		t.access = readAccessPoints(stbl, t.samples)
 	}
 	t.auxiliary, err = readAuxiliary(stbl)
 	return err
@@ -521,10 +521,6 @@ func sampleAt(t *track, tick int64) (sample, begins int64) {
 // sampleTimes are the decode and composition times of successive samples, in media ticks.
 type sampleTimes struct{ dts, cts []int64 }
 
-// maxListed is how many samples' times are listed for one request. A few bytes of a table can claim billions of samples
-// that are shown out of order.
-const maxListed = 1 << 20
-
 var errListed = fmt.Errorf("%w: more than %d samples to look through for those that are shown out of order", errFormat, maxListed)
 
 // limitedTrack is the track for one request, which shares with other tracks how many samples' times may be listed.
@@ -733,4 +729,121 @@ func chunkOffset(t *track, number int64) int64 {
 		return int64(binary.BigEndian.Uint32(t.chunks[4*number:]))
 	}
 	return int64(binary.BigEndian.Uint64(t.chunks[8*number:]))
+}
+
+// rollBack is the sample at which decoding must begin for sample to be right.
+func rollBack(t *track, sample int64) int64 {
+	first := sample - t.preroll.samples
+	if t.preroll.ms > 0 {
+		at, _ := sampleAt(t, decodeTime(t, sample)-t.preroll.ms*t.timescale/1000)
+		if at < first {
+			first = at
+		}
+	}
+	return maxInt64(first, 0)
+}
+
+// lengths are the bytes of successive groups of so many samples, from the sample first on. Samples from end on have
+// none.
+func (t *track) lengths(first, end int64, groups []uint32) []int64 {
+	lengths := make([]int64, len(groups))
+	left := end - first
+	if left <= 0 {
+		return lengths
+	}
+	if t.uniform != 0 {
+		for i, n := range groups {
+			count := int64(n)
+			if count > left {
+				count = left
+			}
+			left -= count
+			if t.perPacket > 0 {
+				count = ceilDiv(count, t.perPacket)
+			}
+			lengths[i] = count * t.uniform
+		}
+		return lengths
+	}
+	all := int64(0)
+	for _, n := range groups {
+		all += int64(n)
+	}
+	sizes := t.listSizes(first, first+minInt64(all, left))
+	at := 0
+	for i, n := range groups {
+		stop := at + int(n)
+		if stop > len(sizes) {
+			stop = len(sizes)
+		}
+		sum := int64(0)
+		for _, size := range sizes[at:stop] {
+			sum += int64(size)
+		}
+		lengths[i] = sum
+		at = stop
+	}
+	return lengths
+}
+
+// listSizes are the sizes of the samples [first, end), where they are not all the same.
+func (t *track) listSizes(first, end int64) []uint32 {
+	sizes := make([]uint32, end-first)
+	switch t.sizeBits {
+	case 32:
+		lanes.Decode(t.sizes[4*first:4*end], sizes)
+	case 16:
+		narrow := make([]uint16, len(sizes))
+		lanes.Decode(t.sizes[2*first:2*end], narrow)
+		for i, size := range narrow {
+			sizes[i] = uint32(size)
+		}
+	case 8:
+		for i, size := range t.sizes[first:end] {
+			sizes[i] = uint32(size)
+		}
+	case 4:
+		for i := range sizes {
+			at := first + int64(i)
+			sizes[i] = uint32(t.sizes[at/2]>>(4-4*uint(at%2))) & 15
+		}
+	}
+	return sizes
+}
+
+// usePackets takes the size of samples from the sample entry where each of them lasts a tick, as players do, and
+// returns how many there are: what stsz says of them is 1 byte, or those of one channel, in many files.
+func (t *track) usePackets(stbl *box, count int64) int64 {
+	samples := lanes.LastTotal(t.durations.Samples)
+	if t.durations.Any != 1 || lanes.LastTotal(t.durations.Ticks) != samples {
+		return count
+	}
+	p := packetsOf(childOf(stbl, "stsd"))
+	if p.samples <= 0 || p.bytes <= 0 || p.bytes > max32 || p.samples > 1 && !wholePackets(t.chunkRuns, p.samples) {
+		return count
+	}
+	if t.uniform != 0 && t.uniform*p.samples == p.bytes {
+		return count
+	}
+	if p.samples > 1 && t.uniform == 0 {
+		return count // stsz lists the sizes of something
+	}
+	t.uniform = p.bytes
+	t.sizes = nil
+	if p.samples > 1 {
+		t.perPacket = p.samples
+	}
+	return samples
+}
+
+// wholePackets reports whether all chunks but the last hold whole packets of so many samples.
+func wholePackets(r *lanes.ChunkRuns, samples int64) bool {
+	columns := make([]uint32, len(r.Entries)/4)
+	lanes.Decode(r.Entries, columns)
+	for i := 0; i < len(columns); i += 3 {
+		if int64(columns[i+1])%samples != 0 && int64(columns[i]) < r.Chunks {
+			return false
+		}
+	}
+	return true
 }

@@ -274,6 +274,39 @@ func Encode(u interface{}, n int) []byte {
 	return b.Bytes()
 }
 
+// RunLengths makes a table of runs of values.
+func RunLengths(values []int64) []byte {
+	pairs := make([]uint64, 0, len(values))
+	count, last := uint64(0), int64(0)
+	for _, v := range values {
+		if v != last && count > 0 {
+			pairs = append(pairs, count<<32|uint64(last)&LowHalf)
+			count = 0
+		}
+		last = v
+		count++
+	}
+	if count > 0 {
+		pairs = append(pairs, count<<32|uint64(last)&LowHalf)
+	}
+	return Encode(pairs, 8*len(pairs))
+}
+
+// Numbers decodes big-endian numbers of 4 or 8 bytes.
+func Numbers(b []byte, width int64) []uint64 {
+	wide := make([]uint64, int64(len(b))/width)
+	if width == 8 {
+		Decode(b, wide)
+		return wide
+	}
+	narrow := make([]uint32, len(wide))
+	Decode(b, narrow)
+	for i, v := range narrow {
+		wide[i] = uint64(v)
+	}
+	return wide
+}
+
 // LastTotal is the last of the running totals: what all of a table adds up to.
 func LastTotal(totals []int64) int64 { return totals[len(totals)-1] }
 

@@ -19,13 +19,6 @@ func writeEmptyTable(w *moovWriter, s *slot) {
 	}
 }
 
-// Which of the numbers of a table are its version and flags, and the count of its entries.
-const (
-	tableStart = 2
-	tableCount = 3
-	flagBits   = 1<<24 - 1 // of the former, whose highest byte is the version
-)
-
 // writeStts writes the decode times.
 func writeStts(w *moovWriter, k *kept, s *slot) {
 	at := len(w.numbers)
@@ -52,7 +45,7 @@ func writeCtts(w *moovWriter, k *kept, s *slot) {
 		scale = k.lead.scale
 	}
 	if k.moved >= 0 {
-		special = runLengths([]int64{k.moveTo - decodeTime(k.track, k.moved)*scaleOf(k) + k.raised()})
+		special = lanes.RunLengths([]int64{k.moveTo - decodeTime(k.track, k.moved)*scaleOf(k) + k.raised()})
 		from = k.moved
 		to = k.moved + 1
 		needed = true
@@ -67,22 +60,6 @@ func writeCtts(w *moovWriter, k *kept, s *slot) {
 	entries += int64(len(special) / lanes.PairLen)
 	entries += writeOffsetRuns(w, k, to, k.end, scale)
 	w.numbers[at+tableCount] = uint32(entries)
-}
-
-// raised is what is added to composition offsets that are not special.
-func (k *kept) raised() int64 {
-	if k.lead == nil {
-		return 0
-	}
-	return k.lead.raise * k.lead.scale
-}
-
-// scaleOf is the factor by which the track's timescale is raised.
-func scaleOf(k *kept) int64 {
-	if k.lead == nil {
-		return 1
-	}
-	return k.lead.scale
 }
 
 // writeOffsetRuns writes the composition offsets of the samples [from, to). Samples that the source's table does not
@@ -104,24 +81,6 @@ func writeOffsetRuns(w *moovWriter, k *kept, from, to, scale int64) int64 {
 		entries++
 	}
 	return entries
-}
-
-// runLengths makes a table of runs of values.
-func runLengths(values []int64) []byte {
-	pairs := make([]uint64, 0, len(values))
-	count, last := uint64(0), int64(0)
-	for _, v := range values {
-		if v != last && count > 0 {
-			pairs = append(pairs, count<<32|uint64(last)&lanes.LowHalf)
-			count = 0
-		}
-		last = v
-		count++
-	}
-	if count > 0 {
-		pairs = append(pairs, count<<32|uint64(last)&lanes.LowHalf)
-	}
-	return lanes.Encode(pairs, 8*len(pairs))
 }
 
 // writeRuns writes the entries of a table of runs for the samples [from, to), and returns how many. Only the first and
@@ -305,17 +264,4 @@ func placeChunks(w *moovWriter, o *chunkOffsets) {
 		shift = -shift
 	}
 	o.rest.Add = lanes.Entry(width, uint64(shift))
-}
-
-// mediaDuration is the sum of the kept samples' durations, in ticks of the answer's timescale.
-func mediaDuration(k *kept) int64 {
-	if k.none {
-		return 0
-	}
-	end := decodeEnd(k.track, k.end)
-	if k.lead == nil {
-		return end - decodeTime(k.track, k.first)
-	}
-	// From m on, times have only moved, with m to the edit's media time.
-	return (end-k.lead.raise)*k.lead.scale - k.lead.begins + k.lead.mediaTime
 }
