@@ -90,7 +90,7 @@ func (p Player) Judge(s Showing, cut Cut) (v Verdict, err error) {
 		shots = shots[:len(shots)-1]
 	}
 	if len(shots) == 0 {
-		return v, fmt.Errorf("%w: none of its %d pictures is from the start on", ErrWrong, len(s.Shots))
+		return v, fmt.Errorf("%w: none of its %d pictures is from the start on", p.fault(), len(s.Shots))
 	}
 	if v.Hidden > 0 {
 		v.Delay = shots[0].At - s.Shots[0].At
@@ -116,7 +116,10 @@ func (p Player) inStep(shots []Shot, cut Cut, last int) (origin float64, err err
 	due := func(shot Shot) float64 { return max(0, cut.Film[shot.Picture]-cut.Start) }
 	if !p.own {
 		origin = math.Inf(1)
-		for _, shot := range shots {
+		for i, shot := range shots {
+			if i == 0 && p.eager {
+				continue
+			}
 			if shot.Picture >= 0 && shot.Picture < len(cut.Film) && due(shot) > 0 {
 				origin = min(origin, shot.At-due(shot))
 			}
@@ -133,7 +136,7 @@ func (p Player) inStep(shots []Shot, cut Cut, last int) (origin float64, err err
 		if p.late > 0 && off > 0 {
 			fault = ErrLate
 		}
-		if off < -jitter && due(shot) > 0 || off > jitter+p.late {
+		if off < -jitter && due(shot) > 0 && !(i == 0 && p.eager) || off > jitter+p.late {
 			return 0, fmt.Errorf("%w: picture %d at %.4f s, not at %.4f s", fault, shot.Picture, shot.At-origin, due(shot))
 		}
 	}
