@@ -15,7 +15,7 @@ var (
 	errNotMP4     = errors.New("mp4: not an MP4 file")
 	errFragmented = errors.New("mp4: a fragmented file")
 	errFormat     = errors.New("mp4: not parseable")
-	errOverflow   = fmt.Errorf("%w: %w", errFormat, lanes.ErrSum)
+	errOverflow   = fmt.Errorf("%w: %w", errFormat, lanes.ErrSum) // no media is that long
 )
 
 // Box sizes that mean something else (ISO/IEC 14496-12, 4.2), and the lengths of headers.
@@ -92,6 +92,7 @@ func readBox(src source, typ string, off, size int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(b)) < size {
+		// Tables without their end: no player has all samples.
 		return nil, fmt.Errorf("%w: the file ends inside of %s at %d", errFormat, typ, off)
 	}
 	return b[:size], nil
@@ -159,12 +160,14 @@ func readChildren(b *box, once string) error {
 			break // 32 zero bits end a QuickTime list
 		}
 		if size < 0 || size > int64(len(rest)) {
+			// nginx and browsers refuse it, too: what follows is not known.
 			return failAt(inText(b.typ)+"/"+inText(typ), at, "its size is impossible")
 		}
 		if len(once) > 0 && containsType(once, typ) && childOf(b, typ) != nil {
 			return failAt(inText(b.typ)+"/"+inText(typ), at, "there is one already")
 		}
 		if len(b.children) == maxChildren {
+			// A bound of time and memory.
 			return b.fail("too many boxes in it")
 		}
 		b.children = append(b.children, &box{typ: typ, at: at, header: header, data: rest[:size:size]})
@@ -190,10 +193,12 @@ func containsType(list, typ string) bool {
 func entriesOf(b *box, lead, width int) ([]byte, error) {
 	p := payload(b)
 	if len(p) < lead {
+		// nginx and browsers refuse it, too.
 		return nil, b.fail("too short")
 	}
 	n := int64(binary.BigEndian.Uint32(p[lead-4:]))
 	if n*int64(width) > int64(len(p)-lead) {
+		// nginx and browsers refuse it, too; FFmpeg takes bytes of the next box for entries.
 		return nil, b.fail(fmt.Sprintf("%d entries do not fit into it", n))
 	}
 	return p[lead : lead+int(n)*width], nil
@@ -214,6 +219,7 @@ func headerTimes(b *box, v0, v1 int) (times, error) {
 		t = times{duration: v1, wide: true, least: v1 + 8}
 	}
 	if len(p) < t.least {
+		// nginx and browsers refuse it, too.
 		return t, b.fail("too short")
 	}
 	return t, nil

@@ -58,6 +58,7 @@ func readAuxiliary(stbl *box) (*auxiliary, error) {
 	a := &auxiliary{width: 4, saiz: saiz, saio: saio}
 	p, prefix := payload(saiz), infoPrefix(saiz)
 	if len(p) < prefix+5 {
+		// Without it nothing is decrypted, nor below.
 		return nil, saiz.fail("too short")
 	}
 	a.uniform = int64(p[prefix])

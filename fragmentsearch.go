@@ -60,6 +60,7 @@ type topBox struct {
 func (s *search) peekBox(off int64) (topBox, error) {
 	s.peeks++
 	if s.peeks > maxPeeks {
+		// A bound of time.
 		return topBox{}, (&box{typ: "moof", at: off}).fail("too many fragments before it")
 	}
 	typ, header, size, err := readHeader(s.src, off, s.near())
@@ -67,6 +68,7 @@ func (s *search) peekBox(off int64) (topBox, error) {
 		return topBox{}, err
 	}
 	if size < 0 {
+		// No player can know what follows.
 		return topBox{}, (&box{typ: typ, at: off}).fail("its size is impossible")
 	}
 	if size == sizeToEnd {
@@ -172,6 +174,7 @@ func (f *fragment) hasNoMedia() bool {
 func (s *search) readMoof(off int64, b topBox) (*fragment, error) {
 	size := b.end - off
 	if size > maxMoof {
+		// A bound of memory.
 		return nil, (&box{typ: b.typ, at: off}).fail("too large")
 	}
 	data, err := s.src.Peek(off, size, size+largeHeaderLen)
@@ -184,6 +187,7 @@ func (s *search) readMoof(off int64, b topBox) (*fragment, error) {
 	}
 	s.samples += found.samples
 	if s.samples > maxSamples {
+		// A bound of time and memory.
 		return nil, (&box{typ: b.typ, at: off}).fail("too many samples before it")
 	}
 	return found, nil
@@ -403,9 +407,11 @@ func (s *search) find(moments map[uint32]int64, seconds float64, heard bool) (*f
 			continue
 		}
 		if len(run.fragments) == 0 {
+			// Players have nothing to play there either.
 			return nil, (&box{typ: "moof", at: begin}).fail("none found")
 		}
 		if len(run.fragments) == maxRun {
+			// A bound of time and memory.
 			return nil, (&box{typ: "moof", at: run.end}).fail("too many fragments for one cut")
 		}
 		first, err := s.needed(run, moments, heard, back < mostBefore)

@@ -100,11 +100,17 @@ func writeSlots(w *moovWriter, slots []slot) {
 		case slotStts:
 			writeStts(w, k, s)
 		case slotCtts:
-			writeCtts(w, k, s)
+			if k.offsets != nil || k.lead != nil || k.moved >= 0 {
+				writeCtts(w, k, s)
+			}
 		case slotStss:
-			writeStss(w, k, s, &k.sync)
+			if !k.allSync && (s.box != nil || k.made) { // the moov of a fragmented file has an empty one, and that of some sound
+				writeStss(w, k, s, &k.sync)
+			}
 		case slotStps:
-			writeStss(w, k, s, &k.partial)
+			if !k.allSync {
+				writeStss(w, k, s, &k.partial)
+			}
 		case slotStsc:
 			writeStsc(w, k, s)
 		case slotStsz:

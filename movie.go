@@ -83,9 +83,11 @@ func findMovie(src source, maxMoov int64) (*movie, error) {
 		switch typ {
 		case "ftyp":
 			if size > maxFileType {
+				// A bound of memory, beyond any list of brands; nginx has 1 KB.
 				return nil, fmt.Errorf("%w: ftyp at %d is %d bytes long", errFormat, off, size)
 			}
 			if len(m.ftyp) > 0 {
+				// nginx refuses it, too: players differ in which one counts.
 				return nil, fmt.Errorf("%w: second ftyp at %d", errFormat, off)
 			}
 			m.ftyp, err = readBox(src, typ, off, size)
@@ -106,8 +108,10 @@ func findMovie(src source, maxMoov int64) (*movie, error) {
 		off += size
 	}
 	if walked == maxWalked {
+		// A bound of time.
 		return nil, fmt.Errorf("%w: no moov found among the first %d boxes, to %d, nor at the end of the file", errFormat, walked, off)
 	}
+	// No player knows what the media are.
 	return nil, fmt.Errorf("%w: no moov found", errFormat)
 }
 
@@ -187,6 +191,7 @@ func (m *movie) read(src source, off, header, size, maxMoov int64) error {
 		return err
 	}
 	if size < header {
+		// Its size would be known only once all of the file was read.
 		return fmt.Errorf("%w: moov at %d reaches to the end of a file of unknown length", errFormat, off)
 	}
 	return m.take(src, &box{typ: "moov", at: off, header: header, data: data})
@@ -228,10 +233,12 @@ func (m *movie) index() error {
 		return err
 	}
 	if childOf(m.moov, "cmov") != nil {
+		// nginx and browsers refuse it, too.
 		return childOf(m.moov, "cmov").fail("compressed moov atom (cmov) is not supported")
 	}
 	mvhd := childOf(m.moov, "mvhd")
 	if mvhd == nil {
+		// FFmpeg plays nothing of it.
 		return m.moov.fail("no mvhd in it")
 	}
 	at, err := headerTimes(mvhd, mvhdDuration0, mvhdDuration1)
@@ -252,6 +259,7 @@ func (m *movie) index() error {
 		switch b.typ {
 		case "trak":
 			if len(reads) == maxTracks {
+				// A bound of time and memory.
 				return b.fail("too many tracks")
 			}
 			reads = append(reads, &trackRead{box: b, fileSize: size, timescale: timescale})
@@ -285,6 +293,7 @@ func (m *movie) index() error {
 			continue
 		}
 		if timescale == 0 && !r.track.untime() {
+			// No player knows when the second edit begins.
 			return mvhd.fail("the timescale is 0, but edits are told in it")
 		}
 		m.tracks = append(m.tracks, r.track)
@@ -293,6 +302,7 @@ func (m *movie) index() error {
 		return m.leftOut[0].err
 	}
 	if len(m.tracks) == 0 {
+		// There is nothing to play.
 		return m.moov.fail("no trak in it")
 	}
 	m.markChapters()

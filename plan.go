@@ -213,6 +213,7 @@ func locateKept(k *kept, fileSize int64) error {
 		k.bytes = k.extent(k.track, k.chunks, k.chunkLen, k.end, false)
 	}
 	if k.bytes.from < 0 || k.bytes.to < k.bytes.from || fileSize >= 0 && k.bytes.to > fileSize {
+		// The cut would be short, and nobody would know.
 		return fmt.Errorf("%w: trak %d: mdia/minf/stbl: chunks %d to %d lie at bytes %d to %d of a file of %d", errFormat, k.id,
 			k.firstChunk+1, k.lastChunk+1, k.bytes.from, k.bytes.to, fileSize)
 	}
@@ -235,12 +236,14 @@ func locateAuxiliary(k *kept, fileSize int64) error {
 		sizes := &track{sizes: a.sizes, sizeBits: 8, uniform: a.uniform}
 		k.info = k.extent(sizes, a.offsets, a.width, minInt64(k.end, a.samples), true)
 	default:
+		// Nobody knows whose they are.
 		return fmt.Errorf("%w: trak %d: saio has %d entries for %d chunks", errFormat, k.id, pieces, int64(len(k.chunks))/k.chunkLen)
 	}
 	if a.bytes(k.first, k.end) == 0 {
 		k.info = byteRange{}
 	}
 	if k.info.from < 0 || k.info.to < k.info.from || fileSize >= 0 && k.info.to > fileSize {
+		// What is not there decrypts nothing.
 		return fmt.Errorf("%w: trak %d: auxiliary information at bytes %d to %d of a file of %d", errFormat, k.id, k.info.from,
 			k.info.to, fileSize)
 	}

@@ -65,6 +65,7 @@ func (m *movie) whole() (*cut, error) {
 		}
 	}
 	if len(tracks) == 0 {
+		// There is nothing to play.
 		return nil, m.moov.fail("no track with samples in it")
 	}
 	return planTracks(m, tracks, window{})

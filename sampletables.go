@@ -108,9 +108,6 @@ func writeRuns(w *boxWriter, r *lanes.Runs, from, to, scale, raised int64) int64
 // writeStss writes the sync samples, or those of open groups. A table without entries stays, of pictures: it says that
 // none is a sync sample.
 func writeStss(w *moovWriter, k *kept, s *slot, table *syncTable) {
-	if k.allSync || s.box == nil && !k.made {
-		return // the moov of a fragmented file has an empty one, and that of some sound
-	}
 	from, to := countAtMost(table.samples, k.first), countAtMost(table.samples, k.end)
 	at := len(w.numbers)
 	w.numbers = append(w.numbers, s.begins...)
@@ -207,7 +204,9 @@ func writeStsz(w *moovWriter, k *kept, s *slot) {
 		w.numbers = append(w.numbers, s.begins...) // with sample_size or field_size
 	}
 	w.numbers = append(w.numbers, uint32(k.end-k.first))
-	if k.uniform == 0 {
+	if k.uniform == 0 && k.sizeBits == 32 {
+		writeRaw(w.boxWriter, k.sizes[4*k.first:4*k.end])
+	} else if k.uniform == 0 {
 		writeRaw(w.boxWriter, bitEntries(k.sizes, k.sizeBits, k.first, k.end))
 	}
 }

@@ -558,15 +558,16 @@ func searchTick(r *Runs, tick int64) (sample, begins int64) {
 // the table have the value 0.
 func ExpandRuns(r *Runs, first, n int64, signed bool) []int64 {
 	out := make([]int64, 0, n)
+	var value int64 // declared out here, since the interpreter makes what is declared in a loop anew each time
 	for first < LastTotal(r.Samples) && int64(len(out)) < n {
 		p := openRunsAt(r, intervalOf(r.Samples, first))
 		i := intervalOf(p.samples, first)
 		last := minInt(len(p.entries), i+int(n)-len(out)) // no more entries are needed, if none has a count of 0
 		skip := first - p.samples[i]
 		for _, v := range p.entries[i:last] {
-			value := int64(v & LowHalf)
-			if signed {
-				value = int64(int32(v))
+			value = int64(v & LowHalf)
+			if signed && value>>31 != 0 {
+				value -= 1 << 32
 			}
 			if v>>32 == 1 { // what most entries of a ctts say
 				out = append(out, value)
@@ -615,6 +616,7 @@ var ErrSum = errors.New("sums are beyond 2^60")
 // the distance to the next run's first_chunk: one subtraction gives the distances, of lanes that are 96 bits wide.
 func NewChunkRuns(entries []byte, chunks int64) (*ChunkRuns, error) {
 	t := &ChunkRuns{Entries: entries, Chunks: chunks, Samples: []int64{0}}
+	// More chunks than bytes that any moov may have.
 	if chunks >= 1<<31 {
 		return nil, ErrSum
 	}
