@@ -15,7 +15,7 @@ var (
 	errNotMP4     = errors.New("mp4: not an MP4 file")
 	errFragmented = errors.New("mp4: a fragmented file")
 	errFormat     = errors.New("mp4: not parseable")
-	errOverflow   = fmt.Errorf("%w: sums are beyond 2^60", errFormat)
+	errOverflow   = fmt.Errorf("%w: sums are beyond 2^60", errFormat) // no media is that long
 )
 
 // Box sizes that mean something else (ISO/IEC 14496-12, 4.2), and the lengths of headers.
@@ -115,9 +115,11 @@ func findMovie(src source, maxMoov int64) (*movie, error) {
 		switch typ {
 		case "ftyp":
 			if size > maxFileType {
+				// A bound of memory, beyond any list of brands; nginx has 1 KB.
 				return nil, fmt.Errorf("%w: ftyp at %d is %d bytes long", errFormat, off, size)
 			}
 			if len(m.ftyp) > 0 {
+				// nginx refuses it, too: players differ in which one counts.
 				return nil, fmt.Errorf("%w: second ftyp at %d", errFormat, off)
 			}
 			m.ftyp, err = readBox(src, typ, off, size)
@@ -138,8 +140,10 @@ func findMovie(src source, maxMoov int64) (*movie, error) {
 		off += size
 	}
 	if walked == maxWalked {
+		// A bound of time.
 		return nil, fmt.Errorf("%w: no moov found among the first %d boxes, to %d, nor at the end of the file", errFormat, walked, off)
 	}
+	// No player knows what the media are.
 	return nil, fmt.Errorf("%w: no moov found", errFormat)
 }
 
@@ -217,6 +221,7 @@ func (m *movie) read(src source, off, header, size, maxMoov int64) error {
 		return err
 	}
 	if size < header {
+		// Its size would be known only once all of the file was read.
 		return fmt.Errorf("%w: moov at %d reaches to the end of a file of unknown length", errFormat, off)
 	}
 	return m.take(src, &box{typ: "moov", at: off, header: header, data: data})
@@ -267,8 +272,10 @@ func readHeader(src source, off int64) (typ string, header, size int64, err erro
 	typ, header, size = parseHeader(b)
 	if size < 0 {
 		if off == 0 {
+			// No player can know what follows.
 			return "", 0, 0, fmt.Errorf("%w: it begins with a box of an impossible size", errNotMP4)
 		}
+		// No player can know what follows.
 		return "", 0, 0, fmt.Errorf("%w: box at %d has an impossible size", errFormat, off)
 	}
 	return typ, header, size, nil
@@ -313,6 +320,7 @@ func readBox(src source, typ string, off, size int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(b)) < size {
+		// Tables without their end: no player has all samples.
 		return nil, fmt.Errorf("%w: the file ends inside of %s at %d", errFormat, typ, off)
 	}
 	return b[:size], nil
@@ -366,12 +374,14 @@ func readChildren(b *box, once string) error {
 			break // 32 zero bits end a QuickTime list
 		}
 		if size < 0 || size > int64(len(rest)) {
+			// nginx and browsers refuse it, too: what follows is not known.
 			return fmt.Errorf("%w: %s/%s at %d: its size is impossible", errFormat, b.typ, typ, at)
 		}
 		if len(once) > 0 && containsType(once, typ) && childOf(b, typ) != nil {
 			return fmt.Errorf("%w: %s/%s at %d: there is one already", errFormat, b.typ, typ, at)
 		}
 		if len(b.children) == maxChildren {
+			// A bound of time and memory.
 			return b.fail("too many boxes in it")
 		}
 		b.children = append(b.children, &box{typ: typ, at: at, header: header, data: rest[:size:size]})
@@ -397,10 +407,12 @@ func containsType(list, typ string) bool {
 func entriesOf(b *box, lead, width int) ([]byte, error) {
 	p := payload(b)
 	if len(p) < lead {
+		// nginx and browsers refuse it, too.
 		return nil, b.fail("too short")
 	}
 	n := int64(binary.BigEndian.Uint32(p[lead-4:]))
 	if n*int64(width) > int64(len(p)-lead) {
+		// nginx and browsers refuse it, too; FFmpeg takes bytes of the next box for entries.
 		return nil, b.fail(fmt.Sprintf("%d entries do not fit into it", n))
 	}
 	return p[lead : lead+int(n)*width], nil
@@ -421,6 +433,7 @@ func headerTimes(b *box, v0, v1 int) (times, error) {
 		t = times{duration: v1, wide: true, least: v1 + 8}
 	}
 	if len(p) < t.least {
+		// nginx and browsers refuse it, too.
 		return t, b.fail("too short")
 	}
 	return t, nil
@@ -456,10 +469,12 @@ func (m *movie) index() error {
 		return err
 	}
 	if childOf(m.moov, "cmov") != nil {
+		// nginx and browsers refuse it, too.
 		return childOf(m.moov, "cmov").fail("compressed moov atom (cmov) is not supported")
 	}
 	mvhd := childOf(m.moov, "mvhd")
 	if mvhd == nil {
+		// FFmpeg plays nothing of it.
 		return m.moov.fail("no mvhd in it")
 	}
 	at, err := headerTimes(mvhd, mvhdDuration0, mvhdDuration1)
@@ -480,6 +495,7 @@ func (m *movie) index() error {
 		switch b.typ {
 		case "trak":
 			if len(reads) == maxTracks {
+				// A bound of time and memory.
 				return b.fail("too many tracks")
 			}
 			reads = append(reads, &trackRead{box: b, fileSize: size, timescale: timescale})
@@ -513,6 +529,7 @@ func (m *movie) index() error {
 			continue
 		}
 		if timescale == 0 && !r.track.untime() {
+			// No player knows when the second edit begins.
 			return mvhd.fail("the timescale is 0, but edits are told in it")
 		}
 		m.tracks = append(m.tracks, r.track)
@@ -521,6 +538,7 @@ func (m *movie) index() error {
 		return m.leftOut[0].err
 	}
 	if len(m.tracks) == 0 {
+		// There is nothing to play.
 		return m.moov.fail("no trak in it")
 	}
 	m.markChapters()

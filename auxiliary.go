@@ -58,6 +58,7 @@ func readAuxiliary(stbl *box) (*auxiliary, error) {
 	a := &auxiliary{width: 4, saiz: saiz, saio: saio}
 	p, prefix := payload(saiz), infoPrefix(saiz)
 	if len(p) < prefix+5 {
+		// Without it nothing is decrypted, nor below.
 		return nil, saiz.fail("too short")
 	}
 	a.uniform = int64(p[prefix])
@@ -111,12 +112,14 @@ func locateAuxiliary(k *kept, fileSize int64) error {
 		sizes := &track{sizes: a.sizes, sizeBits: 8, uniform: a.uniform}
 		k.info = k.extent(sizes, a.offsets, a.width, minInt64(k.end, a.samples), true)
 	default:
+		// Nobody knows whose they are.
 		return fmt.Errorf("%w: trak %d: saio has %d entries for %d chunks", errFormat, k.id, pieces, int64(len(k.chunks))/k.chunkLen)
 	}
 	if a.bytes(k.first, k.end) == 0 {
 		k.info = byteRange{}
 	}
 	if k.info.from < 0 || k.info.to < k.info.from || fileSize >= 0 && k.info.to > fileSize {
+		// What is not there decrypts nothing.
 		return fmt.Errorf("%w: trak %d: auxiliary information at bytes %d to %d of a file of %d", errFormat, k.id, k.info.from,
 			k.info.to, fileSize)
 	}

@@ -166,6 +166,7 @@ func (o *beginning) cut() (*cut, error) {
 // says how they are encrypted goes with all samples of a fragment.
 func (o *beginning) cutWhole() (*cut, error) {
 	if o.run.fragments[0] == o.moov {
+		// What decrypts samples of tables has no place in a fragment that is copied.
 		return nil, o.movie.moov.fail("encrypted samples in it and in fragments")
 	}
 	for _, t := range o.movie.tracks {

@@ -31,22 +31,19 @@ func readEdits(edts *box) ([]edit, error) {
 		return nil, err
 	}
 	elst := childOf(edts, "elst")
-	if elst == nil || len(payload(elst)) == 0 {
+	if elst == nil || len(payload(elst)) < countedLen {
 		return nil, nil
 	}
 	wide, width := payload(elst)[0] != 0, elstLen0
 	if wide {
 		width = elstLen1
 	}
-	entries := payload(elst)
-	if len(entries) < countedLen {
-		return nil, elst.fail("too short")
-	}
-	n := int64(binary.BigEndian.Uint32(entries[fullBoxLen:]))
-	entries = entries[countedLen:]
+	n := int64(binary.BigEndian.Uint32(payload(elst)[fullBoxLen:]))
+	entries := payload(elst)[countedLen:]
 	n = minInt64(n, int64(len(entries)/width))
 	entries = entries[:int(n)*width]
 	if len(entries)/width > maxEdits {
+		// A bound of time.
 		return nil, elst.fail(fmt.Sprintf("%d edits", len(entries)/width))
 	}
 	edits := make([]edit, 0, len(entries)/width)
@@ -70,7 +67,7 @@ func readEdits(edts *box) ([]edit, error) {
 			e.mediaTime = empty
 		}
 		if e.mediaTime > maxSum {
-			return nil, elst.fail("a time is beyond 2^60") // sums of times must not overflow; no media is that long
+			return nil, elst.fail("a time is beyond 2^60") // sums must not overflow; FFmpeg plays nothing of it
 		}
 		shows = shows || e.mediaTime != empty
 		edits = append(edits, e)

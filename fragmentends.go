@@ -24,6 +24,7 @@ func (s *search) measure() error {
 		return nil
 	}
 	if samples > maxInTables {
+		// A bound of time.
 		return s.movie.moov.fail("too many samples before fragments")
 	}
 	if samples > 0 {

@@ -66,6 +66,7 @@ type topBox struct {
 func (s *search) peekBox(off int64) (topBox, error) {
 	s.peeks++
 	if s.peeks > maxPeeks {
+		// A bound of time.
 		return topBox{}, (&box{typ: "moof", at: off}).fail("too many fragments before it")
 	}
 	size := s.src.Size()
@@ -78,6 +79,7 @@ func (s *search) peekBox(off int64) (topBox, error) {
 	}
 	typ, header, length := parseHeader(b)
 	if length < 0 {
+		// No player can know what follows.
 		return topBox{}, (&box{typ: typ, at: off}).fail("its size is impossible")
 	}
 	if length == sizeToEnd {
@@ -186,6 +188,7 @@ func (f *fragment) empty() bool {
 func (s *search) readMoof(off int64, b topBox) (*fragment, error) {
 	size := b.end - off
 	if size > maxMoof {
+		// A bound of memory.
 		return nil, (&box{typ: b.typ, at: off}).fail("too large")
 	}
 	data, err := s.src.Peek(off, size, size+largeHeaderLen)
@@ -198,6 +201,7 @@ func (s *search) readMoof(off int64, b topBox) (*fragment, error) {
 	}
 	s.samples += found.samples
 	if s.samples > maxSamples {
+		// A bound of time and memory.
 		return nil, (&box{typ: b.typ, at: off}).fail("too many samples before it")
 	}
 	return found, nil
@@ -297,6 +301,7 @@ func (s *search) before(seconds float64) (int64, error) {
 		best, after = s.around(seconds)
 	}
 	if best.nested {
+		// A bound of requests: it may refer to itself.
 		return 0, (&box{typ: "sidx", at: best.off}).fail("it is nested too deep")
 	}
 	if s.hasIndex() {
@@ -516,9 +521,11 @@ func (s *search) find(moments map[uint32]int64, seconds float64, heard bool) (*f
 			continue
 		}
 		if len(run.fragments) == 0 {
+			// Players have nothing to play there either.
 			return nil, (&box{typ: "moof", at: begin}).fail("none found")
 		}
 		if len(run.fragments) == maxRun {
+			// A bound of time and memory.
 			return nil, (&box{typ: "moof", at: run.end}).fail("too many fragments for one cut")
 		}
 		first, err := s.needed(run, moments, heard, back < mostBefore)

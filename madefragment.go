@@ -183,6 +183,7 @@ func newMadeFragment(number uint32, tracks []*retimedTrack, follows, fileSize in
 	f.ranges = joinRanges(f.ranges)
 	last := &f.ranges[len(f.ranges)-1]
 	if fileSize >= 0 && last.to > fileSize {
+		// The cut would be short.
 		return nil, fmt.Errorf("%w: moof %d: samples lie at bytes %d to %d of a file of %d", errFormat, number, last.from, last.to, fileSize)
 	}
 	if last.to <= follows && follows-last.to <= maxUnused {
@@ -193,6 +194,7 @@ func newMadeFragment(number uint32, tracks []*retimedTrack, follows, fileSize in
 		size += r.to - r.from
 	}
 	if size > math.MaxInt32-int64(len(f.moof)) {
+		// Beyond the offsets of a trun, of 32 bits with a sign.
 		return nil, fmt.Errorf("%w: a fragment of %d bytes for what begins at %d", errFormat, size, f.ranges[0].from)
 	}
 	f.place(int64(len(f.moof) + headerLen))

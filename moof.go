@@ -81,6 +81,7 @@ func readDefaults(mvex *box) (map[uint32]trackDefaults, error) {
 			continue
 		}
 		if len(p) < fullBoxLen+20 {
+			// Browsers refuse it, too.
 			return nil, b.fail("too short")
 		}
 		defaults[binary.BigEndian.Uint32(p[4:])] = trackDefaults{
@@ -172,6 +173,7 @@ func (t *trackFragment) read(traf *box, all map[uint32]trackDefaults, moof, befo
 	}
 	tfhd := childOf(traf, "tfhd")
 	if tfhd == nil || len(payload(tfhd)) < 8 {
+		// Nobody knows whose samples they are.
 		return 0, traf.fail("no tfhd in it, or a short one")
 	}
 	p := payload(tfhd)
@@ -191,6 +193,7 @@ func (t *trackFragment) read(traf *box, all map[uint32]trackDefaults, moof, befo
 	d.size = f.take(tfhdSize, d.size)
 	d.flags = f.take(tfhdFlags, d.flags)
 	if f.short || base < 0 || base > maxBoxSize {
+		// No player finds the samples.
 		return 0, tfhd.fail("too short, or its offset is beyond any file")
 	}
 	err = t.readTime(childOf(traf, "tfdt"))
@@ -217,6 +220,7 @@ func (t *trackFragment) readTime(tfdt *box) error {
 	}
 	p := payload(tfdt)
 	if len(p) < 8 || p[0] != 0 && len(p) < 12 {
+		// Browsers refuse it, too.
 		return tfdt.fail("too short")
 	}
 	t.hasTfdt = true
@@ -226,6 +230,7 @@ func (t *trackFragment) readTime(tfdt *box) error {
 		t.begins = int64(binary.BigEndian.Uint64(p[4:]))
 	}
 	if t.begins < -maxSum || t.begins > maxSum { // before 0 lies what sound decoders must hear first
+		// Sums must not overflow; no media are that long.
 		return tfdt.fail("a time is beyond 2^60")
 	}
 	return nil
@@ -235,6 +240,7 @@ func (t *trackFragment) readTime(tfdt *box) error {
 func (t *trackFragment) readRun(trun *box, d trackDefaults, base, at, room int64) (int64, error) {
 	p := payload(trun)
 	if len(p) < 8 {
+		// Browsers refuse it, too.
 		return 0, trun.fail("too short")
 	}
 	f := &fields{rest: p[8:], flags: binary.BigEndian.Uint32(p) & 0xFFFFFF}
@@ -250,6 +256,7 @@ func (t *trackFragment) readRun(trun *box, d trackDefaults, base, at, room int64
 		}
 	}
 	if f.short || at < 0 || at > maxBoxSize || count > room-int64(len(t.sizes)) || 4*count*int64(stride) > int64(len(f.rest)) {
+		// No player finds the samples; or a bound of time and memory.
 		return 0, trun.fail(fmt.Sprintf("%d samples do not fit into it, or their offset is beyond any file", count))
 	}
 	if count == 0 {

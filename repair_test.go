@@ -103,6 +103,8 @@ func TestOddTables(t *testing.T) {
 		{"an edit beyond any media", with("edts", listed(1, u32(1), number(1<<61, 8), number(20, 8), u32(normalRate))),
 			with("edts", listed(0, u32(1), u32(0, 20, normalRate)))},
 		{"an edit list that shows nothing", with("edts", listed(0, u32(1), u32(500, 1<<32-1, normalRate))), with("edts", nil)},
+		{"an edit list without a count", with("edts", rawBox("edts", rawBox("elst", u32(0)))), with("edts", nil)},
+		{"no tkhd", with("tkhd", nil), with("tkhd", nil)},
 		{"a movie timescale of 0, no edits", map[string][]byte{"mvhd": mvhd(0), "edts": nil}, map[string][]byte{"mvhd": mvhd(1000), "edts": nil}},
 		{"a movie timescale of 0, one edit", map[string][]byte{"mvhd": mvhd(0), "edts": listed(0, u32(1), one)},
 			map[string][]byte{"mvhd": mvhd(1000), "edts": listed(0, u32(1), u32(0, 20, normalRate))}},

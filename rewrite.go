@@ -165,6 +165,7 @@ func (m *movie) whole() (*cut, error) {
 		}
 	}
 	if len(tracks) == 0 {
+		// There is nothing to play.
 		return nil, m.moov.fail("no track with samples in it")
 	}
 	return m.plan(tracks, window{})
@@ -350,6 +351,7 @@ func locateKept(k *kept, fileSize int64) error {
 		k.bytes = k.extent(k.track, k.chunks, k.chunkLen, k.end, false)
 	}
 	if k.bytes.from < 0 || k.bytes.to < k.bytes.from || fileSize >= 0 && k.bytes.to > fileSize {
+		// The cut would be short, and nobody would know.
 		return fmt.Errorf("%w: trak %d: mdia/minf/stbl: chunks %d to %d lie at bytes %d to %d of a file of %d", errFormat, k.id,
 			k.firstChunk+1, k.lastChunk+1, k.bytes.from, k.bytes.to, fileSize)
 	}

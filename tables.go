@@ -538,6 +538,7 @@ var errRuns = fmt.Errorf("%w: runs of chunks are out of order", errFormat)
 // the distance to the next run's first_chunk: one subtraction gives the distances, of lanes that are 96 bits wide.
 func newChunkRuns(entries []byte, chunks int64) (*chunkRuns, error) {
 	t := &chunkRuns{entries: entries, chunks: chunks, samples: []int64{0}}
+	// More chunks than bytes that any moov may have.
 	if chunks >= 1<<31 {
 		return nil, errOverflow
 	}

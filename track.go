@@ -84,15 +84,19 @@ func newTrack(trak *box, fileSize, timescale int64) (*track, error) {
 		return nil, err
 	}
 	tkhd, mdia, edts := childOf(trak, "tkhd"), childOf(trak, "mdia"), childOf(trak, "edts")
-	if tkhd == nil || mdia == nil {
-		return nil, trak.fail("no tkhd or no mdia in it")
+	if mdia == nil {
+		// No player plays the track.
+		return nil, trak.fail("no mdia in it")
 	}
-	at, err := headerTimes(tkhd, tkhdDuration0, tkhdDuration1)
-	if err != nil {
-		return nil, err
+	t.enabled = true
+	if tkhd != nil { // FFmpeg and nginx do without
+		at, err := headerTimes(tkhd, tkhdDuration0, tkhdDuration1)
+		if err != nil {
+			return nil, err
+		}
+		t.id = binary.BigEndian.Uint32(payload(tkhd)[at.duration-8:])
+		t.enabled = payload(tkhd)[3]&1 != 0
 	}
-	t.id = binary.BigEndian.Uint32(payload(tkhd)[at.duration-8:])
-	t.enabled = payload(tkhd)[3]&1 != 0
 	err = t.readMedia(mdia)
 	if err != nil {
 		return nil, fmt.Errorf("mdia: %w", err)
@@ -114,6 +118,7 @@ func (t *track) readMedia(mdia *box) error {
 	}
 	mdhd, hdlr, minf := childOf(mdia, "mdhd"), childOf(mdia, "hdlr"), childOf(mdia, "minf")
 	if mdhd == nil {
+		// No timescale: FFmpeg plays the track at a guess, and browsers refuse it.
 		return mdia.fail("no mdhd in it")
 	}
 	at, err := headerTimes(mdhd, mdhdDuration0, mdhdDuration1)
@@ -152,6 +157,7 @@ func (t *track) readMedia(mdia *box) error {
 		return fmt.Errorf("minf/stbl: %w", err)
 	}
 	if t.timescale == 0 && t.samples > 0 {
+		// No time is told.
 		return mdhd.fail("the timescale is 0, and the movie's as well")
 	}
 	return nil
@@ -172,6 +178,7 @@ func checkReferences(minf *box) error {
 	for _, e := range entries.children {
 		p := payload(e)
 		if len(p) > fullBoxLen+1 && p[3]&1 == 0 {
+			// The offsets count in that file: a cut would be of other bytes.
 			return e.fail("the media are in another file")
 		}
 	}
@@ -190,6 +197,7 @@ func (t *track) readTables(stbl *box) error {
 	}
 	stts, stsc := childOf(stbl, "stts"), childOf(stbl, "stsc")
 	if stts == nil || stsc == nil {
+		// No player plays the track.
 		return stbl.fail("no stts or no stsc in it")
 	}
 	entries, err := entriesOf(stts, countedLen, pairLen)
@@ -209,6 +217,7 @@ func (t *track) readTables(stbl *box) error {
 		return err
 	}
 	if len(entries) == 0 || len(t.chunks) == 0 || lastTotal(t.durations.samples) == 0 {
+		// No player plays the track.
 		return stbl.fail(fmt.Sprintf("%d samples, but no time, no run or no chunk for them", count))
 	}
 	err = t.readChunkRuns(entries)
@@ -316,6 +325,7 @@ func (t *track) readSizes(stbl *box) (int64, error) {
 	if stsz == nil {
 		stsz = childOf(stbl, "stz2")
 	} else if childOf(stbl, "stz2") != nil {
+		// Players differ in which one counts.
 		return 0, stbl.fail("both stsz and stz2 in it")
 	}
 	if stsz == nil {
@@ -323,6 +333,7 @@ func (t *track) readSizes(stbl *box) (int64, error) {
 	}
 	p := payload(stsz)
 	if len(p) < 12 {
+		// nginx and browsers refuse it, too.
 		return 0, stsz.fail("too short")
 	}
 	count := int64(binary.BigEndian.Uint32(p[8:]))
@@ -335,11 +346,13 @@ func (t *track) readSizes(stbl *box) (int64, error) {
 	} else {
 		t.sizeBits = int64(p[7])
 		if t.sizeBits != 4 && t.sizeBits != 8 && t.sizeBits != 16 {
+			// No other is defined.
 			return 0, stsz.fail(fmt.Sprintf("sizes of %d bits", t.sizeBits))
 		}
 	}
 	n := (count*t.sizeBits + 7) / 8
 	if n > int64(len(p)-12) {
+		// As of other tables (entriesOf).
 		return 0, stsz.fail(fmt.Sprintf("%d entries do not fit into it", count))
 	}
 	t.sizes = p[12 : 12+n]
@@ -354,9 +367,11 @@ func (t *track) readChunks(stbl *box) error {
 		stco = childOf(stbl, "co64")
 		t.chunkLen = 8
 	} else if childOf(stbl, "co64") != nil {
+		// nginx refuses it, too: players differ in which one counts.
 		return stbl.fail("both stco and co64 in it")
 	}
 	if stco == nil {
+		// No player plays the track.
 		return stbl.fail("neither stco nor co64 in it")
 	}
 	var err error
@@ -508,6 +523,7 @@ type sampleTimes struct{ dts, cts []int64 }
 // that are shown out of order.
 const maxListed = 1 << 20
 
+// errListed is a bound of time and memory.
 var errListed = fmt.Errorf("%w: more than %d samples to look through for those that are shown out of order", errFormat, maxListed)
 
 // limited is the track for one request, which shares with other tracks how many samples' times may be listed.
