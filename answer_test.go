@@ -7,6 +7,9 @@ import (
 	"math/rand"
 	"strings"
 	"testing"
+
+	"github.com/traefik-mp4/mp4/internal/filmtest"
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // cutSmall cuts a small movie and returns the boxes of the answer's track, by type.
@@ -313,10 +316,10 @@ func checkSparse(c *cut, last, at int64, grows bool) error {
 // TestLongTables cuts movies whose tables have entries for more than one block and piece, at and around their
 // boundaries.
 func TestLongTables(t *testing.T) {
-	samples, around := int64(2*pieceLen+300), []int64{blockLen, 2 * blockLen, pieceLen, 2 * pieceLen}
-	if interpreted() {
-		samples = 2*blockLen + 20
-		around = []int64{blockLen}
+	samples, around := int64(2*lanes.PieceLen+300), []int64{lanes.BlockLen, 2 * lanes.BlockLen, lanes.PieceLen, 2 * lanes.PieceLen}
+	if filmtest.Interpreted() {
+		samples = 2*lanes.BlockLen + 20
+		around = []int64{lanes.BlockLen}
 	}
 	for seed := int64(0); seed < 3; seed++ {
 		r := rand.New(rand.NewSource(seed))

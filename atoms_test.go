@@ -336,10 +336,8 @@ func TestRefused(t *testing.T) {
 
 		// no mp4 trak atoms were found; no mp4 X atoms were found
 		{"no mvhd", with("mvhd", nil), "moov", "moov", "no mvhd"},
-		{"no tkhd", with("tkhd", nil), "trak", "trak", "no tkhd"},
 		{"no timescale at all", map[string][]byte{"mdhd": table("mdhd", 0, 0, 0, 100, 0), "mvhd": fullBox("mvhd", 0, u32(0, 0, 0, 100), make([]byte, 80))},
 			"mdhd", "mdia: ", "timescale"},
-		{"an edit list without a count", with("edts", rawBox("edts", rawBox("elst", many[:7]))), "elst", "elst", "too short"},
 		{"edits of a media time beyond 2^60", with("edts", rawBox("edts", fullBox("elst", 1, u32(1), number(10, 8), number(1<<61, 8), u32(1<<16)))), "elst", "elst", "2^60"},
 		{"no mdhd", with("mdhd", nil), "mdia", "mdia", "no mdhd"},
 		{"no stts", with("stts", nil), "stbl", "mdia: minf/stbl", "no stts"},

@@ -49,7 +49,7 @@ func (s *search) beginningOf(w window, exact bool) *beginning {
 			o.media[t.id] = e.mediaTime - toMedia(c, gap, normalRate)
 			o.showBy[t.id] = e.mediaTime
 			if t.visual {
-				o.showBy[t.id] = maxInt64(e.mediaTime, e.latest(c))
+				o.showBy[t.id] = maxInt64(e.mediaTime, latestTick(e, c))
 			}
 			break
 		}
@@ -79,7 +79,7 @@ func (o *beginning) atKeyFrame() (*beginning, error) {
 	if t.visual {
 		key = keyFor(g.track, s)
 	}
-	cts := g.columns.begins + g.compositionTime(key)
+	cts := g.columns.begins + compositionTime(g.track, key)
 	w := o.asked.finer(t.timescale)
 	at := t.shownAt(clock{movie: w.ticks, source: m.timescale, media: t.timescale}, cts)
 	if at > w.from+w.ticks*soonMS/1000 {
@@ -167,6 +167,7 @@ func (o *beginning) plan() (*cut, error) {
 // says how they are encrypted goes with all samples of a fragment.
 func (o *beginning) cutWhole() (*cut, error) {
 	if o.run.fragments[0] == o.moov {
+		// What decrypts samples of tables has no place in a fragment that is copied.
 		return nil, o.movie.moov.fail("encrypted samples in it and in fragments")
 	}
 	for _, t := range o.movie.tracks {
@@ -259,7 +260,7 @@ func (o *beginning) open(g *gathered) *beginningTrack {
 		key := keyFor(g.track, s)
 		t.retimedTrack = newRetimedTrack(g.track, g.columns, int(key))
 		if s.sample < 0 { // the first comes later
-			s = g.firstShown(key, g.samples)
+			s = firstShown(g.track, key, g.samples)
 		} else if (2*(o.showBy[g.id]-m)-1)*1000 < 2*t.timescale { // else there is a gap before the edit
 			t.m = maxInt64(m, begins+s.cts)
 		}
@@ -280,7 +281,7 @@ func (o *beginning) open(g *gathered) *beginningTrack {
 	if m >= g.columns.end {
 		first = g.samples
 	} else if g.handler == "soun" && o.exact {
-		first = maxInt64(syncBefore(g.track, g.rollBack(first)), 0)
+		first = maxInt64(syncBefore(g.track, rollBack(g.track, first)), 0)
 	} else if g.handler == "soun" && begins+at < m {
 		first++
 	}
@@ -366,7 +367,7 @@ func (o *beginning) lacksTfdt() bool {
 // answer lays the cut out: a made fragment, if there is one, and the source's from an offset on, as they end.
 func (o *beginning) answer(made *madeFragment, from int64, e *ending) (*cut, error) {
 	m := o.movie
-	w := &moovWriter{movie: m, window: window{ticks: m.timescale}, fragmented: true}
+	w := &moovWriter{ftyp: m.ftyp, template: m.template, madeUp: true, window: window{ticks: m.timescale}, fragmented: true}
 	length := 0.0 // seconds
 	for _, t := range m.tracks {
 		later, isShown := o.later[t.id]
@@ -486,4 +487,68 @@ func (e *ending) last(o *beginning) (*madeFragment, error) {
 		}
 	}
 	return newMadeFragment(e.rest.fragments[0].number, tracks, 0, o.src.Size())
+}
+
+// endTimes are the media ticks up to which each track is shown in a window.
+func (m *movie) endTimes(w window) map[uint32]int64 {
+	all := make(map[uint32]int64)
+	for _, t := range m.tracks {
+		c := clock{movie: w.ticks, source: m.timescale, media: t.timescale}
+		_, to, media := span(cutEdits(t, c, w.from, w.to), c)
+		if media > 0 {
+			all[t.id] = minInt64(to, t.end) - 1
+		}
+	}
+	return all
+}
+
+// shownAt is the moment of the movie timeline at which the track's edit list first shows a media time; 0 where it does
+// not.
+func (t *track) shownAt(c clock, mediaTime int64) int64 {
+	edits := cutEdits(t, c, 0, -1)
+	at := int64(0)
+	for _, e := range edits {
+		if e.mediaTime != empty && mediaTime < mediaEnd(e, c) {
+			return at + toMovieNearest(c, maxInt64(mediaTime-e.mediaTime, 0))
+		}
+		at += e.duration
+	}
+	return 0
+}
+
+// finer is the window in ticks that a media timescale's are a multiple of, if there are such.
+func (w window) finer(timescale int64) window {
+	const most = 1 << 30 // a second
+	a, b := w.ticks, timescale
+	for b != 0 {
+		a, b = b, a%b
+	}
+	factor := timescale / a
+	if w.ticks*factor > most || w.from > maxSum/factor || w.to > maxSum/factor {
+		return w
+	}
+	w.ticks *= factor
+	w.from *= factor
+	if w.to >= 0 {
+		w.to *= factor
+	}
+	return w
+}
+
+// follow appends the bytes [from, to) of the source to a cut: fragments whose tracks are later by so many ticks. They are
+// one stretch with what lies before them.
+func (c *cut) follow(later map[uint32]int64, from, to int64) {
+	if to <= from {
+		return
+	}
+	r := &retiming{later: later, moved: c.length - from}
+	c.length += to - from
+	last := c.segments[len(c.segments)-1]
+	if last.fromSource && last.off+last.length == from {
+		r.plain = last.length
+		last.retiming = r
+		last.length += to - from
+		return
+	}
+	c.segments = append(c.segments, &segment{fromSource: true, off: from, length: to - from, retiming: r})
 }

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"math/rand"
 	"testing"
+
+	"github.com/traefik-mp4/mp4/internal/filmtest"
 )
 
 // TestCutShort cuts random movies whose file ends somewhere in the media: each track ends before its first sample that
 // is not wholly there, and all else is as ever.
 func TestCutShort(t *testing.T) {
-	movies, answered, refused := rounds(600, 20), 0, 0
+	movies, answered, refused := filmtest.Rounds(600, 20), 0, 0
 	for seed := 0; seed < movies; seed++ {
 		r := rand.New(rand.NewSource(int64(seed)))
 		m := randomMovie(r)

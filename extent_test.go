@@ -1,16 +1,17 @@
 package mp4
 
 import (
-	"bytes"
 	"fmt"
 	"math/rand"
 	"testing"
+
+	"github.com/traefik-mp4/mp4/internal/filmtest"
 )
 
 // TestLengths adds up the sizes of groups of samples, of every width, and compares with sums of single ones.
 func TestLengths(t *testing.T) {
 	r := rand.New(rand.NewSource(1))
-	for round := 0; round < rounds(300, 20); round++ {
+	for round := 0; round < filmtest.Rounds(300, 20); round++ {
 		n := 1 + r.Int63n(90)
 		track := &track{sizeBits: oneOf(r, 4, 8, 16, 32), sizes: make([]byte, 4*n)}
 		r.Read(track.sizes)
@@ -36,30 +37,38 @@ func TestLengths(t *testing.T) {
 	}
 }
 
-// TestCounts lists how many samples there are in each of some chunks, of runs of more entries than a piece has.
-func TestCounts(t *testing.T) {
-	r := rand.New(rand.NewSource(1))
-	for _, runs := range []int{1, 2, 50, pieceLen - 1, pieceLen, pieceLen + 1, 2*pieceLen + 3} {
-		var entries bytes.Buffer
-		var want []uint32
-		for i := 0; i < runs; i++ {
-			perChunk := r.Int63n(5)
-			entries.Write(u32(int64(len(want)+1), perChunk, 1)) // first_chunk, samples_per_chunk, sample_description_index
-			for j := r.Intn(3); j >= 0; j-- {
-				want = append(want, uint32(perChunk))
+// TestSizes sums up sizes of samples in tables of every width, from any sample to any other near a boundary.
+func TestSizes(t *testing.T) {
+	r := rand.New(rand.NewSource(14))
+	for _, bits := range []int{4, 8, 16, 32} {
+		for _, n := range []int64{1, 2, 3, 7, 8, 9, 127, 128, 129, 1023, 1025, 40000} {
+			if filmtest.Interpreted() && n > 2000 {
+				continue
 			}
-		}
-		table, err := newChunkRuns(entries.Bytes(), int64(len(want)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := 0; i < 9; i++ {
-			number := r.Intn(runs)
-			run := chunkRunAt(table, number)
-			first := run.first + r.Int63n(run.end-run.first)
-			last := first + r.Int63n(int64(len(want))-first)
-			if got := table.counts(number, first, last); fmt.Sprint(got) != fmt.Sprint(want[first:last+1]) {
-				t.Errorf("%d runs: chunks %d to %d hold %v, want %v", runs, first, last, got, want[first:last+1])
+			made := &madeTrack{sizeBits: bits}
+			for i := int64(0); i < n; i++ {
+				v := r.Int63n(int64(1) << uint(bits))
+				if r.Intn(3) == 0 {
+					v = int64(1)<<uint(bits) - 1
+				}
+				made.sizes = append(made.sizes, v)
+			}
+			box := made.sizeTable()
+			track := &track{sizeBits: int64(bits), sizes: box[20:]}
+			sums := []int64{0}
+			for _, size := range made.sizes {
+				sums = append(sums, sums[len(sums)-1]+size)
+			}
+			for _, first := range []int64{0, 1, 2, n / 2, n - 2, n - 1, n} {
+				for _, end := range []int64{first, first + 1, first + 2, n/2 + 1, n - 1, n} {
+					if first < 0 || end < first || end > n {
+						continue
+					}
+					got, want := sizeOf(track, first, end), sums[end]-sums[first]
+					if got != want {
+						t.Errorf("%d bits, samples [%d, %d) of %d: %d bytes, want %d", bits, first, end, n, got, want)
+					}
+				}
 			}
 		}
 	}

@@ -19,7 +19,7 @@ func (m *movie) cutFragments(src source, iv interval, seek string) (*cut, error)
 	if m.fragments.noFragments {
 		return m.cut(iv, seek)
 	}
-	ticks := m.answerTimescale()
+	ticks := answerTimescale(m)
 	w := window{ticks: ticks, from: scaleMS(iv.start, ticks), to: -1}
 	if iv.end >= 0 {
 		w.to = scaleMS(iv.end, ticks)
@@ -56,19 +56,6 @@ func (m *movie) cutFragments(src source, iv interval, seek string) (*cut, error)
 	return o.plan()
 }
 
-// endTimes are the media ticks up to which each track is shown in a window.
-func (m *movie) endTimes(w window) map[uint32]int64 {
-	all := make(map[uint32]int64)
-	for _, t := range m.tracks {
-		c := clock{movie: w.ticks, source: m.timescale, media: t.timescale}
-		_, to, media := span(cutEdits(t, c, w.from, w.to), c)
-		if media > 0 {
-			all[t.id] = minInt64(to, t.end) - 1
-		}
-	}
-	return all
-}
-
 // cutClip plans a progressive answer that shows exactly the window, or returns nil where that would take too many
 // fragments.
 func (s *search) cutClip(run *fragmentRun, w window) (*cut, error) {
@@ -89,7 +76,7 @@ func (s *search) cutClip(run *fragmentRun, w window) (*cut, error) {
 	if len(tracks) == 0 {
 		return nil, errPastEnd
 	}
-	return s.movie.plan(tracks, w)
+	return planTracks(s.movie, tracks, w)
 }
 
 // clip is the run to the end of the window, or nil where that is too many fragments.
@@ -144,55 +131,4 @@ func rebase(edits []edit, begins int64, c clock) []edit {
 		}
 	}
 	return based
-}
-
-// shownAt is the moment of the movie timeline at which the track's edit list first shows a media time; 0 where it does
-// not.
-func (t *track) shownAt(c clock, mediaTime int64) int64 {
-	edits := cutEdits(t, c, 0, -1)
-	at := int64(0)
-	for _, e := range edits {
-		if e.mediaTime != empty && mediaTime < mediaEnd(e, c) {
-			return at + toMovieNearest(c, maxInt64(mediaTime-e.mediaTime, 0))
-		}
-		at += e.duration
-	}
-	return 0
-}
-
-// finer is the window in ticks that a media timescale's are a multiple of, if there are such.
-func (w window) finer(timescale int64) window {
-	const most = 1 << 30 // a second
-	a, b := w.ticks, timescale
-	for b != 0 {
-		a, b = b, a%b
-	}
-	factor := timescale / a
-	if w.ticks*factor > most || w.from > maxSum/factor || w.to > maxSum/factor {
-		return w
-	}
-	w.ticks *= factor
-	w.from *= factor
-	if w.to >= 0 {
-		w.to *= factor
-	}
-	return w
-}
-
-// follow appends the bytes [from, to) of the source to a cut: fragments whose tracks are later by so many ticks. They are
-// one stretch with what lies before them.
-func (c *cut) follow(later map[uint32]int64, from, to int64) {
-	if to <= from {
-		return
-	}
-	r := &retiming{later: later, moved: c.length - from}
-	c.length += to - from
-	last := c.segments[len(c.segments)-1]
-	if last.fromSource && last.off+last.length == from {
-		r.plain = last.length
-		last.retiming = r
-		last.length += to - from
-		return
-	}
-	c.segments = append(c.segments, &segment{fromSource: true, off: from, length: to - from, retiming: r})
 }

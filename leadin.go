@@ -1,8 +1,9 @@
 package mp4
 
 import (
-	"encoding/binary"
 	"sort"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // onScreen is the picture on show at a moment, and what decoding it and all after it takes.
@@ -31,7 +32,7 @@ func onShow(t *track, limit int64) onScreen {
 	low, _ := sampleAt(t, bound-t.greatest)
 	high, _ := sampleAt(t, limit-t.least)
 	if key := syncBefore(t, low); low-key < maxAhead {
-		t.list(maxInt64(key, 0), high-maxInt64(key, 0)+1) // a lead-in is made of them
+		listSamples(t, maxInt64(key, 0), high-maxInt64(key, 0)+1) // a lead-in is made of them
 	}
 	times := timesOf(t, low, high-low+1)
 	s := onScreen{sample: -1, cts: -maxSum}
@@ -60,7 +61,7 @@ func keyFor(t *track, s onScreen) int64 {
 	const tries = 64 // sync samples shown out of order are no more than a few
 	last := syncBefore(t, s.first)
 	key := last
-	for i := 0; t.offsets != nil && key > 0 && t.compositionTime(key) > s.cts; i++ {
+	for i := 0; t.offsets != nil && key > 0 && compositionTime(t, key) > s.cts; i++ {
 		if i == tries {
 			early, _ := sampleAt(t, s.cts-t.greatest)
 			key = minInt64(early, key-1) + 1
@@ -127,17 +128,17 @@ const (
 	maxLead       = 1 << 20 // samples in a lead-in
 )
 
-// collapse makes the lead-in of the samples [first, end) of a track with one media edit, e, and s on show at its begin.
+// newLeadIn makes the lead-in of the samples [first, end) of a track with one media edit, e, and s on show at its begin.
 // It returns nil where the lead-in must stay as it is: where a tick is too long for so many pictures and the timescale
 // cannot be raised. docs/lead-in.md has the formula; f, m and p are its letters.
-func (t *track) collapse(c clock, e edit, s onScreen, first, end int64) *leadIn {
+func newLeadIn(t *track, c clock, e edit, s onScreen, first, end int64) *leadIn {
 	l := &leadIn{raise: -leastOffset(t, first, end)}
 	if t.greatest+l.raise > maxOffset {
 		return nil
 	}
 	gap := s.sample < 0
 	if gap {
-		s = t.firstShown(first, end)
+		s = firstShown(t, first, end)
 	}
 	until, _ := sampleAt(t, s.cts-t.least)
 	n := minInt64(until+1, end) - first // no sample behind them is shown before s
@@ -152,7 +153,7 @@ func (t *track) collapse(c clock, e edit, s onScreen, first, end int64) *leadIn 
 		return nil // too far apart to be ranked
 	}
 	h := rankHidden(times.cts, s.cts)
-	l.scale = t.leadScale(h.count)
+	l.scale = leadScale(t, h.count)
 	if l.scale == 0 {
 		return nil
 	}
@@ -161,11 +162,11 @@ func (t *track) collapse(c clock, e edit, s onScreen, first, end int64) *leadIn 
 	f, begin := l.scale, times.dts[0]
 	base := begin - l.raise
 	fine := clock{movie: c.movie, source: c.source, media: c.media * f}
-	m := e.begin(c, f)
+	m := beginIn(e, c, f)
 	if gap {
-		l.gap = (e.halfTicks(fine, s.cts*f-m) + 1) / 2
+		l.gap = (halfTicks(e, fine, s.cts*f-m) + 1) / 2
 	} else if s.cts*f > m {
-		l.late = e.halfTicks(fine, s.cts*f-m) / 2
+		l.late = halfTicks(e, fine, s.cts*f-m) / 2
 	}
 	l.begins = maxInt64(m, s.cts*f)
 	m = l.begins - base*f
@@ -180,11 +181,11 @@ func (t *track) collapse(c clock, e edit, s onScreen, first, end int64) *leadIn 
 		lead = leadTicks(t.timescale, f, s.cts-h.lastShown)
 	}
 	l.mediaTime = maxInt64(h.last+1+maxInt64(0, m-following), h.count+h.behind+lead)
-	if l.mediaTime > maxOffset || !l.setTimes(times, h, base, begin, m, next, lead) {
+	if l.mediaTime > maxOffset || !setLeadTimes(l, times, h, base, begin, m, next, lead) {
 		return nil
 	}
 	if h.count > 0 && !t.allSync { // where every picture is a key frame, the next one is never far
-		l.unlist(t, first, s.cts+quietMS*t.timescale/1000)
+		unlistKeys(l, t, first, s.cts+quietMS*t.timescale/1000)
 	}
 	return l
 }
@@ -196,12 +197,12 @@ func leadTicks(timescale, factor, stood int64) int64 {
 	return minInt64(lead, ceilDiv(mostLeadMS*timescale*factor, 1000))
 }
 
-// unlist chooses the key frames that are listed in the answer: the first one, and those shown at composition time quiet
+// unlistKeys chooses the key frames that are listed in the answer: the first one, and those shown at composition time quiet
 // or later. They are looked at one by one only where decode times do not tell.
-func (l *leadIn) unlist(t *track, first, quiet int64) {
+func unlistKeys(l *leadIn, t *track, first, quiet int64) {
 	key := first
 	if syncBefore(t, first) != first {
-		key = minInt64(syncAfter(t.sync, first), syncAfter(t.partial, first))
+		key = minInt64(syncAfter(t.sync.samples, first), syncAfter(t.partial.samples, first))
 	}
 	before, _ := sampleAt(t, quiet-1-t.greatest) // up to this one they are shown before
 	possible, _ := sampleAt(t, quiet-1-t.least)  // and behind this one not
@@ -223,12 +224,12 @@ func (l *leadIn) unlist(t *track, first, quiet int64) {
 }
 
 // syncAfter is the first sample after another that a table of sync samples lists; maxSum where there is none.
-func syncAfter(entries []byte, sample int64) int64 {
-	n := countAtMost(entries, sample+1)
-	if 4*n == len(entries) {
+func syncAfter(samples []uint32, sample int64) int64 {
+	n := countAtMost(samples, sample+1)
+	if n == len(samples) {
 		return maxSum
 	}
-	return int64(binary.BigEndian.Uint32(entries[4*n:])) - 1
+	return int64(samples[n]) - 1
 }
 
 // hidden are the samples of a lead-in that are not shown.
@@ -271,11 +272,11 @@ func rankHidden(cts []int64, before int64) *hidden {
 
 // leadScale is the factor by which the track's timescale must be raised for a lead-in of so many pictures; 0 where it
 // cannot be. A timescale too coarse for a start to the millisecond is raised too, where it can.
-func (t *track) leadScale(pictures int64) int64 {
-	scale := t.msScale()
+func leadScale(t *track, pictures int64) int64 {
+	scale := msScale(t)
 	if pictures*1000 > maxTicksMS*t.timescale*scale {
 		scale = ceilDiv(pictures*1000, maxTicksMS*t.timescale)
-		if !t.scalable(scale) {
+		if !scalable(t, scale) {
 			return 0
 		}
 	}
@@ -284,8 +285,8 @@ func (t *track) leadScale(pictures int64) int64 {
 
 // msScale is the factor by which the track's timescale must be raised to tell milliseconds apart; 1 where it does, or
 // cannot be raised.
-func (t *track) msScale() int64 {
-	if t.timescale < leastScale && t.scalable(ceilDiv(leastScale, t.timescale)) {
+func msScale(t *track) int64 {
+	if t.timescale < leastScale && scalable(t, ceilDiv(leastScale, t.timescale)) {
 		return ceilDiv(leastScale, t.timescale)
 	}
 	return 1
@@ -294,7 +295,7 @@ func (t *track) msScale() int64 {
 // refine counts the media times of a cut edit list in ticks of a timescale in which no edit begins at another
 // millisecond than it should, and returns by which factor that is raised.
 func refine(t *track, c clock, edits []edit) ([]edit, int64) {
-	f := t.msScale()
+	f := msScale(t)
 	if f == 1 {
 		return edits, 1
 	}
@@ -304,7 +305,7 @@ func refine(t *track, c clock, edits []edit) ([]edit, int64) {
 			if e.mediaTime > maxSum/f {
 				return edits, 1
 			}
-			begin := e.begin(c, f)
+			begin := beginIn(e, c, f)
 			exact = exact && begin == e.mediaTime*f
 			e.mediaTime = begin
 		}
@@ -326,14 +327,14 @@ func beginOnPicture(t *track, c clock, edits, fine []edit, factor int64) bool {
 		if e.passed == 0 || e.rate != normalRate {
 			return false
 		}
-		s := onShow(t, e.latest(c))
+		s := onShow(t, latestTick(e, c))
 		c.media *= factor
 		first := &fine[i]
 		after := s.cts*factor - first.mediaTime
 		if s.sample < 0 || after <= 0 {
 			return false
 		}
-		late := minInt64(first.halfTicks(c, after)/2, first.duration-1)
+		late := minInt64(halfTicks(*first, c, after)/2, first.duration-1)
 		first.mediaTime += after
 		first.passed += late
 		first.duration -= late
@@ -342,9 +343,9 @@ func beginOnPicture(t *track, c clock, edits, fine []edit, factor int64) bool {
 	return false
 }
 
-// setTimes makes the entries of stts and ctts, and reports whether all times fit them. next is the decode time of the
+// setLeadTimes makes the entries of stts and ctts, and reports whether all times fit them. next is the decode time of the
 // sample after the last; the last hidden picture stands for lead ticks.
-func (l *leadIn) setTimes(times sampleTimes, h *hidden, base, begin, m, next, lead int64) bool {
+func setLeadTimes(l *leadIn, times sampleTimes, h *hidden, base, begin, m, next, lead int64) bool {
 	f, shift, earlier := l.scale, l.mediaTime-m, l.mediaTime-lead-h.count
 	offsets := make([]int64, l.samples)
 	var durations []int64 // from the last hidden one on
@@ -382,11 +383,11 @@ func (l *leadIn) setTimes(times sampleTimes, h *hidden, base, begin, m, next, le
 			ticks++
 			durations = durations[1:]
 		}
-		l.durations = encode([]uint64{uint64(ticks)<<32 | 1}, pairLen)
+		l.durations = lanes.Encode([]uint64{uint64(ticks)<<32 | 1}, lanes.PairLen)
 	}
-	l.durations = append(l.durations, runLengths(durations)...)
-	l.offsets = runLengths(offsets)
-	l.shifted = len(l.offsets) > pairLen || offsets[0] != 0
+	l.durations = append(l.durations, lanes.RunLengths(durations)...)
+	l.offsets = lanes.RunLengths(offsets)
+	l.shifted = len(l.offsets) > lanes.PairLen || offsets[0] != 0
 	return true
 }
 
@@ -402,12 +403,12 @@ func (t *track) shorten(e edit, s onScreen, factor int64) *leadIn {
 	if t.offsets != nil || e.rate != normalRate || left <= 0 || left > max32 {
 		return nil
 	}
-	return &leadIn{samples: 1, durations: runLengths([]int64{left}), scale: factor, begins: e.mediaTime}
+	return &leadIn{samples: 1, durations: lanes.RunLengths([]int64{left}), scale: factor, begins: e.mediaTime}
 }
 
 // firstShown is the sample of [first, end) that is shown first: on show is the gap before it.
-func (t *track) firstShown(first, end int64) onScreen {
-	until, _ := sampleAt(t, t.compositionTime(first)-t.least)
+func firstShown(t *track, first, end int64) onScreen {
+	until, _ := sampleAt(t, compositionTime(t, first)-t.least)
 	cts := timesOf(t, first, minInt64(until+1, end)-first).cts
 	s := onScreen{sample: first, cts: cts[0], first: first}
 	for i, c := range cts {
@@ -418,15 +419,12 @@ func (t *track) firstShown(first, end int64) onScreen {
 	return s
 }
 
-// ceilDiv returns a/b rounded up.
-func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }
-
 // scalable reports whether all times of the track can be multiplied by factor.
-func (t *track) scalable(factor int64) bool {
-	tables := len(t.durations.entries)
+func scalable(t *track, factor int64) bool {
+	tables := len(t.durations.Entries)
 	if t.offsets != nil {
-		tables += len(t.offsets.entries)
+		tables += len(t.offsets.Entries)
 	}
-	return tables < maxScaleTable && factor <= max32/t.timescale && int64(t.durations.any) <= max32/factor &&
+	return tables < maxScaleTable && factor <= max32/t.timescale && int64(t.durations.Any) <= max32/factor &&
 		t.greatest-t.least <= maxOffset/factor && t.end <= maxSum/factor
 }

@@ -5,26 +5,10 @@ import (
 	"encoding/binary"
 	"io"
 	"math/rand"
-	"runtime"
 	"sort"
-	"strings"
 )
 
 // Movies made byte by byte. No name in here may be one of build_test.go's: Yaegi puts both packages into one scope.
-
-// interpreted reports whether the tests are run by Yaegi, where every step takes a hundred times as long.
-func interpreted() bool {
-	pc, _, _, _ := runtime.Caller(0)
-	return !strings.HasSuffix(runtime.FuncForPC(pc).Name(), ".interpreted")
-}
-
-// rounds is how often a test with random input repeats: fewer times when interpreted.
-func rounds(compiled, slow int) int {
-	if interpreted() {
-		return slow
-	}
-	return compiled
-}
 
 // memorySource is a file in memory, from at on; what lies before and behind reads as zeros, up to length.
 type memorySource struct {

@@ -16,14 +16,14 @@ import (
 
 // response is the cut as an HTTP resource of its own. The order of its steps is that of net/http's serveContent.
 type response struct {
-	t        *transfer
+	*options
+	client   *origin.Client
 	etag     string
 	modified time.Time // zero where the file has no Last-Modified
 	code     int
 	length   int64 // of the cut,
 	from, to int64 // and what is sent of it
 	parts    []part
-	laying   *draft // that is laid out while the file's owner is asked; nil: none
 	w        io.Writer
 }
 
@@ -35,8 +35,9 @@ type part struct {
 	until    int64     // and ends
 }
 
-func newResponse(t *transfer, v origin.Version) *response {
-	r := &response{t: t, etag: cutTag(t, v), code: http.StatusOK, w: t.client.Writer}
+// newResponse makes the response to a client that asks for an interval of a file at a version.
+func newResponse(client *origin.Client, o *options, iv interval, v origin.Version) *response {
+	r := &response{options: o, client: client, etag: cutTag(o.seek, iv, v), code: http.StatusOK, w: client.Writer}
 	if modified, err := http.ParseTime(v.Modified); err == nil {
 		r.modified = modified
 	}
@@ -48,7 +49,7 @@ const cutFormat = 3
 
 // cutTag makes the cut's tag from the file's and from what was asked: the same on every replica of the origin and of
 // Traefik, and weak where what it is made of is (RFC 9110, 8.8.1).
-func cutTag(t *transfer, v origin.Version) string {
+func cutTag(seek string, iv interval, v origin.Version) string {
 	weak, of := "", v.ETag
 	if of == "" {
 		weak, of = "W/", v.Modified
@@ -59,18 +60,24 @@ func cutTag(t *transfer, v origin.Version) string {
 	if strings.HasPrefix(of, "W/") {
 		weak = "W/"
 	}
-	seek := t.seek
-	if everything(t.interval) {
+	if everything(iv) {
 		seek = "whole" // in each mode the same
 	}
-	sum := sha256.Sum256([]byte(fmt.Sprintf("%d\n%s\n%d\n%d\n%d\n%s", cutFormat, seek, maxInt64(t.interval.start, 0),
-		t.interval.end, v.Size, of)))
+	sum := sha256.Sum256([]byte(fmt.Sprintf("%d\n%s\n%d\n%d\n%d\n%s", cutFormat, seek, maxInt64(iv.start, 0),
+		iv.end, v.Size, of)))
 	return fmt.Sprintf(`%s"%x"`, weak, sum[:12])
 }
 
 // precondition evaluates the client's conditions (RFC 9110, 13.2.2) and reports whether one of them is the answer.
 func precondition(r *response) bool {
-	h := r.t.client.Request.Header
+	h := r.client.Request.Header
+	if h["If-Match"] == nil && h["If-Unmodified-Since"] == nil && h["If-None-Match"] == nil && h["If-Modified-Since"] == nil {
+		return false
+	}
+	return evaluate(r, h)
+}
+
+func evaluate(r *response, h http.Header) bool {
 	if match := h.Get("If-Match"); match != "" {
 		if !listsTag(match, r.etag, true) {
 			r.code = http.StatusPreconditionFailed
@@ -126,27 +133,13 @@ func scanTag(s string) (tag, rest string) {
 	return s[:end], s[end:]
 }
 
-// fitRange decides what of the cut is sent. Where all of it is, nobody needs to know how long it is before the file's
-// owner has agreed, and the cut is laid out meanwhile.
-func fitRange(r *response, d *draft, known *plans) {
-	c := d.cut
-	ranged := wantsRange(r)
-	if d.writer != nil && !ranged && r.t.client.Request.Method == http.MethodGet && r.t.limitRate == 0 {
-		for _, s := range c.segments {
-			r.parts = append(r.parts, part{segment: s, to: s.length})
-		}
-		r.laying = d
-		d.laying.Add(1)
-		go layBeside(d, known)
-		return
-	}
-	layOut(d)
-	keepPlan(known, c)
+// fitRange decides what of the cut is sent.
+func fitRange(r *response, c *cut) {
 	r.length, r.from, r.to = c.length, 0, c.length
-	if ranged {
-		r.code, r.from, r.to = singleRange(r.t.client.Request.Header.Get("Range"), c.length)
+	if wantsRange(r) {
+		r.code, r.from, r.to = singleRange(r.client.Request.Header.Get("Range"), c.length)
 	}
-	if r.t.client.Request.Method == http.MethodHead || r.code == http.StatusRequestedRangeNotSatisfiable {
+	if r.client.Request.Method == http.MethodHead || r.code == http.StatusRequestedRangeNotSatisfiable {
 		return
 	}
 	at := int64(0)
@@ -158,33 +151,16 @@ func fitRange(r *response, d *draft, known *plans) {
 		}
 		at += s.length
 	}
-	if r.t.limitRate > 0 && c.duration > 0 {
-		r.w = newPacer(r.t.client.Request.Context(), r.t.client.Writer, float64(c.length)/float64(c.duration)*1000, r.t.limitRate, r.t.limitRateAfter)
+	if r.limitRate > 0 && c.duration > 0 {
+		r.w = newPacer(r.client.Request.Context(), r.client.Writer, float64(c.length)/float64(c.duration)*1000, r.limitRate, r.limitRateAfter)
 	}
-}
-
-// settle waits until the cut is laid out.
-func settle(r *response) error {
-	d := r.laying
-	if d == nil {
-		return nil
-	}
-	d.laying.Wait()
-	r.laying = nil
-	if d.err != nil {
-		return d.err
-	}
-	r.length = d.cut.length
-	r.to = r.length
-	r.parts[0].to = r.parts[0].segment.length
-	return nil
 }
 
 // wantsRange reports whether Range counts: where If-Range is what the client has (RFC 9110, 13.1.5), the tag compared
 // strongly, or the very date, which net/http and nginx take for strong as well. RFC 9110 defines Range for GET only
 // (14.2), but nginx, Apache and net/http have it in HEAD's answer as well.
 func wantsRange(r *response) bool {
-	h := r.t.client.Request.Header
+	h := r.client.Request.Header
 	if h.Get("Range") == "" {
 		return false
 	}
@@ -235,7 +211,6 @@ func clamp(digits string, limit int64) int64 {
 // sendResponse sends the parts in order. Those that are made wait for the first that comes from the file: nothing goes
 // out before the file's owner has agreed to this very request, and the same answer says that the file is unchanged.
 func sendResponse(r *response, f origin.File) error {
-	defer settle(r) // what is laid out beside this ends before the request does
 	for {
 		media := nextMedia(r)
 		if media == nil {
@@ -246,15 +221,15 @@ func sendResponse(r *response, f origin.File) error {
 		}
 		r.parts = r.parts[1:]
 	}
-	if !r.t.client.Started {
+	if !r.client.Started {
 		return f.Consent(r)
 	}
 	return sendMade(r)
 }
 
 // locateParts finds out where reading begins for the parts whose times change on their way.
-func locateParts(r *response, m *movie) error {
-	streamed := origin.Streams(r.t.file)
+func locateParts(r *response, f origin.File, m *movie) error {
+	streamed := origin.Streams(f)
 	for i := range r.parts {
 		p := &r.parts[i]
 		if p.segment.retiming == nil {
@@ -265,11 +240,11 @@ func locateParts(r *response, m *movie) error {
 			p.until = minInt64(p.segment.off+p.to+slack, p.segment.off+p.segment.length)
 			continue
 		}
-		first, err := m.readStartIn(r.t.file, p.segment, p.from)
+		first, err := m.readStartIn(f, p.segment, p.from)
 		if err != nil {
 			return err
 		}
-		last, err := m.readStartIn(r.t.file, p.segment, p.to)
+		last, err := m.readStartIn(f, p.segment, p.to)
 		if err != nil {
 			return err
 		}
@@ -318,15 +293,12 @@ func nextMedia(r *response) *part {
 }
 
 // Native is false for a pacer.
-func (r *response) Native() bool { return r.t.limitRate == 0 }
+func (r *response) Native() bool { return r.limitRate == 0 }
 
 // Begin writes what comes before the file's bytes.
 func (r *response) Begin(header http.Header) (io.Writer, error) {
-	if !r.t.client.Started {
-		if err := settle(r); err != nil {
-			return nil, err
-		}
-		r.t.client.Started = true
+	if !r.client.Started {
+		r.client.Started = true
 		writeHead(r, header)
 	}
 	return r.w, sendMade(r)
@@ -343,23 +315,23 @@ func sendMade(r *response) error {
 			return err
 		}
 	}
-	r.t.client.Lease.Release()
+	r.client.Lease.Release()
 	return nil
 }
 
 // writeHead writes status and headers: the file's, but for what describes its bytes.
 func writeHead(r *response, header http.Header) {
-	h := r.t.client.Writer.Header()
+	h := r.client.Writer.Header()
 	for name, values := range header {
 		if !ofTheBytes[name] && !strings.HasPrefix(name, "X-Amz-Checksum-") {
 			h[name] = append(h[name], values...)
 		}
 	}
-	if len(r.t.client.Cookies) > 0 {
-		h["Set-Cookie"] = append(h["Set-Cookie"], r.t.client.Cookies...)
+	if len(r.client.Cookies) > 0 {
+		h["Set-Cookie"] = append(h["Set-Cookie"], r.client.Cookies...)
 	}
 	if r.code == http.StatusNotFound {
-		http.Error(r.t.client.Writer, http.StatusText(r.code), r.code)
+		http.Error(r.client.Writer, http.StatusText(r.code), r.code)
 		r.w = io.Discard
 		return
 	}
@@ -385,7 +357,7 @@ func writeHead(r *response, header http.Header) {
 	case http.StatusRequestedRangeNotSatisfiable:
 		h.Set("Content-Range", fmt.Sprintf("bytes */%d", r.length))
 	}
-	r.t.client.Writer.WriteHeader(r.code)
+	r.client.Writer.WriteHeader(r.code)
 }
 
 // ofTheBytes are the headers that describe the file's bytes, or the origin's connection, and not the cut.

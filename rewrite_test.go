@@ -3,6 +3,8 @@ package mp4
 import (
 	"math/rand"
 	"testing"
+
+	"github.com/traefik-mp4/mp4/internal/filmtest"
 )
 
 var modes = []string{seekExact, seekKeyframe, seekSample}
@@ -11,7 +13,7 @@ var modes = []string{seekExact, seekKeyframe, seekSample}
 func TestRandomCuts(t *testing.T) {
 	for _, seek := range modes {
 		t.Run(seek, func(t *testing.T) {
-			movies, answered := rounds(600, 20), 0
+			movies, answered := filmtest.Rounds(600, 20), 0
 			for seed := 0; seed < movies; seed++ {
 				answered += cutAtRandom(t, int64(seed), seek, 5)
 			}
@@ -57,7 +59,7 @@ func TestBoundaries(t *testing.T) {
 				t.Fatal(err)
 			}
 			step := int64(1)
-			if interpreted() {
+			if filmtest.Interpreted() {
 				step = 29
 			}
 			for start := int64(0); start <= m.milliseconds()+1; start += step {
@@ -75,7 +77,7 @@ func cutFrom(t *testing.T, k *checker, start, left int64) {
 		if lasts == 0 {
 			iv.end = -1
 		}
-		if lasts < 0 || interpreted() && lasts%2 == 1 {
+		if lasts < 0 || filmtest.Interpreted() && lasts%2 == 1 {
 			continue
 		}
 		for _, seek := range modes {
@@ -226,7 +228,7 @@ func TestReferenceTrack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ticks, left := k.movie.answerTimescale(), int64(maxListed)
+			ticks, left := answerTimescale(k.movie), int64(maxListed)
 			got := k.movie.keyFrameAt(9530*ticks/1000, ticks, &left) * 1000 / ticks
 			if got != tt.want {
 				t.Errorf("it begins at %d ms, want %d", got, tt.want)
@@ -243,7 +245,7 @@ func TestReferenceTrack(t *testing.T) {
 // that are longer than the media's, ends before it.
 func TestLastPicture(t *testing.T) {
 	step := int64(13)
-	if interpreted() {
+	if filmtest.Interpreted() {
 		step = 13 * 23
 	}
 	for _, timescale := range []int64{600, 1000, 90000} {

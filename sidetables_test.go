@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand"
 	"testing"
+
+	"github.com/traefik-mp4/mp4/internal/filmtest"
 )
 
 // The tables that few files have, as lists: what each says of every sample.
@@ -299,7 +301,7 @@ func randomPatterns(r *rand.Rand, n int) []byte {
 // TestRareTables is TestRandomCuts over movies of which every track has all of them, or most.
 func TestRareTables(t *testing.T) {
 	found := map[string]int{}
-	for seed := 0; seed < rounds(300, 8); seed++ {
+	for seed := 0; seed < filmtest.Rounds(300, 8); seed++ {
 		r := rand.New(rand.NewSource(int64(seed)))
 		m := randomMovie(r)
 		for _, made := range m.tracks {
@@ -359,7 +361,7 @@ func TestManyGrouped(t *testing.T) {
 	about := []byte("rap ")
 	long := bytes.Repeat([]byte{0x12}, 1<<20)
 	subs := bytes.Repeat(append(u32(1), 0, 0), 200_000)
-	if interpreted() {
+	if filmtest.Interpreted() {
 		subs = subs[:6*2000]
 	}
 	for name, b := range map[string][]byte{

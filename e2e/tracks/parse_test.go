@@ -282,6 +282,9 @@ func (t *track) fill(all map[string]box) error {
 		}
 	}
 	stss, ok := all["stss"]
+	if ok && t.handler == "soun" && len(stss.payload) >= 8 {
+		ok = binary.BigEndian.Uint32(stss.payload[4:]) > 0 // an empty one says nothing of sound, where players begin anywhere
+	}
 	for i := range t.samples {
 		t.samples[i].sync = !ok
 	}

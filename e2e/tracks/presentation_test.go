@@ -31,7 +31,7 @@ func (f *film) presentation(id uint32) *presentation {
 		begins, lasts := at+int64(int32(s.composition)), int64(s.duration)
 		if s.composition != 0 {
 			// That is how long it is decoded. Where pictures come out of order, they are shown for another while.
-			lasts = int64(slices.MaxFunc(p.samples, func(a, b sample) int { return int(a.duration) - int(b.duration) }).duration)
+			lasts = int64(slices.MaxFunc(p.samples[p.hidden():], func(a, b sample) int { return int(a.duration) - int(b.duration) }).duration)
 		}
 		p.order, p.begins = append(p.order, n), append(p.begins, begins)
 		p.end = max(p.end, begins+lasts)
@@ -42,6 +42,25 @@ func (f *film) presentation(id uint32) *presentation {
 		p.edits = []edit{{0, 0, 1}}
 	}
 	return p
+}
+
+// hidden is how many samples there are up to the last that no edit shows, for they come before all edits; 0 where that
+// is all of them. A lead-in's durations are none of the film's.
+func (p *presentation) hidden() int {
+	begin := int64(math.MaxInt64)
+	for _, e := range p.edits {
+		if e.mediaTime >= 0 {
+			begin = min(begin, e.mediaTime)
+		}
+	}
+	n, at := 0, int64(0)
+	for i, s := range p.samples {
+		if len(p.edits) > 0 && at+int64(int32(s.composition)) < begin {
+			n = i + 1
+		}
+		at += int64(s.duration)
+	}
+	return n % len(p.samples)
 }
 
 // at is the sample that is shown at a second, or -1, and the moment of its media.
@@ -147,13 +166,16 @@ func (p *presentation) sampleAt(second float64) (int, float64) {
 func (p *presentation) prepared(cut *presentation) error {
 	first := -1
 	for i := range p.samples[:len(p.samples)-len(cut.samples)+1] {
-		if slices.EqualFunc(cut.samples, p.samples[i:i+len(cut.samples)], func(a, b sample) bool { return string(a.data) == string(b.data) && a.sync == b.sync }) {
+		if slices.EqualFunc(cut.samples, p.samples[i:i+len(cut.samples)], func(a, b sample) bool { return string(a.data) == string(b.data) }) {
 			first = i
 			break
 		}
 	}
 	if first < 0 {
 		return fmt.Errorf("its %d samples are no stretch of the film's", len(cut.samples))
+	}
+	if err := p.listed(cut, first); err != nil {
+		return err
 	}
 	anySync := slices.ContainsFunc(p.samples[:first+1], func(s sample) bool { return s.sync })
 	if anySync && !cut.samples[0].sync {
@@ -170,6 +192,27 @@ func (p *presentation) prepared(cut *presentation) error {
 	}
 	if lead, _ := cut.during(float64(begin)); lead < 2 {
 		return fmt.Errorf("it has %d samples before the first that is shown", lead)
+	}
+	return nil
+}
+
+// listed tells whether the cut, which begins with a sample of the film, has its sync samples. Where pictures are hidden,
+// no other than the first is one that is shown less than a second after the picture on show.
+func (p *presentation) listed(cut *presentation, first int) error {
+	media := slices.DeleteFunc(slices.Clone(cut.edits), func(e edit) bool { return e.mediaTime < 0 })
+	on, _ := cut.during(float64(media[0].mediaTime))
+	hides := p.handler == "vide" && len(media) == 1 && on >= 0 &&
+		slices.ContainsFunc(cut.begins, func(begins int64) bool { return begins < media[0].mediaTime })
+	some := false
+	for i, s := range cut.samples {
+		due := p.samples[first+i].sync
+		if hides && some && due {
+			due = p.begins[first+i]-p.begins[first+on] >= int64(p.timescale)
+		}
+		some = some || due
+		if s.sync != due {
+			return fmt.Errorf("its sample %d, %d of the film, is a sync sample: %v", i, first+i, s.sync)
+		}
 	}
 	return nil
 }

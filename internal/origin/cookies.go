@@ -8,9 +8,6 @@ import (
 
 // replayCookies sends what the origin has set on the way, so that a sticky load balancer asks the same replica again.
 func replayCookies(c *Client, req *http.Request) {
-	if len(c.Cookies) == 0 {
-		return
-	}
 	set := parseCookies(c.Cookies)
 	newer := make(map[string]bool)
 	for _, cookie := range set {

@@ -38,7 +38,9 @@ func ask(t *told, off, n int64, to Receiver) *exchange {
 	if n >= 0 {
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(off, 10)+"-"+strconv.FormatInt(off+n-1, 10))
 	}
-	replayCookies(t.client, req)
+	if len(t.client.Cookies) > 0 {
+		replayCookies(t.client, req)
+	}
 	x := &exchange{told: t, to: to, off: off, n: n, req: req, cancel: cancel, header: http.Header{}, length: -1}
 	x.way = bufio.NewWriterSize(&gate{x}, 1)
 	x.Writer = x.way

@@ -115,7 +115,7 @@ async function startWebKit() {
     await rm(home, { recursive: true, force: true, maxRetries: 5 });
   };
   try {
-    const screen = run("Xvfb", ["-displayfd", "3", "-screen", "0", "1600x1000x24", "-nolisten", "tcp"],
+    const screen = run("Xvfb", ["-displayfd", "3", "-screen", "0", "640x480x24", "-nolisten", "tcp"],
       { stdio: ["ignore", "ignore", "ignore", "pipe"] });
     const display = await Promise.race([once(screen.child.stdio[3], "data"), screen.failed]);
     const port = await freePort();

@@ -40,6 +40,8 @@ type Player struct {
 	// streamed: of a progressive film over HTTP, GStreamer ends where the sound's media time comes to the duration, so that
 	// what lies behind that in the file is lost: no more than the last picture of films without B-frames.
 	streamed bool
+	// eager: it shows the first picture that it gets at once, before that is due.
+	eager bool
 	// late is how much later than others a picture may be: the player's clock is one on the wall.
 	late float64
 	// sounding: its sound is judged, too.
@@ -52,7 +54,7 @@ var (
 	Firefox   = Player{Name: "Firefox", play: inBrowser(browser.Firefox), leadIn: 0.4, beyond: true, late: 0.1}
 	WebKit    = Player{Name: "WebKitGTK", play: inBrowser(browser.WebKit), pausing: true, late: 0.1, streamed: true}
 	GStreamer = Player{Name: "GStreamer", play: byScript("playbin.py"), whole: true, own: true, pausing: true, sounding: true, streamed: true}
-	VLC       = Player{Name: "VLC", play: byScript("vlc.py"), leadIn: 0.4, beyond: true, late: 0.2, sounding: true}
+	VLC       = Player{Name: "VLC", play: byScript("vlc.py"), leadIn: 0.4, beyond: true, eager: true, late: 0.2, sounding: true}
 	MPV       = Player{Name: "mpv", play: mpv, whole: true, leadIn: 0.105, beyond: true, sounding: true}
 	FFmpeg    = Player{Name: "ffmpeg", play: ffmpeg, whole: true, own: true, sounding: true}
 )
@@ -99,6 +101,7 @@ type Cut struct {
 	Film       browser.Timeline
 	Start, End float64
 	Fragmented bool // the answer is
+	Large      bool // decoding what is hidden takes long
 }
 
 func addresses(cuts []Cut) (all []string) {

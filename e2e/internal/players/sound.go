@@ -18,6 +18,9 @@ func (s *Sound) delay(cut Cut, origin float64) (float64, error) {
 		if piece < 0 || s.Pieces[piece].Offset+window > len(s.samples) {
 			continue
 		}
+		if cut.End > 0 && s.Pieces[piece].At-origin+window/float64(s.Rate) > cut.End-cut.Start {
+			continue
+		}
 		heard := s.samples[s.Pieces[piece].Offset:][:window]
 		at := s.Pieces[piece].At - origin + cut.Start
 		lag, likeness := s.lag(heard, at)

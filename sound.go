@@ -3,6 +3,8 @@ package mp4
 import (
 	"bytes"
 	"encoding/binary"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // preroll is how much sound a decoder has to hear before a sample until it plays that sample as if it had heard all.
@@ -61,8 +63,8 @@ func rollDistance(sgpd *box) int64 {
 	if err != nil {
 		return 0
 	}
-	distances := make([]int16, minInt(len(entries)/2, blockLen))
-	decode(entries[:2*len(distances)], distances)
+	distances := make([]int16, minInt(len(entries)/2, lanes.BlockLen))
+	lanes.Decode(entries[:2*len(distances)], distances)
 	most := int64(0)
 	for _, d := range distances {
 		most = maxInt64(most, -int64(d))
@@ -109,14 +111,104 @@ func isMP3(entry []byte) bool {
 	return at < len(d) && (d[at] == 0x69 || d[at] == 0x6B)
 }
 
-// before is the sample at which decoding must begin for sample to be right.
-func (t *track) rollBack(sample int64) int64 {
-	first := sample - t.preroll.samples
-	if t.preroll.ms > 0 {
-		at, _ := sampleAt(t, decodeTime(t, sample)-t.preroll.ms*t.timescale/1000)
-		if at < first {
-			first = at
+// packets are how uncompressed sound, and sound that QuickTime's sample entries of version 1 describe, lies in its
+// chunks. A sample is a moment of all channels then, and the size that stsz has of it says nothing.
+type packets struct {
+	samples int64 // in a packet
+	bytes   int64 // of a packet, all channels together; 0: the sample entry does not say
+}
+
+// Offsets in a sample entry of sound (12.2.3; QuickTime File Format, Sound Sample Descriptions), and its lengths.
+const (
+	soundVersion  = 16
+	soundChannels = 24
+	soundBits     = 26
+	soundLen0     = 36
+	soundPerPack  = 36 // samples in a packet of one channel, then the bytes of a packet, and of a frame of all channels
+	soundPerFrame = 44
+	soundLen1     = 52
+	soundChannel2 = 48 // in version 2, as are:
+	soundBits2    = 56
+	soundBytes2   = 64 // of a packet
+	soundFrames2  = 68 // in a packet
+	soundLen2     = 72
+)
+
+// packetsOf reads the sample entries of a stsd. Where they do not agree, nothing is known.
+func packetsOf(stsd *box) packets {
+	if stsd == nil || len(payload(stsd)) < countedLen {
+		return packets{}
+	}
+	entries := &box{typ: stsd.typ, at: stsd.at, header: stsd.header + countedLen, data: stsd.data}
+	if readChildren(entries, "") != nil || len(entries.children) == 0 {
+		return packets{}
+	}
+	first := packetOf(entries.children[0])
+	for _, e := range entries.children[1:] {
+		other := packetOf(e)
+		if other.samples != first.samples || other.bytes != first.bytes {
+			return packets{}
 		}
 	}
-	return maxInt64(first, 0)
+	return first
+}
+
+// packetOf reads a sample entry of sound.
+func packetOf(entry *box) packets {
+	e := entry.data
+	if entry.header != headerLen || len(e) < soundLen0 {
+		return packets{}
+	}
+	version := binary.BigEndian.Uint16(e[soundVersion:])
+	channels := int64(binary.BigEndian.Uint16(e[soundChannels:]))
+	width := int64(binary.BigEndian.Uint16(e[soundBits:]))
+	if version == 2 {
+		if len(e) < soundLen2 {
+			return packets{}
+		}
+		channels = int64(binary.BigEndian.Uint32(e[soundChannel2:]))
+		width = int64(binary.BigEndian.Uint32(e[soundBits2:]))
+	}
+	switch entry.typ {
+	case "raw ", "NONE":
+		if width != 16 {
+			width = 8
+		}
+		width /= 8
+	case "twos", "sowt":
+		if width != 8 && width != 24 && width != 32 {
+			width = 16
+		}
+		width /= 8
+	case "lpcm":
+		width = (width + 7) / 8
+	case "ulaw", "alaw":
+		width = 1
+	case "in24":
+		width = 3
+	case "in32", "fl32":
+		width = 4
+	case "fl64":
+		width = 8
+	case "ima4":
+		return packets{samples: 64, bytes: 34 * channels}
+	case "MAC3":
+		return packets{samples: 6, bytes: 2 * channels}
+	case "MAC6":
+		return packets{samples: 6, bytes: channels}
+	case "agsm":
+		return packets{samples: 160, bytes: 33}
+	default:
+		switch {
+		case version == 1 && len(e) >= soundLen1:
+			return packets{samples: int64(binary.BigEndian.Uint32(e[soundPerPack:])), bytes: int64(binary.BigEndian.Uint32(e[soundPerFrame:]))}
+		case version == 2:
+			return packets{samples: int64(binary.BigEndian.Uint32(e[soundFrames2:])), bytes: int64(binary.BigEndian.Uint32(e[soundBytes2:]))}
+		}
+		return packets{}
+	}
+	if width > 8 || channels > max32/8 {
+		return packets{}
+	}
+	return packets{samples: 1, bytes: width * channels}
 }
