@@ -6,7 +6,7 @@ import "fmt"
 //
 // A cut of one is as purely fragmented: a moov without samples; one fragment that is made of the samples from the key
 // frame on, timed and hidden as in a progressive cut (beginning.go); and behind it the fragments of the source, changed
-// only in their decode times and absolute offsets (retime.go). Of a clip by seek: exact all samples are in the tables of a
+// only in their decode times and absolute offsets (madefragment.go). Of a clip by seek: exact all samples are in the tables of a
 // progressive answer, unless that would be too many fragments to read: then it ends in a made fragment as well.
 
 // cutFragments plans the answer for a fragmented file. src is read where the map of fragments does not know enough.
