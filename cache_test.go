@@ -10,8 +10,8 @@ import (
 	"github.com/traefik-mp4/mp4/internal/origin"
 )
 
-func testEntry(key, query, etag string) *entry {
-	return &entry{key: key, query: query, version: origin.Version{ETag: etag, Modified: "day", Size: 1}, err: errNotMP4}
+func testEntry(key, query, etag string) *cachedIndex {
+	return &cachedIndex{key: key, query: query, version: origin.Version{ETag: etag, Modified: "day", Size: 1}, err: errNotMP4}
 }
 
 func TestCacheFind(t *testing.T) {

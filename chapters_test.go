@@ -31,7 +31,7 @@ func TestChapterPictures(t *testing.T) {
 			5000: "[3000] [0] [{5000 0 65536}]",
 			9020: "[588] [0] [{980 0 65536}]",
 		} {
-			c, err := m.cut(interval{start, -1}, seek)
+			c, err := m.cutProgressive(msInterval{start, -1}, seek)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +75,7 @@ func TestTrackReferences(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cut, err := k.movie.cut(interval{300, -1}, seekExact)
+		cut, err := k.movie.cutProgressive(msInterval{300, -1}, seekExact)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,11 +105,11 @@ func TestHintTracks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, seek := range modes {
-		_, err = k.check(interval{450, -1}, seek)
+		_, err = k.check(msInterval{450, -1}, seek)
 		if err != nil {
 			t.Errorf("%s: %v", seek, err)
 		}
-		c, err := k.movie.cut(interval{450, -1}, seek)
+		c, err := k.movie.cutProgressive(msInterval{450, -1}, seek)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,7 +149,7 @@ func TestUserData(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cut, err := movie.cut(interval{3000, 8000}, seekExact)
+		cut, err := movie.cutProgressive(msInterval{3000, 8000}, seekExact)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,28 +22,28 @@ func TestPreroll(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		stbl []byte
-		want preroll
+		want soundPreroll
 	}{
-		"AAC":                       {sound("mp4a", esds(0x40)), preroll{samples: 2}},
-		"MP3":                       {sound("mp4a", esds(0x69)), preroll{samples: 4}},
-		"MP3, longer":               {sound("mp4a", longer), preroll{samples: 4}},
-		"MP3 of QuickTime":          {sound(".mp3"), preroll{samples: 4}},
-		"an esds that is cut short": {sound("mp4a", fullBox("esds", 0, []byte{3, 0x80})), preroll{samples: 2}},
-		"Opus":                      {sound("Opus"), preroll{ms: 320}},
-		"AMR":                       {sound("samr"), preroll{ms: 320}},
-		"PCM":                       {sound("twos"), preroll{}},
-		"one that nobody knows":     {sound("abcd"), preroll{samples: 2}},
-		"no stsd":                   {nil, preroll{samples: 2}},
-		"a stsd without entries":    {fullBox("stsd", 0, u32(0)), preroll{samples: 2}},
+		"AAC":                       {sound("mp4a", esds(0x40)), soundPreroll{samples: 2}},
+		"MP3":                       {sound("mp4a", esds(0x69)), soundPreroll{samples: 4}},
+		"MP3, longer":               {sound("mp4a", longer), soundPreroll{samples: 4}},
+		"MP3 of QuickTime":          {sound(".mp3"), soundPreroll{samples: 4}},
+		"an esds that is cut short": {sound("mp4a", fullBox("esds", 0, []byte{3, 0x80})), soundPreroll{samples: 2}},
+		"Opus":                      {sound("Opus"), soundPreroll{ms: 320}},
+		"AMR":                       {sound("samr"), soundPreroll{ms: 320}},
+		"PCM":                       {sound("twos"), soundPreroll{}},
+		"one that nobody knows":     {sound("abcd"), soundPreroll{samples: 2}},
+		"no stsd":                   {nil, soundPreroll{samples: 2}},
+		"a stsd without entries":    {fullBox("stsd", 0, u32(0)), soundPreroll{samples: 2}},
 		// sgpd: grouping_type, default_length in version 1 or default_group_description_index in version 2, entry_count
-		"roll, version 0":             {fullBox("sgpd", 0, []byte("roll"), u32(1), distances(-5)), preroll{samples: 5}},
-		"roll, version 1":             {fullBox("sgpd", 1, []byte("roll"), u32(2, 2), distances(-3, -7)), preroll{samples: 7}},
-		"prol, version 2":             {fullBox("sgpd", 2, []byte("prol"), u32(1, 2), distances(-9, 4)), preroll{samples: 9}},
-		"roll of less than is needed": {append(sound(".mp3"), fullBox("sgpd", 1, []byte("roll"), u32(2, 1), distances(-1))...), preroll{samples: 4}},
-		"roll forward":                {fullBox("sgpd", 1, []byte("roll"), u32(2, 1), distances(6)), preroll{samples: 2}},
-		"roll of varying length":      {fullBox("sgpd", 1, []byte("roll"), u32(0, 1, 2), distances(-8)), preroll{samples: 2}},
-		"another group":               {fullBox("sgpd", 1, []byte("tele"), u32(2, 1), distances(-8)), preroll{samples: 2}},
-		"roll beside Opus":            {append(sound("Opus"), fullBox("sgpd", 1, []byte("roll"), u32(2, 1), distances(-4))...), preroll{samples: 4, ms: 320}},
+		"roll, version 0":             {fullBox("sgpd", 0, []byte("roll"), u32(1), distances(-5)), soundPreroll{samples: 5}},
+		"roll, version 1":             {fullBox("sgpd", 1, []byte("roll"), u32(2, 2), distances(-3, -7)), soundPreroll{samples: 7}},
+		"prol, version 2":             {fullBox("sgpd", 2, []byte("prol"), u32(1, 2), distances(-9, 4)), soundPreroll{samples: 9}},
+		"roll of less than is needed": {append(sound(".mp3"), fullBox("sgpd", 1, []byte("roll"), u32(2, 1), distances(-1))...), soundPreroll{samples: 4}},
+		"roll forward":                {fullBox("sgpd", 1, []byte("roll"), u32(2, 1), distances(6)), soundPreroll{samples: 2}},
+		"roll of varying length":      {fullBox("sgpd", 1, []byte("roll"), u32(0, 1, 2), distances(-8)), soundPreroll{samples: 2}},
+		"another group":               {fullBox("sgpd", 1, []byte("tele"), u32(2, 1), distances(-8)), soundPreroll{samples: 2}},
+		"roll beside Opus":            {append(sound("Opus"), fullBox("sgpd", 1, []byte("roll"), u32(2, 1), distances(-4))...), soundPreroll{samples: 4, ms: 320}},
 	} {
 		stbl := &box{typ: "stbl", header: headerLen, data: rawBox("stbl", c.stbl)}
 		err := readChildren(stbl, "")
