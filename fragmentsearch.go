@@ -9,7 +9,7 @@ import (
 // search finds fragments for one request. What it learns goes into the map.
 type search struct {
 	*fragmentMap
-	src     source
+	src     byteSource
 	movie   *movie
 	track   *track    // by whose times fragments are found
 	moov    *fragment // the samples that the moov has; nil: none
@@ -42,7 +42,7 @@ const (
 )
 
 // newSearch begins a search. It goes by the first track with pictures, or else the first.
-func (m *movie) newSearch(src source) *search {
+func (m *movie) newSearch(src byteSource) *search {
 	s := &search{fragmentMap: m.fragments, src: src, movie: m, track: referenceTrack(m, 0, m.timescale)}
 	if s.track == nil {
 		s.track = m.tracks[0]
