@@ -7,17 +7,20 @@ import (
 	"math/rand"
 	"strings"
 	"testing"
+
+	"github.com/traefik-mp4/mp4/internal/filmtest"
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // cutSmall cuts a small movie and returns the boxes of the answer's track, by type.
-func cutSmall(t *testing.T, changed map[string][]byte, iv interval, seek string) map[string][]byte {
+func cutSmall(t *testing.T, changed map[string][]byte, iv msInterval, seek string) map[string][]byte {
 	t.Helper()
 	data := smallMovie(changed)
 	m, err := findMovie(&memorySource{data: data}, testMoov)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := m.cut(iv, seek)
+	c, err := m.cutProgressive(iv, seek)
 	if err != nil {
 		t.Fatalf("from %d to %d ms, %s: %v", iv.start, iv.end, seek, err)
 	}
@@ -49,7 +52,7 @@ func collect(data []byte, boxes map[string][]byte) {
 // B = max(0 + 2 - 0, 2 + 2 - 1) = 3, and M = max(B + G, l + 1 + m - d(3)) = max(103, 3 + 350 - 300) = 103.
 // The sixth is a key frame that is shown at 600, less than 1 s after p: it is not listed.
 func TestLeadIn(t *testing.T) {
-	boxes := cutSmall(t, nil, interval{250, -1}, seekExact)
+	boxes := cutSmall(t, nil, msInterval{250, -1}, seekExact)
 	for typ, want := range map[string][]byte{
 		"elst": {
 			0, 0, 0, 28, 'e', 'l', 's', 't',
@@ -160,9 +163,9 @@ func TestCrops(t *testing.T) {
 			[]int64{2, 1, 1, 1, 2, 1, 1}, []int64{0, 2, 8, 4}, []int64{25, 33},
 		},
 	} {
-		boxes := cutSmall(t, nil, interval{10 * tt.from, 10 * tt.to}, seekSample)
+		boxes := cutSmall(t, nil, msInterval{10 * tt.from, 10 * tt.to}, seekSample)
 		if tt.to < 0 {
-			boxes = cutSmall(t, nil, interval{10 * tt.from, -1}, seekSample)
+			boxes = cutSmall(t, nil, msInterval{10 * tt.from, -1}, seekSample)
 		}
 		for typ, want := range map[string][]int64{"stts": tt.stts, "ctts": tt.ctts, "stss": tt.stss, "stsc": tt.stsc, "stsz": tt.stsz} {
 			if !bytes.Equal(boxes[typ], table(typ, want...)) {
@@ -197,11 +200,11 @@ func TestHeadersGrow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = k.check(interval{1500, -1}, seekExact)
+		_, err = k.check(msInterval{1500, -1}, seekExact)
 		if err != nil {
 			t.Errorf("timescale %d: %v", tt.timescale, err)
 		}
-		c, err := k.movie.cut(interval{1500, -1}, seekExact)
+		c, err := k.movie.cutProgressive(msInterval{1500, -1}, seekExact)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -254,11 +257,11 @@ func TestBeyond4GiB(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		whole, err := m.whole()
+		whole, err := m.remux()
 		if err != nil {
 			t.Fatal(err)
 		}
-		exact, err := m.cut(interval{1, -1}, seekExact)
+		exact, err := m.cutProgressive(msInterval{1, -1}, seekExact)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -313,10 +316,10 @@ func checkSparse(c *cut, last, at int64, grows bool) error {
 // TestLongTables cuts movies whose tables have entries for more than one block and piece, at and around their
 // boundaries.
 func TestLongTables(t *testing.T) {
-	samples, around := int64(2*pieceLen+300), []int64{blockLen, 2 * blockLen, pieceLen, 2 * pieceLen}
-	if interpreted() {
-		samples = 2*blockLen + 20
-		around = []int64{blockLen}
+	samples, around := int64(2*lanes.PieceLen+300), []int64{lanes.BlockLen, 2 * lanes.BlockLen, lanes.PieceLen, 2 * lanes.PieceLen}
+	if filmtest.Interpreted() {
+		samples = 2*lanes.BlockLen + 20
+		around = []int64{lanes.BlockLen}
 	}
 	for seed := int64(0); seed < 3; seed++ {
 		r := rand.New(rand.NewSource(seed))
@@ -349,7 +352,7 @@ func TestLongTables(t *testing.T) {
 		for _, sample := range around {
 			for d := int64(-1); d <= 1; d++ {
 				start := k.plain.tracks[0].dts[sample+d]
-				for _, iv := range []interval{{start, -1}, {start + 3, start + 700}, {start / 2, start}} {
+				for _, iv := range []msInterval{{start, -1}, {start + 3, start + 700}, {start / 2, start}} {
 					_, err = k.check(iv, modes[r.Intn(len(modes))])
 					if err != nil {
 						t.Errorf("seed %d from %d to %d ms: %v", seed, iv.start, iv.end, err)

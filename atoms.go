@@ -1,14 +1,13 @@
 package mp4
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"strconv"
-	"sync"
 
-	"github.com/traefik-mp4/mp4/internal/origin"
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // What can be wrong with a file. ServeHTTP turns each into an answer.
@@ -16,7 +15,7 @@ var (
 	errNotMP4     = errors.New("mp4: not an MP4 file")
 	errFragmented = errors.New("mp4: a fragmented file")
 	errFormat     = errors.New("mp4: not parseable")
-	errOverflow   = fmt.Errorf("%w: sums are beyond 2^60", errFormat)
+	errOverflow   = fmt.Errorf("%w: %w", errFormat, lanes.ErrSum) // no media is that long
 )
 
 // Box sizes that mean something else (ISO/IEC 14496-12, 4.2), and the lengths of headers.
@@ -37,232 +36,12 @@ const (
 	maxChildren    = 200              // of a box; ten million bytes could hold a million of them
 	maxBoxSize     = int64(1) << 56   // a larger box is no box; leaves room for sums
 	max32          = int64(1)<<32 - 1 // the largest 32-bit field
+	maxSum         = lanes.MaxSum
 )
-
-// source is what of a file (origin.File) its tables are read by.
-type source interface {
-	Size() int64
-	Read(off, n int64) ([]byte, error)
-	Peek(off, n, atOnce int64) ([]byte, error)
-	Settled() bool
-	Reserve(n int64) error
-}
-
-// movie is the index of a file: views of its ftyp and moov, and what look-ups in the tables need. Requests share it.
-// What changes once it is made, what is remembered in fragments and plans, has locks of its own.
-type movie struct {
-	moovFirst bool
-	ftyp      []byte // the whole box; empty where the file has none
-	moov      *box
-	bytes     int64 // of the moov and the file type box
-	fileSize  int64
-	settled   bool  // fileSize is
-	timescale int64 // ticks per second of the movie timeline
-	tracks    []*track
-	leftOut   []*leftOut
-	defaults  map[uint32]trackDefaults // by track_ID
-	fragments *fragmentMap             // nil: the moov has all samples
-	plans     *plans
-	template  []slot // of the moov of every cut
-}
-
-// byteRange is a stretch of the source: [from, to).
-type byteRange struct{ from, to int64 }
-
-// memory is the number of bytes that the index holds.
-func (m *movie) memory() int64 {
-	n := m.bytes + keptPlans*maxPlan
-	for _, t := range m.tracks {
-		n += t.memory()
-	}
-	n += templateMemory(m.template)
-	if m.fragments != nil {
-		n += m.fragments.memory()
-	}
-	return n
-}
-
-// findMovie walks the top-level boxes to the moov, wherever it lies, reads and indexes it. At most maxMoov bytes are
-// read into memory for it. Where there are many boxes before it, which some recorders write for every picture, it mostly
-// ends the file, and is looked for there.
-func findMovie(src source, maxMoov int64) (*movie, error) {
-	m := &movie{plans: &plans{}}
-	off, fetched, hops, walked := int64(0), int64(0), 0, 0
-	m.moovFirst = true
-	for ; walked < maxWalked; walked++ {
-		if off+largeHeaderLen > fetched {
-			fetched = off + origin.HopLen
-			hops++
-			if hops == hopsToEnd {
-				found, err := m.readAtEnd(src, off, maxMoov)
-				if found || err != nil {
-					return m, err
-				}
-			}
-		}
-		typ, header, size, err := readHeader(src, off, origin.HopLen)
-		if errors.Is(err, origin.ErrHops) {
-			err = fmt.Errorf("%w: %w", errFormat, err)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if typ == "" && off > 0 {
-			break
-		}
-		if size < 0 && off == 0 {
-			return nil, fmt.Errorf("%w: it begins with a box of an impossible size", errNotMP4)
-		}
-		if size < 0 {
-			return nil, fmt.Errorf("%w: box at %d has an impossible size", errFormat, off)
-		}
-		if off == 0 && !plausible(typ) {
-			return nil, fmt.Errorf("%w: it begins with a box %q", errNotMP4, typ)
-		}
-		if size == sizeToEnd {
-			size = maxInt64(src.Size()-off, 0)
-		}
-		switch typ {
-		case "ftyp":
-			if size > maxFileType {
-				return nil, fmt.Errorf("%w: ftyp at %d is %d bytes long", errFormat, off, size)
-			}
-			if len(m.ftyp) > 0 {
-				return nil, fmt.Errorf("%w: second ftyp at %d", errFormat, off)
-			}
-			m.ftyp, err = readBox(src, typ, off, size)
-			if err != nil {
-				return nil, err
-			}
-		case "moov":
-			// Nothing behind it is looked at: the tables say where the media lie.
-			return m, m.read(src, off, header, size, maxMoov)
-		case "mdat":
-			m.moovFirst = false
-		case "moof":
-			return nil, fmt.Errorf("%w: moof at %d", errFragmented, off)
-		}
-		if size < header {
-			break // to the end of a file of unknown length
-		}
-		off += size
-	}
-	if walked == maxWalked {
-		return nil, fmt.Errorf("%w: no moov found among the first %d boxes, to %d, nor at the end of the file", errFormat, walked, off)
-	}
-	return nil, fmt.Errorf("%w: no moov found", errFormat)
-}
-
-// readAtEnd reads and indexes a moov that begins behind an offset and ends the file; it reports false where there is
-// none. What is read in search for it is larger each time, up to maxMoov in all.
-func (m *movie) readAtEnd(src source, off, maxMoov int64) (bool, error) {
-	var end []byte // of the file
-	most := minInt64(maxMoov, src.Size()-off)
-	for int64(len(end)) < most {
-		held := int64(len(end))
-		n := minInt64(maxInt64(held, endLen), most-held)
-		from := src.Size() - held - n
-		b, err := src.Peek(from, n, n)
-		if err == nil {
-			err = src.Reserve(n)
-		}
-		if errors.Is(err, origin.ErrNoRanges) || errors.Is(err, origin.ErrTooLarge) {
-			return false, nil // further along the boxes there may still be one
-		}
-		if err != nil || int64(len(b)) < n {
-			return false, err
-		}
-		end = append(append(make([]byte, 0, n+held), b...), end...)
-		moov := moovIn(end, from)
-		if moov != nil {
-			m.moovFirst = false
-			return true, m.take(src, moov)
-		}
-	}
-	return false, nil
-}
-
-// moovIn is the moov in the bytes at the end of a file, which begin at an offset; nil where there is none. The word
-// alone may stand in any media: what follows the box must be boxes to the end of the file, of types that follow a moov,
-// and its own bytes boxes with a mvhd among them.
-func moovIn(end []byte, at int64) *box {
-	before := len(end)
-	for tries := 0; tries < maxNamed; tries++ {
-		i := bytes.LastIndex(end[:before], []byte("moov")) - 4
-		if i < 0 {
-			return nil
-		}
-		_, header, size := parseHeader(end[i:])
-		if size > header && size <= int64(len(end)-i) && endsWell(end[int64(i)+size:]) {
-			found := &box{typ: "moov", at: at + int64(i), header: header, data: end[i : int64(i)+size]}
-			if readChildren(found, "mvhd") == nil && childOf(found, "mvhd") != nil {
-				data := append([]byte(nil), found.data...) // a view would keep all of end in memory
-				return &box{typ: "moov", at: found.at, header: header, data: data}
-			}
-		}
-		before = i + 7 // an earlier one may end within this
-	}
-	return nil
-}
-
-// endsWell reports whether the bytes are boxes such as follow a moov at the end of a file.
-func endsWell(rest []byte) bool {
-	all := &box{data: rest}
-	if readChildren(all, "") != nil {
-		return false
-	}
-	for _, b := range all.children {
-		if !containsType("freeskipwideudtauuidmetamfra", b.typ) {
-			return false
-		}
-	}
-	return len(all.tail) == 0
-}
-
-// read reads and indexes the moov of size bytes at off.
-func (m *movie) read(src source, off, header, size, maxMoov int64) error {
-	if size > maxMoov {
-		return fmt.Errorf("%w: %d", origin.ErrTooLarge, size)
-	}
-	data, err := readBox(src, "moov", off, size)
-	if err != nil {
-		return err
-	}
-	if size < header {
-		return fmt.Errorf("%w: moov at %d reaches to the end of a file of unknown length", errFormat, off)
-	}
-	return m.take(src, &box{typ: "moov", at: off, header: header, data: data})
-}
-
-// take indexes a moov.
-func (m *movie) take(src source, moov *box) error {
-	m.moov = moov
-	m.fileSize = src.Size()
-	m.settled = src.Settled()
-	m.bytes = int64(len(m.ftyp) + len(moov.data))
-	return m.index()
-}
-
-// moovAhead reports whether a moov that ends beyond the first bytes comes before the media: then it need not be read to
-// know that.
-func moovAhead(src source, first int64) bool {
-	off := int64(0)
-	for i := 0; i < maxTopBoxes && off+largeHeaderLen <= first; i++ {
-		typ, _, size, err := readHeader(src, off, origin.HopLen)
-		if err != nil || size <= 0 || typ == "mdat" || off == 0 && !plausible(typ) {
-			return false
-		}
-		off += size
-		if typ == "moov" {
-			return off > first
-		}
-	}
-	return false
-}
 
 // readHeader reads the header of the box at off, fetching so much at once; typ is empty at the end of the file. size is as
 // parseHeader has it.
-func readHeader(src source, off, atOnce int64) (typ string, header, size int64, err error) {
+func readHeader(src byteSource, off, atOnce int64) (typ string, header, size int64, err error) {
 	if src.Size() >= 0 && off+headerLen > src.Size() {
 		return "", 0, 0, nil
 	}
@@ -307,12 +86,13 @@ func plausible(typ string) bool {
 }
 
 // readBox reads a whole box, size bytes at off.
-func readBox(src source, typ string, off, size int64) ([]byte, error) {
+func readBox(src byteSource, typ string, off, size int64) ([]byte, error) {
 	b, err := src.Read(off, size)
 	if err != nil {
 		return nil, err
 	}
 	if int64(len(b)) < size {
+		// Tables without their end: no player has all samples.
 		return nil, fmt.Errorf("%w: the file ends inside of %s at %d", errFormat, typ, off)
 	}
 	return b[:size], nil
@@ -370,12 +150,14 @@ func readChildren(b *box, once string) error {
 			break // 32 zero bits end a QuickTime list
 		}
 		if size < 0 || size > int64(len(rest)) {
+			// nginx and browsers refuse it, too: what follows is not known.
 			return failAt(inText(b.typ)+"/"+inText(typ), at, "its size is impossible")
 		}
 		if len(once) > 0 && containsType(once, typ) && childOf(b, typ) != nil {
 			return failAt(inText(b.typ)+"/"+inText(typ), at, "there is one already")
 		}
 		if len(b.children) == maxChildren {
+			// A bound of time and memory.
 			return b.fail("too many boxes in it")
 		}
 		b.children = append(b.children, &box{typ: typ, at: at, header: header, data: rest[:size:size]})
@@ -401,37 +183,40 @@ func containsType(list, typ string) bool {
 func entriesOf(b *box, lead, width int) ([]byte, error) {
 	p := payload(b)
 	if len(p) < lead {
+		// nginx and browsers refuse it, too.
 		return nil, b.fail("too short")
 	}
 	n := int64(binary.BigEndian.Uint32(p[lead-4:]))
 	if n*int64(width) > int64(len(p)-lead) {
+		// nginx and browsers refuse it, too; FFmpeg takes bytes of the next box for entries.
 		return nil, b.fail(fmt.Sprintf("%d entries do not fit into it", n))
 	}
 	return p[lead : lead+int(n)*width], nil
 }
 
-// times is where the version-dependent times of mvhd (8.2.2), tkhd (8.3.2) and mdhd (8.4.2) lie in the payload.
-type times struct {
+// durationField is where the version-dependent times of mvhd (8.2.2), tkhd (8.3.2) and mdhd (8.4.2) lie in the payload.
+type durationField struct {
 	duration int // offset of the duration
 	wide     bool
 	least    int // bytes that the payload must have
 }
 
 // headerTimes finds the duration of a header box whose duration lies at v0 in version 0 and at v1 in version 1.
-func headerTimes(b *box, v0, v1 int) (times, error) {
+func headerTimes(b *box, v0, v1 int) (durationField, error) {
 	p := payload(b)
-	t := times{duration: v0, least: v0 + 4}
+	t := durationField{duration: v0, least: v0 + 4}
 	if len(p) > 0 && p[0] != 0 {
-		t = times{duration: v1, wide: true, least: v1 + 8}
+		t = durationField{duration: v1, wide: true, least: v1 + 8}
 	}
 	if len(p) < t.least {
+		// nginx and browsers refuse it, too.
 		return t, b.fail("too short")
 	}
 	return t, nil
 }
 
 // value is the duration in ticks; 0 where it is not known, as all ones say.
-func (t times) value(b *box) int64 {
+func (t durationField) value(b *box) int64 {
 	p := payload(b)[t.duration:]
 	duration := uint64(binary.BigEndian.Uint32(p))
 	if t.wide {
@@ -450,145 +235,69 @@ const (
 	mdhdDuration0, mdhdDuration1 = 16, 24 // timescale before it
 )
 
-// untimedScale stands for a timescale of 0 in mvhd.
-const untimedScale = 1000
-
-// index reads the moov's boxes and the tables of its tracks.
-func (m *movie) index() error {
-	err := readChildren(m.moov, "mvhdcmov")
-	if err != nil {
-		return err
+func minInt(a, b int) int {
+	if a < b {
+		return a
 	}
-	if childOf(m.moov, "cmov") != nil {
-		return childOf(m.moov, "cmov").fail("compressed moov atom (cmov) is not supported")
-	}
-	mvhd := childOf(m.moov, "mvhd")
-	if mvhd == nil {
-		return m.moov.fail("no mvhd in it")
-	}
-	at, err := headerTimes(mvhd, mvhdDuration0, mvhdDuration1)
-	if err != nil {
-		return err
-	}
-	timescale := int64(binary.BigEndian.Uint32(payload(mvhd)[at.duration-4:]))
-	m.timescale = timescale
-	if timescale == 0 {
-		m.timescale = untimedScale
-	}
-	size := int64(-1)
-	if m.settled {
-		size = m.fileSize
-	}
-	var reads []*trackRead
-	for _, b := range m.moov.children {
-		switch b.typ {
-		case "trak":
-			if len(reads) == maxTracks {
-				return b.fail("too many tracks")
-			}
-			reads = append(reads, &trackRead{box: b, fileSize: size, timescale: timescale})
-		case "mvex":
-			m.defaults, err = readDefaults(b)
-			if err != nil {
-				return fmt.Errorf("mvex: %w", err)
-			}
-			m.fragments = newFragmentMap(m.moov.at + int64(len(m.moov.data)))
-		}
-	}
-	var done sync.WaitGroup
-	done.Add(len(reads))
-	for _, r := range reads {
-		go readTrack(r, &done)
-	}
-	done.Wait()
-	left := int64(maxListed)
-	for i, r := range reads {
-		err = r.finish(&left, m.fileSize)
-		if err != nil {
-			err = fmt.Errorf("trak %d: %w", i+1, err)
-		}
-		if err != nil && (!r.spare || left < 0) {
-			return err
-		}
-		if err != nil {
-			m.leftOut = append(m.leftOut, &leftOut{r.box, err})
-		}
-		if r.track == nil {
-			continue
-		}
-		if timescale == 0 && !r.track.untime() {
-			return mvhd.fail("the timescale is 0, but edits are told in it")
-		}
-		m.tracks = append(m.tracks, r.track)
-	}
-	if len(m.tracks) == 0 && len(m.leftOut) > 0 {
-		return m.leftOut[0].err
-	}
-	if len(m.tracks) == 0 {
-		return m.moov.fail("no trak in it")
-	}
-	m.markChapters()
-	m.template = newTemplate(m)
-	for _, t := range m.tracks {
-		if m.fragments != nil && t.samples > 0 {
-			m.fragments.first = 0
-		}
-	}
-	return nil
+	return b
 }
 
-// leaves reports whether the movie is cut without that trak.
-func (m *movie) leaves(trak *box) bool {
-	for _, l := range m.leftOut {
-		if l.trak == trak {
-			return true
-		}
+func minInt64(a, b int64) int64 {
+	if a < b {
+		return a
 	}
-	return false
+	return b
 }
 
-// trackRead is the reading of a trak. The tracks of a movie are read side by side.
-type trackRead struct {
-	box       *box
-	fileSize  int64
-	timescale int64 // of the movie
-	track     *track
-	spare     bool
-	err       error
+func maxInt64(a, b int64) int64 {
+	if a > b {
+		return a
+	}
+	return b
 }
 
-// leftOut is a trak that is neither sound nor pictures and cannot be read, or not all of it: the movie is cut without.
-type leftOut struct {
-	trak *box
-	err  error
+// mulDiv returns a·b/c rounded down, for a, b ≥ 0 and c > 0, and whether it is below 2^60; else 2^60.
+func mulDiv(a, b, c int64) (int64, bool) {
+	if a < 1<<40 && b < 1<<20 { // nearly always
+		return a * b / c, true
+	}
+	return mulDivWide(a, b, c)
 }
 
-// readTrack is a function because Yaegi binds the receiver of go x.f() when it runs.
-func readTrack(r *trackRead, done *sync.WaitGroup) {
-	defer done.Done()
-	defer recovered(&r.err)
-	r.track, r.err = newTrack(r.box, r.fileSize, r.timescale)
+// mulDivWide is mulDiv where the product may have more than 64 bits.
+func mulDivWide(a, b, c int64) (int64, bool) {
+	high, low := bits.Mul64(uint64(a), uint64(b))
+	if high >= uint64(c) {
+		return maxSum, false
+	}
+	quotient, _ := bits.Div64(high, low, uint64(c))
+	if quotient > uint64(maxSum) {
+		return maxSum, false
+	}
+	return int64(quotient), true
 }
 
-// finish lists as few samples as it takes to know the track's end, and finds what a movie cannot do without.
-func (r *trackRead) finish(left *int64, fileSize int64) error {
-	kind := mediaKind(r.box)
-	r.spare = kind != "soun" && kind != "vide"
-	if r.err != nil {
-		return r.err
+// mulDivUp is mulDiv rounded up.
+func mulDivUp(a, b, c int64) int64 {
+	n, ok := mulDiv(a, b, c)
+	if ok && uint64(n)*uint64(c) != uint64(a)*uint64(b) { // equal modulo 2^64 only where there is no remainder
+		n++
 	}
-	t := r.track
-	t.spare = r.spare
-	if t.samples > 0 {
-		t.left = left
-		t.end = t.lastEnd()
-		t.left = nil
-	}
-	if *left < 0 {
-		return fmt.Errorf("trak at %d: %w", r.box.at, errListed)
-	}
-	if t.samples > 0 && t.spare {
-		return locateKept(&kept{track: t, end: t.samples}, fileSize)
-	}
-	return nil
+	return n
 }
+
+// ceilDiv returns a/b rounded up.
+func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }
+
+// byteSource is what of a file (origin.File) its tables are read by.
+type byteSource interface {
+	Size() int64
+	Read(off, n int64) ([]byte, error)
+	Peek(off, n, atOnce int64) ([]byte, error)
+	Settled() bool
+	Reserve(n int64) error
+}
+
+// maxListed is how many samples' times are listed for one request. A few bytes of a table can claim billions of samples
+// that are shown out of order.
+const maxListed = 1 << 20

@@ -336,10 +336,8 @@ func TestRefused(t *testing.T) {
 
 		// no mp4 trak atoms were found; no mp4 X atoms were found
 		{"no mvhd", with("mvhd", nil), "moov", "moov", "no mvhd"},
-		{"no tkhd", with("tkhd", nil), "trak", "trak", "no tkhd"},
 		{"no timescale at all", map[string][]byte{"mdhd": table("mdhd", 0, 0, 0, 100, 0), "mvhd": fullBox("mvhd", 0, u32(0, 0, 0, 100), make([]byte, 80))},
 			"mdhd", "mdia: ", "timescale"},
-		{"an edit list without a count", with("edts", rawBox("edts", rawBox("elst", many[:7]))), "elst", "elst", "too short"},
 		{"edits of a media time beyond 2^60", with("edts", rawBox("edts", fullBox("elst", 1, u32(1), number(10, 8), number(1<<61, 8), u32(1<<16)))), "elst", "elst", "2^60"},
 		{"no mdhd", with("mdhd", nil), "mdia", "mdia", "no mdhd"},
 		{"no stts", with("stts", nil), "stbl", "mdia: minf/stbl", "no stts"},
@@ -417,8 +415,8 @@ func TestTolerated(t *testing.T) {
 			t.Errorf("%s: %d samples, want %d", tt.name, m.tracks[0].samples, tt.samples)
 		}
 		for _, seek := range modes {
-			for _, iv := range []interval{{0, -1}, {250, -1}, {250, 450}, {0, 100}} {
-				c, err := m.cut(iv, seek)
+			for _, iv := range []msInterval{{0, -1}, {250, -1}, {250, 450}, {0, 100}} {
+				c, err := m.cutProgressive(iv, seek)
 				if err != nil {
 					if !errors.Is(err, errPastEnd) {
 						t.Errorf("%s, %s: %v", tt.name, seek, err)
@@ -431,7 +429,7 @@ func TestTolerated(t *testing.T) {
 				}
 			}
 		}
-		c, err := m.whole()
+		c, err := m.remux()
 		if err == nil {
 			_, err = assemble(c, data, nil)
 		}

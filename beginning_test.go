@@ -7,6 +7,8 @@ import (
 	"math/rand"
 	"sort"
 	"testing"
+
+	"github.com/traefik-mp4/mp4/internal/filmtest"
 )
 
 // plainSample is a sample of a made film. Its bytes are its track and its number, and zeros.
@@ -625,7 +627,7 @@ func (m *beginningModel) checkPictures(t *plainMedia, got *fragmentedAnswer, lea
 
 // TestBeginnings compares answers for random films in fragments with the plain model.
 func TestBeginnings(t *testing.T) {
-	for seed := int64(0); seed < int64(rounds(3000, 15)); seed++ {
+	for seed := int64(0); seed < int64(filmtest.Rounds(3000, 15)); seed++ {
 		r := rand.New(rand.NewSource(seed))
 		base := oneOf(r, 0, 0, 0, 0, 1752460713)
 		f := &plainFragments{separate: r.Intn(3) == 0, absolute: r.Intn(4) == 0, tfdt: r.Intn(3) - 1}
@@ -653,7 +655,7 @@ func TestBeginnings(t *testing.T) {
 			if exact {
 				seek = seekExact
 			}
-			answer, err := answerOf(file, interval{start, -1}, seek)
+			answer, err := answerOf(file, msInterval{start, -1}, seek)
 			if err == errPastEnd {
 				continue
 			}

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"math/rand"
 	"testing"
+
+	"github.com/traefik-mp4/mp4/internal/filmtest"
 )
 
 // TestCutShort cuts random movies whose file ends somewhere in the media: each track ends before its first sample that
 // is not wholly there, and all else is as ever.
 func TestCutShort(t *testing.T) {
-	movies, answered, refused := rounds(600, 20), 0, 0
+	movies, answered, refused := filmtest.Rounds(600, 20), 0, 0
 	for seed := 0; seed < movies; seed++ {
 		r := rand.New(rand.NewSource(int64(seed)))
 		m := randomMovie(r)
@@ -97,7 +99,7 @@ func TestCutShortEverywhere(t *testing.T) {
 			t.Fatal(err)
 		}
 		for start := int64(50); start < 1300; start += 100 {
-			c, err := m.cut(interval{start, -1}, seekSample)
+			c, err := m.cutProgressive(msInterval{start, -1}, seekSample)
 			first := int(start / 100)
 			switch {
 			case first < left && (err != nil || c.length-c.segments[0].length != all.at[left-1]+all.sizes[left-1]-all.at[first]):
@@ -124,11 +126,11 @@ func TestHalfACopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, seek := range modes {
-		_, err = m.cut(interval{100, -1}, seek)
+		_, err = m.cutProgressive(msInterval{100, -1}, seek)
 		if !errors.Is(err, errFormat) {
 			t.Errorf("%s: %v", seek, err)
 		}
-		_, err = m.cut(interval{100, 1000}, seek)
+		_, err = m.cutProgressive(msInterval{100, 1000}, seek)
 		if err != nil {
 			t.Errorf("%s, of what is there: %v", seek, err)
 		}

@@ -3,7 +3,6 @@ package mp4
 import (
 	"encoding/binary"
 	"fmt"
-	"math/bits"
 )
 
 // edit is an entry of an edit list, elst (8.6.6): a stretch of the movie timeline and the media shown in it.
@@ -31,22 +30,19 @@ func readEdits(edts *box) ([]edit, error) {
 		return nil, err
 	}
 	elst := childOf(edts, "elst")
-	if elst == nil || len(payload(elst)) == 0 {
+	if elst == nil || len(payload(elst)) < countedLen {
 		return nil, nil
 	}
 	wide, width := payload(elst)[0] != 0, elstLen0
 	if wide {
 		width = elstLen1
 	}
-	entries := payload(elst)
-	if len(entries) < countedLen {
-		return nil, elst.fail("too short")
-	}
-	n := int64(binary.BigEndian.Uint32(entries[fullBoxLen:]))
-	entries = entries[countedLen:]
+	n := int64(binary.BigEndian.Uint32(payload(elst)[fullBoxLen:]))
+	entries := payload(elst)[countedLen:]
 	n = minInt64(n, int64(len(entries)/width))
 	entries = entries[:int(n)*width]
 	if len(entries)/width > maxEdits {
+		// A bound of time.
 		return nil, elst.fail(fmt.Sprintf("%d edits", len(entries)/width))
 	}
 	edits := make([]edit, 0, len(entries)/width)
@@ -70,7 +66,7 @@ func readEdits(edts *box) ([]edit, error) {
 			e.mediaTime = empty
 		}
 		if e.mediaTime > maxSum {
-			return nil, elst.fail("a time is beyond 2^60") // sums of times must not overflow; no media is that long
+			return nil, elst.fail("a time is beyond 2^60") // sums must not overflow; FFmpeg plays nothing of it
 		}
 		shows = shows || e.mediaTime != empty
 		edits = append(edits, e)
@@ -81,29 +77,15 @@ func readEdits(edts *box) ([]edit, error) {
 	return edits, nil
 }
 
-// untime takes the durations from the track's edits, where the timescale that they are told in is 0, and reports whether
-// one can do without: where a single one shows all media from a time on.
-func (t *track) untime() bool {
-	var edits []edit
-	for _, e := range t.edits {
-		if e.mediaTime != empty {
-			e.duration = toMediaEnd
-			edits = append(edits, e)
-		}
-	}
-	t.edits = edits
-	return len(edits) <= 1
-}
-
-// clock converts between the timeline of a movie and that of a media.
-type clock struct {
+// mediaClock converts between the timeline of a movie and that of a media.
+type mediaClock struct {
 	movie  int64 // ticks per second of the movie timeline, as the answer has it
 	source int64 // as the source has it: movie is a multiple of it
 	media  int64 // ticks per second of the media
 }
 
 // toMedia returns the media ticks that pass in so many movie ticks at a rate, rounded to nearest, halves up.
-func toMedia(c clock, ticks int64, rate uint32) int64 {
+func toMedia(c mediaClock, ticks int64, rate uint32) int64 {
 	if rate != normalRate {
 		return toMediaAt(c, ticks, rate)
 	}
@@ -112,27 +94,27 @@ func toMedia(c clock, ticks int64, rate uint32) int64 {
 }
 
 // toMediaAt is toMedia at another rate than the normal one.
-func toMediaAt(c clock, ticks int64, rate uint32) int64 {
+func toMediaAt(c mediaClock, ticks int64, rate uint32) int64 {
 	ticks, _ = mulDiv(ticks, int64(rate), 1)
 	twice, _ := mulDiv(ticks, 2*c.media, c.movie*normalRate)
 	return (twice + 1) / 2
 }
 
 // toMovie returns media ticks in movie ticks, rounded down.
-func toMovie(c clock, ticks int64) int64 {
+func toMovie(c mediaClock, ticks int64) int64 {
 	n, _ := mulDiv(ticks, c.movie, c.media)
 	return n
 }
 
 // toMovieNearest is toMovie rounded to nearest, halves up.
-func toMovieNearest(c clock, ticks int64) int64 {
+func toMovieNearest(c mediaClock, ticks int64) int64 {
 	twice, _ := mulDiv(ticks, 2*c.movie, c.media)
 	return (twice + 1) / 2
 }
 
 // halfTicks is how many halves of a movie tick pass in an edit until it shows what lies so many media ticks behind its
 // begin.
-func halfTicks(e edit, c clock, ticks int64) int64 {
+func halfTicks(e edit, c mediaClock, ticks int64) int64 {
 	if e.rate == 0 {
 		return maxSum
 	}
@@ -146,75 +128,8 @@ func halfTicks(e edit, c clock, ticks int64) int64 {
 	return twice
 }
 
-// cutEdits intersects the track's edit list with [from, to) on the movie timeline of the answer; to < 0: no end.
-// Without a list there is one edit, the whole media from 0 on. What is left is in the answer's ticks.
-func cutEdits(t *track, c clock, from, to int64) []edit {
-	edits := t.edits
-	if len(edits) == 0 {
-		edits = []edit{{duration: toMediaEnd, rate: normalRate}}
-	}
-	left := make([]edit, 0, len(edits))
-	begins := int64(0)
-	for i, e := range edits {
-		duration := editDuration(t, e, c)
-		if t.instant && i == len(edits)-1 {
-			duration = toLastPicture(t, e, c, duration)
-		}
-		ends := begins + duration
-		low, high := maxInt64(begins, from), ends
-		if to >= 0 && to < high {
-			high = to
-		}
-		if low < high {
-			if e.mediaTime != empty && e.rate != 0 {
-				e.passed = low - begins
-				e.mediaTime += toMedia(c, e.passed, e.rate)
-			}
-			e.duration = high - low
-			left = append(left, e)
-		}
-		begins = ends
-		if begins > maxSum {
-			break
-		}
-	}
-	return left
-}
-
-// editDuration is the length of an edit in ticks of the answer's movie timeline.
-func editDuration(t *track, e edit, c clock) int64 {
-	if e.duration == toMediaEnd {
-		if e.mediaTime >= t.end || e.mediaTime == empty {
-			return 0
-		}
-		return toMovie(c, t.end-e.mediaTime)
-	}
-	factor := c.movie / c.source
-	if e.duration > maxSum/factor {
-		return maxSum
-	}
-	return e.duration * factor
-}
-
-// toLastPicture is the length of the last edit where the picture shown last has no duration: if it ends within a tick of
-// the source's movie timeline before that picture, by how lengths are rounded, that picture is shown too.
-func toLastPicture(t *track, e edit, c clock, duration int64) int64 {
-	if e.mediaTime == empty || e.rate != normalRate || e.mediaTime >= t.end {
-		return duration
-	}
-	halves, _ := mulDiv(duration, 2*c.media, c.movie)
-	if e.duration != toMediaEnd && 2*(t.end-e.mediaTime)-halves <= 1 { // media times are rounded, too
-		return duration
-	}
-	whole := mulDivUp(t.end-e.mediaTime, c.movie, c.media)
-	if whole > duration && whole-duration <= c.movie/c.source+ceilDiv(c.movie, c.media) {
-		return whole
-	}
-	return duration
-}
-
 // beginIn is the media time at which an edit begins in ticks of a timescale that is factor times as high, rounded anew.
-func beginIn(e edit, c clock, factor int64) int64 {
+func beginIn(e edit, c mediaClock, factor int64) int64 {
 	source := e.mediaTime - toMedia(c, e.passed, e.rate)
 	c.media *= factor
 	return source*factor + toMedia(c, e.passed, e.rate)
@@ -222,7 +137,7 @@ func beginIn(e edit, c clock, factor int64) int64 {
 
 // latestTick is the last media tick that is less than a millisecond after the edit's begin. Arguments are truncated to the
 // millisecond: a picture that begins within it is the one that is meant. Where the edit is not cut into, none is.
-func latestTick(e edit, c clock) int64 {
+func latestTick(e edit, c mediaClock) int64 {
 	if e.passed == 0 || e.passed > maxSum/1000-c.movie {
 		return e.mediaTime
 	}
@@ -239,7 +154,7 @@ func latestTick(e edit, c clock) int64 {
 }
 
 // mediaTicks is the length of the media that an edit of the answer shows; of a picture that stays, a tick.
-func mediaTicks(e edit, c clock) int64 {
+func mediaTicks(e edit, c mediaClock) int64 {
 	if e.rate == 0 {
 		return 1
 	}
@@ -252,12 +167,12 @@ func mediaTicks(e edit, c clock) int64 {
 
 // mediaEnd is where the media that an edit of the answer shows end, rounded up: a sample that begins there or later is
 // not shown.
-func mediaEnd(e edit, c clock) int64 {
+func mediaEnd(e edit, c mediaClock) int64 {
 	return minInt64(e.mediaTime+mediaTicks(e, c), exactEnd(e, c))
 }
 
 // exactEnd is where they end in the source, whose begin is not rounded.
-func exactEnd(e edit, c clock) int64 {
+func exactEnd(e edit, c mediaClock) int64 {
 	if e.rate != normalRate || e.passed > maxSum-e.duration {
 		return maxSum
 	}
@@ -265,7 +180,7 @@ func exactEnd(e edit, c clock) int64 {
 }
 
 // span returns the media that a cut edit list shows, [from, to), and how many of its edits show any.
-func span(edits []edit, c clock) (from, to int64, media int) {
+func span(edits []edit, c mediaClock) (from, to int64, media int) {
 	from, to, media = maxSum, 0, 0 // Yaegi does not zero results where a call is repeated
 	for _, e := range edits {
 		if e.mediaTime == empty {
@@ -278,8 +193,8 @@ func span(edits []edit, c clock) (from, to int64, media int) {
 	return from, to, media
 }
 
-// shows reports whether the edits show the media at a composition time.
-func shows(edits []edit, c clock, cts int64) bool {
+// showsMedia reports whether the edits show the media at a composition time.
+func showsMedia(edits []edit, c mediaClock, cts int64) bool {
 	for _, e := range edits {
 		if e.mediaTime != empty && e.mediaTime <= cts && cts < mediaEnd(e, c) {
 			return true
@@ -288,32 +203,12 @@ func shows(edits []edit, c clock, cts int64) bool {
 	return false
 }
 
-// mulDiv returns a·b/c rounded down, for a, b ≥ 0 and c > 0, and whether it is below 2^60; else 2^60.
-func mulDiv(a, b, c int64) (int64, bool) {
-	if a < 1<<40 && b < 1<<20 { // nearly always
-		return a * b / c, true
+// firstMedia is the first of the edits that shows media.
+func firstMedia(edits []edit) edit {
+	for _, e := range edits {
+		if e.mediaTime != empty {
+			return e
+		}
 	}
-	return mulDivWide(a, b, c)
-}
-
-// mulDivWide is mulDiv where the product may have more than 64 bits.
-func mulDivWide(a, b, c int64) (int64, bool) {
-	high, low := bits.Mul64(uint64(a), uint64(b))
-	if high >= uint64(c) {
-		return maxSum, false
-	}
-	quotient, _ := bits.Div64(high, low, uint64(c))
-	if quotient > uint64(maxSum) {
-		return maxSum, false
-	}
-	return int64(quotient), true
-}
-
-// mulDivUp is mulDiv rounded up.
-func mulDivUp(a, b, c int64) int64 {
-	n, ok := mulDiv(a, b, c)
-	if ok && uint64(n)*uint64(c) != uint64(a)*uint64(b) { // equal modulo 2^64 only where there is no remainder
-		n++
-	}
-	return n
+	return edit{}
 }

@@ -1,6 +1,7 @@
 package mp4
 
 import (
+	"encoding/binary"
 	"errors"
 	"math"
 )
@@ -23,10 +24,11 @@ func (s *search) measure() error {
 		samples += t.samples
 	}
 	if !some && samples > 0 {
-		s.setEnds(s.movie, measurement{progressive: true})
+		s.setEnds(s.movie.tracks, measurement{progressive: true})
 		return nil
 	}
 	if samples > maxInTables {
+		// A bound of time.
 		return s.movie.moov.fail("too many samples before fragments")
 	}
 	if samples > 0 {
@@ -45,7 +47,7 @@ func (s *search) measure() error {
 		return err
 	}
 	found.inMoov = s.moov
-	s.setEnds(s.movie, found)
+	s.setEnds(s.movie.tracks, found)
 	return nil
 }
 
@@ -182,52 +184,72 @@ func (s *search) walkToEnd(off int64) (measurement, bool, error) {
 	}
 }
 
-// asFragment is what the moov's tables say of samples, as if a moof did; other fragments begin at an offset.
-func (m *movie) asFragment(end int64) *fragment {
-	f := &fragment{end: end, media: end}
-	for _, t := range m.tracks {
-		if t.samples > 0 {
-			f.tracks = append(f.tracks, t.asFragment())
-			f.samples += t.samples
-		}
-	}
-	return f
-}
-
-func (t *track) asFragment() *trackFragment {
-	part := &trackFragment{id: t.id, hasTfdt: true, timed: true, protected: t.auxiliary != nil}
-	part.durations = expandRuns(t.durations, 0, t.samples, false)
-	part.offsets = make([]int64, t.samples)
-	if t.offsets != nil {
-		part.offsets = expandRuns(t.offsets, 0, t.samples, true)
-	}
-	part.flags = make([]int64, t.samples)
-	for i := int64(0); i < t.samples; i++ {
-		part.sizes = append(part.sizes, t.size(i))
-		if syncBefore(t, i) != i {
-			part.flags[i] = sampleIsNonSync
-		}
-	}
-	part.addTimes(0)
-	sample, run := int64(0), chunkRunAt(t.chunkRuns, 0)
-	for chunk := int64(0); sample < t.samples; chunk++ {
-		if chunk >= run.end {
-			run = chunkRunAt(t.chunkRuns, run.number+1)
-		}
-		n := minInt64(run.perChunk, t.samples-sample)
-		part.runs = append(part.runs, trackRun{off: chunkOffset(t, chunk), samples: n, description: run.description})
-		sample += n
-	}
-	return part
-}
-
 // length is how long the movie lasts in ticks of the answer's timeline.
 func (m *movie) length(ticks int64) int64 {
 	longest := int64(0)
 	for _, t := range m.tracks {
-		c := clock{movie: ticks, source: m.timescale, media: t.timescale}
-		k := &kept{track: t, clock: c, edits: cutEdits(t, c, 0, -1), none: true}
+		c := mediaClock{movie: ticks, source: m.timescale, media: t.timescale}
+		k := &trackCut{track: t, clock: c, edits: cutEdits(t, c, 0, -1), none: true}
 		longest = maxInt64(longest, presentation(k))
 	}
 	return longest
+}
+
+// unindexed are the bytes at the end of a file that grows of which its sidx may not know.
+const unindexed = 4 << 20
+
+// readIndexes takes the sidx that lies before the first fragment, or reads the mfra at the end of the file. A sidx that
+// is not of the whole file is of the fragment behind it, and of no use.
+func (s *search) readIndexes(begin int64, best *segmentIndex) error {
+	if best != nil && (best.nested() || best.end > s.src.Size()-unindexed) {
+		s.index(best.entries)
+		return nil
+	}
+	_, err := s.next(begin) // how large fragments are says how much to fetch in the search for others
+	if err != nil {
+		return err
+	}
+	return s.readRandomAccess()
+}
+
+// readRandomAccess reads the mfra (8.8.9) at the end of the file, for the entries of the reference track. What is
+// fetched for it serves the search for the last fragment as well, unless fragments are large.
+func (s *search) readRandomAccess() error {
+	const mfroLen = 16
+	size := s.src.Size()
+	if size < s.first+mfroLen {
+		return nil
+	}
+	n := s.fetchSize()
+	if s.averaged().length() > maxPeek {
+		n = peekLen // where the last one hardly begins
+	}
+	from := maxInt64(size-n, s.first)
+	b, err := s.src.Peek(from, size-from, size-from)
+	if err != nil || int64(len(b)) < size-from || string(b[len(b)-12:len(b)-8]) != "mfro" {
+		return err
+	}
+	length := int64(binary.BigEndian.Uint32(b[len(b)-4:]))
+	if length < mfroLen || length > maxMoof || length > size {
+		return nil
+	}
+	if more := length - int64(len(b)); more > 0 {
+		front, err := s.src.Peek(size-length, more, more)
+		if err != nil || int64(len(front)) < more {
+			return err
+		}
+		b = append(append(make([]byte, 0, length), front...), b...)
+	}
+	b = b[int64(len(b))-length:]
+	mfra := &box{typ: "mfra", at: size - length, header: headerLen, data: b}
+	if string(b[4:8]) != "mfra" || readChildren(mfra, "") != nil {
+		return nil
+	}
+	for _, tfra := range mfra.children {
+		p := payload(tfra)
+		if tfra.typ == "tfra" && len(p) >= 16 && binary.BigEndian.Uint32(p[4:]) == s.track.id {
+			s.index(randomAccessPoints(p, s.track.timescale))
+		}
+	}
+	return nil
 }

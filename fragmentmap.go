@@ -1,8 +1,11 @@
 package mp4
 
 import (
+	"encoding/binary"
 	"sort"
 	"sync"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // fragmentMap is where the fragments of a file lie, as far as requests have learned: from its indexes (sidx, mfra), and
@@ -262,7 +265,7 @@ type measurement struct {
 }
 
 // setEnds keeps what was measured. It does so once: tracks do not change any more.
-func (f *fragmentMap) setEnds(m *movie, found measurement) {
+func (f *fragmentMap) setEnds(tracks []*track, found measurement) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.measured {
@@ -274,13 +277,13 @@ func (f *fragmentMap) setEnds(m *movie, found measurement) {
 		return
 	}
 	longest := 0.0
-	for _, t := range m.tracks {
+	for _, t := range tracks {
 		seconds := float64(found.ends[t.id]) / float64(t.timescale)
 		if seconds > longest {
 			longest = seconds
 		}
 	}
-	for _, t := range m.tracks {
+	for _, t := range tracks {
 		t.setEnd(found.ends[t.id], longest)
 	}
 	f.seconds = longest
@@ -301,4 +304,69 @@ func (t *track) setEnd(end int64, longest float64) {
 	if n := len(t.edits); n > 0 && t.edits[n-1].mediaTime != empty {
 		t.edits[n-1].duration = toMediaEnd
 	}
+}
+
+// segmentIndex is a sidx (8.16.3).
+type segmentIndex struct {
+	id      uint32 // of the track by which it was made
+	entries []indexEntry
+	end     int64 // of what it names
+}
+
+// nested reports whether it names other sidx boxes.
+func (x *segmentIndex) nested() bool { return len(x.entries) > 0 && x.entries[0].nested }
+
+func parseSegmentIndex(sidx *box) *segmentIndex {
+	p := payload(sidx)
+	lead := 24 // version, flags, reference_ID, timescale, times of 32 bits, reserved, count
+	if len(p) > 0 && p[0] != 0 {
+		lead = 32
+	}
+	if len(p) < lead || binary.BigEndian.Uint32(p[8:]) == 0 {
+		return nil
+	}
+	timescale := float64(binary.BigEndian.Uint32(p[8:]))
+	begins, off := uint64(binary.BigEndian.Uint32(p[12:])), uint64(binary.BigEndian.Uint32(p[16:]))
+	if lead == 32 {
+		begins = binary.BigEndian.Uint64(p[12:])
+		off = binary.BigEndian.Uint64(p[20:])
+	}
+	if off > uint64(maxBoxSize) || begins > uint64(maxSum) {
+		return nil
+	}
+	x := &segmentIndex{id: binary.BigEndian.Uint32(p[4:])}
+	u := make([]uint32, 3*minInt((len(p)-lead)/12, maxEntries))
+	lanes.Decode(p[lead:lead+4*len(u)], u)
+	at := sidx.at + int64(len(sidx.data)) + int64(off)
+	entries := make([]indexEntry, 0, len(u)/3)
+	for i := 0; i < len(u); i += 3 {
+		reference := u[i]
+		entries = append(entries, indexEntry{off: at, seconds: float64(begins) / timescale, nested: reference>>31 != 0})
+		at += int64(reference & 0x7FFFFFFF)
+		begins += uint64(u[i+1])
+	}
+	x.entries = entries
+	x.end = at
+	return x
+}
+
+// randomAccessPoints returns the fragments that the payload of a tfra (8.8.10) names.
+func randomAccessPoints(p []byte, timescale int64) []indexEntry {
+	lengths := p[11] // of traf, trun and sample numbers, two bits each, less one
+	width := 8 + int(lengths>>4&3) + int(lengths>>2&3) + int(lengths&3) + 3
+	if p[0] != 0 {
+		width += 8
+	}
+	var entries []indexEntry
+	for rest := p[16:]; len(rest) >= width; rest = rest[width:] {
+		time, off := uint64(binary.BigEndian.Uint32(rest)), uint64(binary.BigEndian.Uint32(rest[4:]))
+		if p[0] != 0 {
+			time = binary.BigEndian.Uint64(rest)
+			off = binary.BigEndian.Uint64(rest[8:])
+		}
+		if off <= uint64(maxBoxSize) && len(entries) < maxEntries && (len(entries) == 0 || int64(off) > entries[len(entries)-1].off) {
+			entries = append(entries, indexEntry{off: int64(off), seconds: float64(time) / float64(timescale)})
+		}
+	}
+	return entries
 }

@@ -1,6 +1,10 @@
 package mp4
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
+)
 
 // fragmentRun is successive fragments of a file.
 type fragmentRun struct {
@@ -130,15 +134,15 @@ func (s *sampleColumns) asTrack(t *track) (*track, error) {
 	made := &track{
 		box: t.box, id: t.id, enabled: t.enabled, handler: t.handler, visual: t.visual, timescale: t.timescale, stbl: t.stbl,
 		preroll: t.preroll, samples: int64(number), allSync: len(sync) == 4*int(number), sync: newSyncTable(sync), sizeBits: 32, chunks: chunks,
-		chunkLen: 8, ordered: ascending(chunks, 8), made: true, edits: t.edits,
+		chunkLen: 8, ordered: lanes.Ascending(chunks, 8), made: true, edits: t.edits,
 	}
 	var err error
-	made.durations, err = newRuns(runLengths(s.durations), true)
+	made.durations, err = newRuns(lanes.RunLengths(s.durations), true)
 	if err != nil {
 		return nil, err
 	}
-	offsets := runLengths(s.offsets)
-	if len(offsets) != pairLen || s.offsets[0] != 0 {
+	offsets := lanes.RunLengths(s.offsets)
+	if len(offsets) != lanes.PairLen || s.offsets[0] != 0 {
 		err = made.useOffsets(offsets)
 		if err != nil {
 			return nil, err
@@ -148,7 +152,7 @@ func (s *sampleColumns) asTrack(t *track) (*track, error) {
 	for i, n := range s.sizes {
 		sizes[i] = uint32(n)
 	}
-	made.sizes = encode(sizes, 4*len(sizes))
+	made.sizes = lanes.Encode(sizes, 4*len(sizes))
 	made.chunkRuns, err = newChunkRuns(runs, int64(chunk))
 	if err != nil {
 		return nil, err
@@ -183,4 +187,100 @@ func (g *gathered) fragmentWith(sample int64) int {
 		}
 	}
 	return n
+}
+
+// mostApart are the seconds by which the media of one moment lie apart in the file, and a key frame before what needs it.
+const mostApart = 15.0
+
+// progress is how far a walk has come: the decode times behind the last samples, by track_ID.
+type progress struct {
+	ends  map[uint32]int64
+	least map[uint32]int64 // composition offsets, where they are negative
+	timed bool             // every fragment told its times
+}
+
+// newProgress is where a walk begins, behind samples that end at decode times.
+func newProgress(begins map[uint32]int64) *progress {
+	r := &progress{ends: make(map[uint32]int64), least: make(map[uint32]int64), timed: true}
+	for id, at := range begins {
+		r.ends[id] = at
+	}
+	return r
+}
+
+func (r *progress) add(f *fragment) {
+	for _, part := range f.tracks {
+		if len(part.sizes) == 0 {
+			continue
+		}
+		r.timed = r.timed && part.timed
+		before, begun := r.ends[part.id]
+		end := part.after(before) + part.duration
+		if !begun || end > before {
+			r.ends[part.id] = end
+		}
+		r.least[part.id] = minInt64(r.least[part.id], part.least)
+	}
+}
+
+// past reports whether all moments have been decoded. A track of which there is nothing for long is not waited for.
+func (r *progress) past(m *movie, moments map[uint32]int64) bool {
+	furthest := 0.0 // seconds beyond its moment
+	behind := false
+	for _, t := range m.tracks {
+		moment, shown := moments[t.id]
+		if !shown {
+			continue
+		}
+		end, begun := r.ends[t.id]
+		if !begun {
+			behind = true
+			continue
+		}
+		ahead := float64(end+r.least[t.id]-moment) / float64(t.timescale)
+		behind = behind || ahead <= 0
+		if ahead > furthest {
+			furthest = ahead
+		}
+	}
+	return !behind || furthest > mostApart
+}
+
+// asFragment is what the moov's tables say of samples, as if a moof did; other fragments begin at an offset.
+func (m *movie) asFragment(end int64) *fragment {
+	f := &fragment{end: end, media: end}
+	for _, t := range m.tracks {
+		if t.samples > 0 {
+			f.tracks = append(f.tracks, t.asFragment())
+			f.samples += t.samples
+		}
+	}
+	return f
+}
+
+func (t *track) asFragment() *trackFragment {
+	part := &trackFragment{id: t.id, hasTfdt: true, timed: true, protected: t.auxiliary != nil}
+	part.durations = lanes.ExpandRuns(t.durations, 0, t.samples, false)
+	part.offsets = make([]int64, t.samples)
+	if t.offsets != nil {
+		part.offsets = lanes.ExpandRuns(t.offsets, 0, t.samples, true)
+	}
+	part.flags = make([]int64, t.samples)
+	for i := int64(0); i < t.samples; i++ {
+		part.sizes = append(part.sizes, t.size(i))
+		if syncBefore(t, i) != i {
+			part.flags[i] = sampleIsNonSync
+		}
+	}
+	part.addTimes(0)
+	sample, run := int64(0), lanes.ChunkRunAt(t.chunkRuns, 0)
+	for chunk := int64(0); sample < t.samples; chunk++ {
+		if chunk >= run.End {
+			run = lanes.ChunkRunAt(t.chunkRuns, run.Number+1)
+		}
+		n := minInt64(run.PerChunk, t.samples-sample)
+		part.runs = append(part.runs, trackRun{off: chunkOffset(t, chunk), samples: n, description: run.Description})
+		sample += n
+	}
+	return part
 }

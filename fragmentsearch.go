@@ -9,7 +9,7 @@ import (
 // search finds fragments for one request. What it learns goes into the map.
 type search struct {
 	*fragmentMap
-	src     source
+	src     byteSource
 	movie   *movie
 	track   *track    // by whose times fragments are found
 	moov    *fragment // the samples that the moov has; nil: none
@@ -36,14 +36,13 @@ const (
 	bytesOfHop    = 64 << 10 // that a guess reads more, for one hop more
 	unsteady      = 0.1      // part of the distance to the guess before by which the next one may be wrong
 	heardBefore   = 0.4      // seconds of sound that decoders hear before it plays right
-	mostApart     = 15.0     // seconds by which the media of one moment lie apart in the file, and a key frame before what needs it
 	mostBefore    = 60.0     // seconds before the start in which pictures on show then are looked for
 	mostBack      = 1e6      // seconds after which the search for a key frame goes to the front
 	sampleInTable = 64       // bytes that a sample takes while tables are made of a run
 )
 
 // newSearch begins a search. It goes by the first track with pictures, or else the first.
-func (m *movie) newSearch(src source) *search {
+func (m *movie) newSearch(src byteSource) *search {
 	s := &search{fragmentMap: m.fragments, src: src, movie: m, track: referenceTrack(m, 0, m.timescale)}
 	if s.track == nil {
 		s.track = m.tracks[0]
@@ -61,6 +60,7 @@ type topBox struct {
 func (s *search) peekBox(off int64) (topBox, error) {
 	s.peeks++
 	if s.peeks > maxPeeks {
+		// A bound of time.
 		return topBox{}, (&box{typ: "moof", at: off}).fail("too many fragments before it")
 	}
 	typ, header, size, err := readHeader(s.src, off, s.near())
@@ -68,6 +68,7 @@ func (s *search) peekBox(off int64) (topBox, error) {
 		return topBox{}, err
 	}
 	if size < 0 {
+		// No player can know what follows.
 		return topBox{}, (&box{typ: typ, at: off}).fail("its size is impossible")
 	}
 	if size == sizeToEnd {
@@ -173,18 +174,20 @@ func (f *fragment) hasNoMedia() bool {
 func (s *search) readMoof(off int64, b topBox) (*fragment, error) {
 	size := b.end - off
 	if size > maxMoof {
+		// A bound of memory.
 		return nil, (&box{typ: b.typ, at: off}).fail("too large")
 	}
 	data, err := s.src.Peek(off, size, size+largeHeaderLen)
 	if err != nil || int64(len(data)) < size {
 		return nil, err
 	}
-	found, err := s.movie.readFragment(&box{typ: b.typ, at: off, header: b.header, data: data})
+	found, err := readFragment(&box{typ: b.typ, at: off, header: b.header, data: data}, s.movie.defaults)
 	if err != nil {
 		return nil, err
 	}
 	s.samples += found.samples
 	if s.samples > maxSamples {
+		// A bound of time and memory.
 		return nil, (&box{typ: b.typ, at: off}).fail("too many samples before it")
 	}
 	return found, nil
@@ -196,9 +199,9 @@ func (s *search) scan(from, to int64, backwards bool) (*fragment, error) {
 	tries, size := 0, s.fetchSize()
 	for done := int64(0); done < minInt64(to-from, maxBarren) && s.scanned < maxScanned; {
 		s.scanned += size
-		n := minInt64(size, to-from-done)
-		off := from + done
+		n, off := size, from+done // also what lies behind the last one that may begin: it is read next
 		if backwards {
+			n = minInt64(size, to-from-done)
 			off = to - done - n
 		}
 		b, err := s.src.Peek(off, n+moofFrontLen-1, n+moofFrontLen-1) // less than all of one that begins behind
@@ -207,6 +210,9 @@ func (s *search) scan(from, to int64, backwards bool) (*fragment, error) {
 		}
 		low, high := 0, len(b)
 		for at := moofIn(b, low, high, backwards); at >= 0 && tries < maxBetween; tries++ {
+			if off+int64(at) >= to {
+				return nil, nil
+			}
 			found, err := s.look(off + int64(at))
 			if found != nil && found.moof == off+int64(at) {
 				return found, nil
@@ -343,60 +349,6 @@ func (s *search) entryBehind(from, to int64) (indexEntry, float64, error) {
 	return indexEntry{}, 0, err
 }
 
-// progress is how far a walk has come: the decode times behind the last samples, by track_ID.
-type progress struct {
-	ends  map[uint32]int64
-	least map[uint32]int64 // composition offsets, where they are negative
-	timed bool             // every fragment told its times
-}
-
-// newProgress is where a walk begins, behind samples that end at decode times.
-func newProgress(begins map[uint32]int64) *progress {
-	r := &progress{ends: make(map[uint32]int64), least: make(map[uint32]int64), timed: true}
-	for id, at := range begins {
-		r.ends[id] = at
-	}
-	return r
-}
-
-func (r *progress) add(f *fragment) {
-	for _, part := range f.tracks {
-		if len(part.sizes) == 0 {
-			continue
-		}
-		r.timed = r.timed && part.timed
-		before, begun := r.ends[part.id]
-		end := part.after(before) + part.duration
-		if !begun || end > before {
-			r.ends[part.id] = end
-		}
-		r.least[part.id] = minInt64(r.least[part.id], part.least)
-	}
-}
-
-// past reports whether all moments have been decoded. A track of which there is nothing for long is not waited for.
-func (r *progress) past(m *movie, moments map[uint32]int64) bool {
-	furthest := 0.0 // seconds beyond its moment
-	behind := false
-	for _, t := range m.tracks {
-		moment, shown := moments[t.id]
-		if !shown {
-			continue
-		}
-		end, begun := r.ends[t.id]
-		if !begun {
-			behind = true
-			continue
-		}
-		ahead := float64(end+r.least[t.id]-moment) / float64(t.timescale)
-		behind = behind || ahead <= 0
-		if ahead > furthest {
-			furthest = ahead
-		}
-	}
-	return !behind || furthest > mostApart
-}
-
 // extend adds fragments to a run until every track has been decoded up to its moment, or the file ends. It reports
 // false where a fragment does not tell its times, which are counted from the front.
 func (s *search) extend(run *fragmentRun, moments map[uint32]int64, most int) (bool, error) {
@@ -458,9 +410,11 @@ func (s *search) find(moments map[uint32]int64, seconds float64, heard bool) (*f
 			continue
 		}
 		if len(run.fragments) == 0 {
+			// Players have nothing to play there either.
 			return nil, (&box{typ: "moof", at: begin}).fail("none found")
 		}
 		if len(run.fragments) == maxRun {
+			// A bound of time and memory.
 			return nil, (&box{typ: "moof", at: run.end}).fail("too many fragments for one cut")
 		}
 		first, err := s.needed(run, moments, heard, back < mostBefore)
@@ -513,4 +467,52 @@ func (s *search) needed(run *fragmentRun, moments map[uint32]int64, heard, misse
 		first = minInt(first, g.fragmentWith(key))
 	}
 	return first, nil
+}
+
+// maxNested is how deep sidx boxes may be nested.
+const maxNested = 8
+
+// readSegmentIndex reads a sidx. One that cannot be read is none: fragments are found without.
+func (s *search) readSegmentIndex(off int64, b topBox) (*segmentIndex, error) {
+	size := b.end - off
+	if size > maxMoof {
+		return nil, nil
+	}
+	data, err := s.src.Peek(off, size, size+s.near())
+	if err != nil || int64(len(data)) < size {
+		return nil, err
+	}
+	return parseSegmentIndex(&box{typ: b.typ, at: off, header: b.header, data: data}), nil
+}
+
+// entriesAround is around, with what is nested at the first entry read.
+func (s *search) entriesAround(seconds float64, off int64) (before, after indexEntry, err error) {
+	before, after = s.around(seconds, off)
+	for i := 0; before.nested; i++ {
+		if i == maxNested {
+			s.forget() // deeper than any writer nests them
+		} else {
+			entries, err := s.readNested(before)
+			if err != nil {
+				return before, after, err
+			}
+			s.expand(before, entries)
+		}
+		before, after = s.around(seconds, off)
+	}
+	return before, after, nil
+}
+
+// readNested reads the sidx at an entry; without one, the entry itself is where fragments begin.
+func (s *search) readNested(at indexEntry) ([]indexEntry, error) {
+	found := []indexEntry{{off: at.off, seconds: at.seconds}}
+	b, err := s.peekBox(at.off)
+	if err != nil || b.typ != "sidx" {
+		return found, err
+	}
+	x, err := s.readSegmentIndex(at.off, b)
+	if err != nil || x == nil || len(x.entries) == 0 {
+		return found, err
+	}
+	return x.entries, nil
 }

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/traefik-mp4/mp4/internal/filmtest"
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // What a stranger may send: an answer or an error, in bounded time and memory, and never a panic.
@@ -37,7 +40,7 @@ func surviveSource(t *testing.T, name string, src *memorySource) error {
 	took := time.Since(begin)
 	runtime.ReadMemStats(&after)
 	limit := mostTime
-	if interpreted() {
+	if filmtest.Interpreted() {
 		limit = slowTime
 		after.TotalAlloc = before.TotalAlloc
 	}
@@ -67,8 +70,8 @@ func cutAll(src *memorySource) error {
 		source = nil
 	}
 	for _, seek := range modes {
-		for _, iv := range []interval{{0, -1}, {1, -1}, {250, -1}, {250, 450}, {0, 100}, {1 << 40, -1}, {900, 1 << 50}} {
-			c, cutErr := m.cut(iv, seek)
+		for _, iv := range []msInterval{{0, -1}, {1, -1}, {250, -1}, {250, 450}, {0, 100}, {1 << 40, -1}, {900, 1 << 50}} {
+			c, cutErr := m.cutProgressive(iv, seek)
 			err = cutErr
 			if cutErr != nil {
 				continue
@@ -79,7 +82,7 @@ func cutAll(src *memorySource) error {
 			}
 		}
 	}
-	c, wholeErr := m.whole()
+	c, wholeErr := m.remux()
 	if wholeErr == nil {
 		checkErr := checkMade(c, nil, src)
 		if checkErr != nil {
@@ -345,7 +348,7 @@ func TestFewBytesManySamples(t *testing.T) {
 		t.Run(fmt.Sprint(stts), func(t *testing.T) {
 			for i, ctts := range [][]int64{nil, {0}, {1, most, 0}, {1, most, 1<<31 - 1}, {1, most, 1 << 31}, {2, 1, 1<<31 - 1, 1, 1 << 31},
 				{2, most / 2, 1<<31 - 1, most / 2, 0}, {2, 1, 1 << 31, most, 1<<31 - 1}, {3, 1 << 30, 0, 1, most, 1 << 30, 5}} {
-				if !interpreted() || i%3 == 2 {
+				if !filmtest.Interpreted() || i%3 == 2 {
 					claimMany(t, stts, ctts)
 				}
 			}
@@ -360,7 +363,7 @@ func claimMany(t *testing.T, stts, ctts []int64) {
 	for i, stss := range [][]int64{{1, 1}, nil, {0}, {1, most}, {2, 1, 1 << 30}} {
 		for _, edts := range [][]byte{smallParts["edts"], nil, rawBox("edts", table("elst", 1, most, 1<<31-1, 1<<16)),
 			rawBox("edts", table("elst", 2, 100, 1<<30, 1<<16, 100, 0, 1<<16))} {
-			if interpreted() && (i > 0 || len(edts) > 36) {
+			if filmtest.Interpreted() && (i > 0 || len(edts) > 36) {
 				continue
 			}
 			parts := map[string][]byte{"stsz": table("stsz", 1, most), "stsc": table("stsc", 1, 1, most, 1), "stco": table("stco", 1, smallMedia),
@@ -407,9 +410,9 @@ func TestManyChunks(t *testing.T) {
 	for i := range inOrder {
 		inOrder[i] = uint32(smallMedia + i)
 	}
-	offsets := encode(inOrder, 4*n)
+	offsets := lanes.Encode(inOrder, 4*n)
 	inOrder[0] = smallMedia + n
-	outOfOrder := encode(inOrder, 4*n)
+	outOfOrder := lanes.Encode(inOrder, 4*n)
 	sizes := bytes.Repeat(u32(1), n)
 	for name, changed := range map[string]map[string][]byte{
 		"out of order":                  {"stsz": table("stsz", 1, n), "stco": fullBox("stco", 0, u32(n), outOfOrder)},
@@ -428,7 +431,7 @@ func TestManyChunks(t *testing.T) {
 		}
 		begin := time.Now()
 		for _, seek := range modes {
-			_, err := m.cut(interval{1, -1}, seek)
+			_, err := m.cutProgressive(msInterval{1, -1}, seek)
 			if err != nil {
 				t.Errorf("%s: %s: %v", name, seek, err)
 			}
@@ -462,7 +465,7 @@ func TestAbsurdEdits(t *testing.T) {
 func TestTruncated(t *testing.T) {
 	small := smallMovie(nil)
 	step := 1
-	if interpreted() {
+	if filmtest.Interpreted() {
 		step = 7
 	}
 	for n := 0; n < len(small); n += step {
@@ -475,7 +478,7 @@ func TestTruncated(t *testing.T) {
 // TestMutated changes bytes and words of made movies at random.
 func TestMutated(t *testing.T) {
 	words := []int64{0, 1, 2, 7, 8, 9, 255, 1 << 16, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1<<32 - 2}
-	for seed := 0; seed < rounds(2000, 40); seed++ {
+	for seed := 0; seed < filmtest.Rounds(2000, 40); seed++ {
 		r := rand.New(rand.NewSource(int64(seed)))
 		data := smallMovie(nil)
 		if seed%4 == 0 {

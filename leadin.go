@@ -1,6 +1,10 @@
 package mp4
 
-import "sort"
+import (
+	"sort"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
+)
 
 // onScreen is the picture on show at a moment, and what decoding it and all after it takes.
 type onScreen struct {
@@ -127,7 +131,7 @@ const (
 // newLeadIn makes the lead-in of the samples [first, end) of a track with one media edit, e, and s on show at its begin.
 // It returns nil where the lead-in must stay as it is: where a tick is too long for so many pictures and the timescale
 // cannot be raised. docs/lead-in.md has the formula; f, m and p are its letters.
-func newLeadIn(t *track, c clock, e edit, s onScreen, first, end int64) *leadIn {
+func newLeadIn(t *track, c mediaClock, e edit, s onScreen, first, end int64) *leadIn {
 	l := &leadIn{raise: -leastOffset(t, first, end)}
 	if t.greatest+l.raise > maxOffset {
 		return nil
@@ -157,7 +161,7 @@ func newLeadIn(t *track, c clock, e edit, s onScreen, first, end int64) *leadIn 
 	// against them, so that no decode time is after its composition time.
 	f, begin := l.scale, times.dts[0]
 	base := begin - l.raise
-	fine := clock{movie: c.movie, source: c.source, media: c.media * f}
+	fine := mediaClock{movie: c.movie, source: c.source, media: c.media * f}
 	m := beginIn(e, c, f)
 	if gap {
 		l.gap = (halfTicks(e, fine, s.cts*f-m) + 1) / 2
@@ -290,7 +294,7 @@ func msScale(t *track) int64 {
 
 // refine counts the media times of a cut edit list in ticks of a timescale in which no edit begins at another
 // millisecond than it should, and returns by which factor that is raised.
-func refine(t *track, c clock, edits []edit) ([]edit, int64) {
+func refine(t *track, c mediaClock, edits []edit) ([]edit, int64) {
 	f := msScale(t)
 	if f == 1 {
 		return edits, 1
@@ -315,7 +319,7 @@ func refine(t *track, c clock, edits []edit) ([]edit, int64) {
 
 // beginOnPicture has the first of several edits, whose media times fine has in ticks of a timescale raised by factor,
 // begin at a picture that is shown less than a millisecond later, as a lead-in does. It reports whether there is one.
-func beginOnPicture(t *track, c clock, edits, fine []edit, factor int64) bool {
+func beginOnPicture(t *track, c mediaClock, edits, fine []edit, factor int64) bool {
 	for i, e := range edits {
 		if e.mediaTime == empty {
 			continue
@@ -379,11 +383,11 @@ func setLeadTimes(l *leadIn, times sampleTimes, h *hidden, base, begin, m, next,
 			ticks++
 			durations = durations[1:]
 		}
-		l.durations = encode([]uint64{uint64(ticks)<<32 | 1}, pairLen)
+		l.durations = lanes.Encode([]uint64{uint64(ticks)<<32 | 1}, lanes.PairLen)
 	}
-	l.durations = append(l.durations, runLengths(durations)...)
-	l.offsets = runLengths(offsets)
-	l.shifted = len(l.offsets) > pairLen || offsets[0] != 0
+	l.durations = append(l.durations, lanes.RunLengths(durations)...)
+	l.offsets = lanes.RunLengths(offsets)
+	l.shifted = len(l.offsets) > lanes.PairLen || offsets[0] != 0
 	return true
 }
 
@@ -399,7 +403,7 @@ func (t *track) shorten(e edit, s onScreen, factor int64) *leadIn {
 	if t.offsets != nil || e.rate != normalRate || left <= 0 || left > max32 {
 		return nil
 	}
-	return &leadIn{samples: 1, durations: runLengths([]int64{left}), scale: factor, begins: e.mediaTime}
+	return &leadIn{samples: 1, durations: lanes.RunLengths([]int64{left}), scale: factor, begins: e.mediaTime}
 }
 
 // firstShown is the sample of [first, end) that is shown first: on show is the gap before it.
@@ -415,15 +419,12 @@ func firstShown(t *track, first, end int64) onScreen {
 	return s
 }
 
-// ceilDiv returns a/b rounded up.
-func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }
-
 // scalable reports whether all times of the track can be multiplied by factor.
 func scalable(t *track, factor int64) bool {
-	tables := len(t.durations.entries)
+	tables := len(t.durations.Entries)
 	if t.offsets != nil {
-		tables += len(t.offsets.entries)
+		tables += len(t.offsets.Entries)
 	}
-	return tables < maxScaleTable && factor <= max32/t.timescale && int64(t.durations.any) <= max32/factor &&
+	return tables < maxScaleTable && factor <= max32/t.timescale && int64(t.durations.Any) <= max32/factor &&
 		t.greatest-t.least <= maxOffset/factor && t.end <= maxSum/factor
 }

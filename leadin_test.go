@@ -5,6 +5,8 @@ import (
 	"math/rand"
 	"sort"
 	"testing"
+
+	"github.com/traefik-mp4/mp4/internal/filmtest"
 )
 
 // collapsed is a lead-in after the formula of docs/lead-in.md.
@@ -57,7 +59,7 @@ func formula(d, c []int64, m, p, lead int64) *collapsed {
 // TestLeadInFormula cuts random tracks of pictures, and checks what the formula of docs/lead-in.md guarantees, each
 // guarantee on its own, and every time by the formula.
 func TestLeadInFormula(t *testing.T) {
-	tracks, hiding := rounds(3000, 60), 0
+	tracks, hiding := filmtest.Rounds(3000, 60), 0
 	for seed := 0; seed < tracks; seed++ {
 		r := rand.New(rand.NewSource(int64(seed)))
 		m := newMadeMovie(randomPictures(r))
@@ -73,7 +75,7 @@ func TestLeadInFormula(t *testing.T) {
 		}
 		for i := 0; i < 3; i++ {
 			start := r.Int63n((pictures.mediaEnd() - pictures.cts[0]) * 1000 / pictures.timescale)
-			c, err := engine.cut(interval{start, -1}, seekExact)
+			c, err := engine.cutProgressive(msInterval{start, -1}, seekExact)
 			if err != nil {
 				t.Fatalf("track %d from %d ms: %v", seed, start, err)
 			}

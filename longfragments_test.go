@@ -12,6 +12,8 @@ import (
 	"sort"
 	"testing"
 	"time"
+
+	"github.com/traefik-mp4/mp4/internal/filmtest"
 )
 
 // longFilm is a film of pictures and sound in fragments of two seconds, too long to be held: of its media, which are all
@@ -273,10 +275,10 @@ func TestOriginBytes(t *testing.T) {
 			bufferSize string
 			average    int // bytes of a fragment
 		}{{"512K", 15000}, {"512K", 60000}, {"64K", 15000}, {"16K", 15000}} {
-			if interpreted() && (test.average > 15000 || test.bufferSize == "16K") {
+			if filmtest.Interpreted() && (test.average > 15000 || test.bufferSize == "16K") {
 				continue
 			}
-			count := rounds(3600, 600) // interpreted, making them takes long
+			count := filmtest.Rounds(3600, 600) // interpreted, making them takes long
 			at := func(share float64) string { return fmt.Sprintf("start=%.3f", share*float64(longSeconds*count)) }
 			clip := at(0.83) + fmt.Sprintf("&end=%.3f", 0.83*float64(longSeconds*count)+30)
 			o := &longOrigin{film: newLongFilm(kind.name, count, test.average)}
@@ -337,13 +339,13 @@ func TestSearchBytes(t *testing.T) {
 		{"varying", 500000, 2.4, 4.1, 28},
 		{"varying", 1200000, 1.9, 3.7, 36},
 	} {
-		film := newLongFilm(test.kind, rounds(3600, 600), test.average)
-		starts := rounds(20, 1)
+		film := newLongFilm(test.kind, filmtest.Rounds(3600, 600), test.average)
+		starts := filmtest.Rounds(20, 1)
 		var read []float64
 		requests := 0
 		for i := 0; i < starts; i++ {
 			o := &longOrigin{film: film}
-			start := (float64(i) + 0.5) / float64(starts) * float64(rounds(7200, 1200))
+			start := (float64(i) + 0.5) / float64(starts) * float64(filmtest.Rounds(7200, 1200))
 			got := o.ask(atLength(t, o, "512K"), "HEAD", fmt.Sprintf("start=%.3f", start), "")
 			if got.code != 200 {
 				t.Errorf("%s, fragments of %d bytes, from %.3f: %d", test.kind, test.average, start, got.code)
@@ -365,12 +367,12 @@ func TestSearchBytes(t *testing.T) {
 // TestSearchHistory: an answer does not depend on what was asked for before, also where it begins with the boxes before a
 // moof.
 func TestSearchHistory(t *testing.T) {
-	count := rounds(400, 100)
+	count := filmtest.Rounds(400, 100)
 	o := &longOrigin{film: newLongFilm("each", count, 150000)}
 	config := CreateConfig()
 	config.Seek = "keyframe"
 	before := atLengthWith(t, o, config)
-	for start := 5; start < longSeconds*count; start += rounds(3, 37) {
+	for start := 5; start < longSeconds*count; start += filmtest.Rounds(3, 37) {
 		for _, query := range []string{fmt.Sprintf("start=%d", start), fmt.Sprintf("start=%d.4&end=%d", start, start+20)} {
 			first := o.ask(atLengthWith(t, o, config), "HEAD", query, "").header.Get("Content-Length")
 			later := o.ask(before, "HEAD", query, "").header.Get("Content-Length")
@@ -385,7 +387,7 @@ func TestSearchHistory(t *testing.T) {
 func TestHugeFragments(t *testing.T) {
 	for _, average := range []int{4000000, 12000000} {
 		for _, share := range []float64{0.1, 0.6, 0.95} {
-			count := rounds(3600, 400)
+			count := filmtest.Rounds(3600, 400)
 			o := &longOrigin{film: newLongFilm("none", count, average)}
 			got := o.ask(atLength(t, o, "512K"), "HEAD", fmt.Sprintf("start=%.3f", share*float64(longSeconds*count)), "")
 			if got.code != 200 || o.requests > count+50 {
@@ -397,7 +399,7 @@ func TestHugeFragments(t *testing.T) {
 
 // TestUntimed: files without decode times are walked once from the front to the end. What was counted serves the next seeks.
 func TestUntimed(t *testing.T) {
-	count := rounds(3600, 600)
+	count := filmtest.Rounds(3600, 600)
 	o := &longOrigin{film: newLongFilm("untimed", count, 60000)}
 	h := atLength(t, o, "512K")
 	length := float64(longSeconds * count)

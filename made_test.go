@@ -5,26 +5,10 @@ import (
 	"encoding/binary"
 	"io"
 	"math/rand"
-	"runtime"
 	"sort"
-	"strings"
 )
 
 // Movies made byte by byte. No name in here may be one of build_test.go's: Yaegi puts both packages into one scope.
-
-// interpreted reports whether the tests are run by Yaegi, where every step takes a hundred times as long.
-func interpreted() bool {
-	pc, _, _, _ := runtime.Caller(0)
-	return !strings.HasSuffix(runtime.FuncForPC(pc).Name(), ".interpreted")
-}
-
-// rounds is how often a test with random input repeats: fewer times when interpreted.
-func rounds(compiled, slow int) int {
-	if interpreted() {
-		return slow
-	}
-	return compiled
-}
 
 // memorySource is a file in memory, from at on; what lies before and behind reads as zeros, up to length.
 type memorySource struct {
@@ -906,8 +890,8 @@ func (t *madeTrack) randomEdits(r *rand.Rand, timescale int64) {
 }
 
 // randomInterval is an interval that begins within the movie, or a little behind its end.
-func randomInterval(r *rand.Rand, lengthMS int64) interval {
-	iv := interval{start: r.Int63n(lengthMS + lengthMS/20 + 2), end: -1}
+func randomInterval(r *rand.Rand, lengthMS int64) msInterval {
+	iv := msInterval{start: r.Int63n(lengthMS + lengthMS/20 + 2), end: -1}
 	if r.Intn(8) == 0 {
 		iv.start = r.Int63n(3)
 	}

@@ -3,6 +3,8 @@ package mp4
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // trackDefaults is a trex (8.8.3).
@@ -81,6 +83,7 @@ func readDefaults(mvex *box) (map[uint32]trackDefaults, error) {
 			continue
 		}
 		if len(p) < fullBoxLen+20 {
+			// Browsers refuse it, too.
 			return nil, b.fail("too short")
 		}
 		defaults[binary.BigEndian.Uint32(p[4:])] = trackDefaults{
@@ -94,7 +97,7 @@ func readDefaults(mvex *box) (map[uint32]trackDefaults, error) {
 }
 
 // readFragment reads a moof.
-func (m *movie) readFragment(moof *box) (*fragment, error) {
+func readFragment(moof *box, defaults map[uint32]trackDefaults) (*fragment, error) {
 	err := readChildren(moof, "mfhd")
 	if err != nil {
 		return nil, err
@@ -109,7 +112,7 @@ func (m *movie) readFragment(moof *box) (*fragment, error) {
 			continue
 		}
 		t := &trackFragment{}
-		end, err = t.read(traf, m.defaults, moof.at, end, maxInMoof-f.samples)
+		end, err = t.read(traf, defaults, moof.at, end, maxInMoof-f.samples)
 		if err != nil {
 			return nil, fmt.Errorf("moof at %d: %w", moof.at, err)
 		}
@@ -172,6 +175,7 @@ func (t *trackFragment) read(traf *box, all map[uint32]trackDefaults, moof, befo
 	}
 	tfhd := childOf(traf, "tfhd")
 	if tfhd == nil || len(payload(tfhd)) < 8 {
+		// Nobody knows whose samples they are.
 		return 0, traf.fail("no tfhd in it, or a short one")
 	}
 	p := payload(tfhd)
@@ -191,6 +195,7 @@ func (t *trackFragment) read(traf *box, all map[uint32]trackDefaults, moof, befo
 	d.size = f.take(tfhdSize, d.size)
 	d.flags = f.take(tfhdFlags, d.flags)
 	if f.short || base < 0 || base > maxBoxSize {
+		// No player finds the samples.
 		return 0, tfhd.fail("too short, or its offset is beyond any file")
 	}
 	err = t.readTime(childOf(traf, "tfdt"))
@@ -217,6 +222,7 @@ func (t *trackFragment) readTime(tfdt *box) error {
 	}
 	p := payload(tfdt)
 	if len(p) < 8 || p[0] != 0 && len(p) < 12 {
+		// Browsers refuse it, too.
 		return tfdt.fail("too short")
 	}
 	t.hasTfdt = true
@@ -226,6 +232,7 @@ func (t *trackFragment) readTime(tfdt *box) error {
 		t.begins = int64(binary.BigEndian.Uint64(p[4:]))
 	}
 	if t.begins < -maxSum || t.begins > maxSum { // before 0 lies what sound decoders must hear first
+		// Sums must not overflow; no media are that long.
 		return tfdt.fail("a time is beyond 2^60")
 	}
 	return nil
@@ -235,6 +242,7 @@ func (t *trackFragment) readTime(tfdt *box) error {
 func (t *trackFragment) readRun(trun *box, d trackDefaults, base, at, room int64) (int64, error) {
 	p := payload(trun)
 	if len(p) < 8 {
+		// Browsers refuse it, too.
 		return 0, trun.fail("too short")
 	}
 	f := &fields{rest: p[8:], flags: binary.BigEndian.Uint32(p) & 0xFFFFFF}
@@ -250,6 +258,7 @@ func (t *trackFragment) readRun(trun *box, d trackDefaults, base, at, room int64
 		}
 	}
 	if f.short || at < 0 || at > maxBoxSize || count > room-int64(len(t.sizes)) || 4*count*int64(stride) > int64(len(f.rest)) {
+		// No player finds the samples; or a bound of time and memory.
 		return 0, trun.fail(fmt.Sprintf("%d samples do not fit into it, or their offset is beyond any file", count))
 	}
 	if count == 0 {
@@ -257,7 +266,7 @@ func (t *trackFragment) readRun(trun *box, d trackDefaults, base, at, room int64
 	}
 	t.runs = append(t.runs, trackRun{off: at, samples: count, description: d.description})
 	u := make([]uint32, int(count)*stride)
-	decode(f.rest[:4*len(u)], u)
+	lanes.Decode(f.rest[:4*len(u)], u)
 	field := 0
 	t.durations = column(t.durations, u, stride, field, int(count), int64(d.duration), f.flags&trunDuration != 0)
 	field += int(f.flags / trunDuration & 1)
@@ -322,4 +331,13 @@ func (t *trackFragment) after(end int64) int64 {
 		return t.begins
 	}
 	return end
+}
+
+// sumOf adds up.
+func sumOf(values []int64) int64 {
+	all := int64(0)
+	for _, v := range values {
+		all += v
+	}
+	return all
 }

@@ -88,8 +88,7 @@ func TestReadFragment(t *testing.T) {
 		{"many runs of many samples", aBox("traf", aBox("tfhd", words(0, 1)), bytes.Repeat(aBox("trun", words(0, maxInMoof)), 2)), nil},
 		{"a box of an impossible size", append(aBox("traf", aBox("tfhd", words(0, 1))), words(1<<30, 0x74726166)...), nil},
 	} {
-		m := &movie{defaults: defaults}
-		f, err := m.readFragment(parsed(aBox("moof", mfhd, test.trafs), 1000))
+		f, err := readFragment(parsed(aBox("moof", mfhd, test.trafs), 1000), defaults)
 		if test.want == nil {
 			if !errors.Is(err, errFormat) {
 				t.Errorf("%s: %v", test.name, err)

@@ -1,6 +1,8 @@
 package mp4
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+)
 
 // The moov of a cut is made of a template, which is prepared once with the index: a list of slots, each of them bytes that
 // are the same in every cut or a box that each cut makes anew.
@@ -8,295 +10,11 @@ import "encoding/binary"
 // What every cut calls is a function, here and elsewhere: a call of a method costs the interpreter a closure and a call
 // by reflection, 1.2 µs, and a function's a fifth of that. Methods are for interfaces and for what is seldom.
 
-// slot is a part of the template.
-type slot struct {
-	kind   int
-	data   []byte   // bytes that are ready; of a box that is made anew, what stands there where all of the movie is kept
-	box    *box     // the source's; nil: it has none
-	begins []uint32 // numbers that the box begins with: size, type and what else is known of its first ones
-	wide   []uint32 // the same of a header with times of 64 bits; begins is nil where the source's has them
-	length int      // of a container: slots in it
-	runs   *runs    // of a sbgp
-}
-
-// Kinds of slots.
-const (
-	slotBytes = iota
-	slotContainer
-	slotEnd // of a container
-	slotTrack
-	slotExtends
-	slotLength // the mehd of a mvex
-	slotLeft   // a trak of which nothing is read: fragments that follow have samples of it
-	slotReferences
-	slotMovieHeader
-	slotTrackHeader
-	slotMediaHeader
-	slotEdits
-	slotSourceEdits
-	slotChapters
-	slotTables // those from here on are in a stbl
-	slotStts
-	slotCtts
-	slotStss
-	slotStps
-	slotStsz
-	slotSdtp
-	slotSbgp
-	slotCsgp
-	slotSubs
-	slotNoMore     // which a cut has not: bounds of composition times (8.6.1.4), which have moved; what no writer makes
-	slotOtherTable // which carries nothing per sample, or is none of ours to know
-	slotStsc
-	slotStco
-	slotSaiz
-	slotSaio
-	slotSenc
-)
-
-// tableSlots are the kinds of the tables of a stbl by their types.
-var tableSlots = map[string]int{
-	"stts": slotStts, "ctts": slotCtts, "stss": slotStss, "stps": slotStps, "stsc": slotStsc, "stsz": slotStsz, "stz2": slotStsz,
-	"stco": slotStco, "co64": slotStco, "sdtp": slotSdtp, "sbgp": slotSbgp, "csgp": slotCsgp, "subs": slotSubs,
-	"saiz": slotSaiz, "saio": slotSaio, "senc": slotSenc, "stsd": slotBytes, "sgpd": slotBytes,
-	"cslg": slotNoMore, "stdp": slotNoMore, "padb": slotNoMore, "stsh": slotNoMore,
-}
-
-// templateMaker makes the template of a movie.
-type templateMaker struct {
-	movie *movie
-	slots []slot
-	from  int64 // where in the source the bytes of the last slot begin,
-	to    int64 // and end
-}
-
-// newTemplate makes the template of a movie whose tracks have been read.
-func newTemplate(m *movie) []slot {
-	t := &templateMaker{movie: m}
-	addContainer(t, slotContainer, m.moov)
-	return t.slots
-}
-
-// addReady appends the bytes of the source's moov at an offset of the source. Those behind each other become one slot.
-func addReady(t *templateMaker, b []byte, at int64) {
-	if len(b) == 0 {
-		return
-	}
-	last := len(t.slots) - 1
-	if t.slots[last].kind != slotBytes || t.to != at {
-		t.slots = append(t.slots, slot{kind: slotBytes})
-		last++
-		t.from = at
-	}
-	t.to = at + int64(len(b))
-	t.slots[last].data = t.movie.moov.data[t.from-t.movie.moov.at : t.to-t.movie.moov.at]
-}
-
-// addContainer appends a box whose children are looked into.
-func addContainer(t *templateMaker, kind int, b *box) {
-	first := len(t.slots)
-	t.slots = append(t.slots, slot{kind: kind, box: b, begins: []uint32{0, typeNumber(b.typ)}})
-	if kind == slotExtends {
-		t.slots = append(t.slots, slot{kind: slotLength})
-	}
-	for _, c := range b.children {
-		addChild(t, b, c)
-	}
-	addReady(t, b.tail, b.at+int64(len(b.data)-len(b.tail)))
-	t.slots = append(t.slots, slot{kind: slotEnd})
-	t.slots[first].length = len(t.slots) - 1 - first
-}
-
-// addChild appends a box that is in another.
-func addChild(t *templateMaker, in, b *box) {
-	if in.typ == "stbl" {
-		addTable(t, in, b)
-		return
-	}
-	switch in.typ + "/" + b.typ {
-	case "moov/mvhd":
-		addHeader(t, slotMovieHeader, b, mvhdDuration0, mvhdDuration1)
-	case "moov/trak":
-		if t.movie.trackOf(b) != nil {
-			addContainer(t, slotTrack, b)
-		} else if t.movie.leaves(b) {
-			t.slots = append(t.slots, slot{kind: slotLeft, data: b.data})
-		}
-	case "moov/mvex":
-		addContainer(t, slotExtends, b)
-	case "mvex/mehd":
-		// The duration of all fragments (8.8.2) is another now.
-	case "moov/udta":
-		addUserData(t, b)
-	case "moov/meta", "udta/meta", "trak/meta":
-		if !hasItemLocations(b) {
-			addReady(t, b.data, b.at)
-		}
-	case "udta/chpl":
-		t.slots = append(t.slots, slot{kind: slotChapters, data: b.data, box: b, begins: []uint32{0, typeNumber(b.typ)}})
-	case "trak/tkhd":
-		addHeader(t, slotTrackHeader, b, tkhdDuration0, tkhdDuration1)
-		t.slots = append(t.slots, slot{kind: slotEdits})
-	case "trak/edts":
-		t.slots = append(t.slots, slot{kind: slotSourceEdits, data: b.data})
-	case "trak/tref":
-		t.slots = append(t.slots, slot{kind: slotReferences, box: b, begins: []uint32{0, typeNumber(b.typ)}})
-	case "trak/mdia", "mdia/minf", "minf/stbl":
-		addContainer(t, slotContainer, b)
-	case "mdia/mdhd":
-		addHeader(t, slotMediaHeader, b, mdhdDuration0, mdhdDuration1)
-	default:
-		addReady(t, b.data, b.at)
-	}
-}
-
-// addHeader appends a mvhd, tkhd or mdhd. Its slot reaches up to the duration.
-func addHeader(t *templateMaker, kind int, b *box, v0, v1 int) {
-	p := payload(b)
-	s := slot{kind: kind, box: b}
-	end := v0 + 4
-	if p[0] != 0 {
-		end = v1 + 8
-		s.wide = append([]uint32{uint32(headerLen + len(p)), typeNumber(b.typ)}, decodeWords(p[:v1])...)
-	} else {
-		s.begins = append([]uint32{uint32(headerLen + len(p)), typeNumber(b.typ)}, decodeWords(p[:v0])...)
-		const growth = 3 * 4 // of creation and modification time, and of the duration
-		w := s.begins
-		s.wide = append([]uint32{w[0] + growth, w[1], w[2] | 1<<24, 0, w[3], 0, w[4]}, w[5:]...)
-	}
-	s.data = b.data[:int(b.header)+end]
-	t.slots = append(t.slots, s)
-	addReady(t, p[end:], b.at+b.header+int64(end))
-}
-
-// addUserData appends a udta, with a slot for the list of chapters in it.
-func addUserData(t *templateMaker, b *box) {
-	udta := &box{typ: b.typ, at: b.at, header: b.header, data: b.data}
-	if readChildren(udta, "") != nil {
-		addReady(t, b.data, b.at)
-		return
-	}
-	addContainer(t, slotContainer, udta)
-}
-
-// addTable appends a box of a stbl, and behind the stts those that a cut may need where the source has none: a ctts for the
-// lead-in, a stss for samples of fragments.
-func addTable(t *templateMaker, stbl, b *box) {
-	kind, known := tableSlots[b.typ]
-	switch {
-	case known && kind == slotBytes:
-		addReady(t, b.data, b.at)
-		return
-	case !known:
-		kind = slotOtherTable
-	}
-	s := slot{kind: kind, data: b.data, box: b, begins: tableBegins(b)}
-	if kind == slotSbgp {
-		if readSbgp(&s, b) != nil {
-			s.kind = slotNoMore
-		}
-	}
-	t.slots = append(t.slots, s)
-	if b.typ != "stts" {
-		return
-	}
-	if childOf(stbl, "ctts") == nil {
-		t.slots = append(t.slots, slot{kind: slotCtts, begins: []uint32{0, typeNumber("ctts"), 0, 0}})
-	}
-	if childOf(stbl, "stss") == nil {
-		t.slots = append(t.slots, slot{kind: slotStss, begins: []uint32{0, typeNumber("stss"), 0, 0}})
-	}
-}
-
-// tableBegins are the numbers that a new table begins with: size, type, version and flags, and a count or, of a stsz, what
-// stands before it. A table that nobody has looked at, of a track whose samples are all in fragments, may be too short.
-func tableBegins(b *box) []uint32 {
-	begins := []uint32{0, typeNumber(b.typ), 0, 0}
-	p := payload(b)
-	if len(p) >= fullBoxLen {
-		begins[tableStart] = binary.BigEndian.Uint32(p)
-	}
-	if len(p) >= countedLen {
-		begins[tableCount] = binary.BigEndian.Uint32(p[fullBoxLen:])
-	}
-	return begins
-}
-
-// decodeWords returns the 32-bit numbers in b.
-func decodeWords(b []byte) []uint32 {
-	w := make([]uint32, len(b)/4)
-	decode(b, w)
-	return w
-}
-
-// typeNumber is a type of a box as a number.
-func typeNumber(typ string) uint32 { return binary.BigEndian.Uint32([]byte(typ)) }
-
-// templateMemory is about the number of bytes that a template holds beside the source's moov.
-func templateMemory(slots []slot) int64 {
-	const slotMemory = 512
-	n := slotMemory * len(slots)
-	for _, s := range slots {
-		if s.runs != nil {
-			n += runsMemory(s.runs)
-		}
-	}
-	return int64(n)
-}
-
-// trackOf is the track that was made of a trak; nil where none was.
-func (m *movie) trackOf(trak *box) *track {
-	for _, t := range m.tracks {
-		if t.box == trak {
-			return t
-		}
-	}
-	return nil
-}
-
-// hasItemLocations reports whether a meta box (8.11.1) locates items by offsets in the file, which are no longer true.
-// QuickTime's meta has no version and flags.
-func hasItemLocations(meta *box) bool {
-	for _, prefix := range []int64{0, fullBoxLen} {
-		m := &box{typ: meta.typ, at: meta.at, header: meta.header + prefix, data: meta.data}
-		if int64(len(m.data)) >= m.header && readChildren(m, "") == nil && childOf(m, "iloc") != nil {
-			return true
-		}
-	}
-	return false
-}
-
-// moovWriter makes what comes before the media of a cut: ftyp, moov and the header of mdat.
-type moovWriter struct {
-	*boxWriter
-	movie  *movie
-	kept   []*kept
-	window // of the movie timeline
-
-	fragmented bool  // all samples are in fragments that follow
-	length     int64 // of these, in movie ticks
-
-	wide     bool // chunk offsets of 32 bits become offsets of 64
-	overflow bool // one of them would have had to
-
-	size        int64 // of all, when it is known
-	offsets     []chunkOffsets
-	information []infoOffsets
-	ranges      []byteRange // of the source, which mdat holds one after another
-}
-
-// chunkOffsets is a stco or co64 in the answer. Its entries are known once the size of the moov is.
-type chunkOffsets struct {
-	kept  *kept
-	first int     // which of the writer's numbers is its first entry
-	rest  *change // of the others
-}
-
 // buildMoov lays everything out. media is the length of what mdat holds.
 func buildMoov(w *moovWriter, media int64) {
-	w.boxWriter = newBoxWriter(w.movie.fragments != nil)
-	writeRaw(w.boxWriter, w.movie.ftyp)
-	writeSlots(w, w.movie.template)
+	w.boxWriter = newBoxWriter(w.madeUp)
+	writeRaw(w.boxWriter, w.ftyp)
+	writeSlots(w, w.template)
 	switch {
 	case w.fragmented:
 	case media+headerLen > max32:
@@ -314,33 +32,10 @@ func buildMoov(w *moovWriter, media int64) {
 	}
 }
 
-// Types of boxes that the source may have none of, or has under another type.
-const (
-	typeMdat = uint32(0x6D646174)
-	typeEdts = uint32(0x65647473)
-	typeElst = uint32(0x656C7374)
-	typeMehd = uint32(0x6D656864)
-	typeStsz = uint32(0x7374737A)
-	typeCo64 = uint32(0x636F3634)
-	typeSbgp = uint32(0x73626770)
-)
-
-// shiftOf is how far the bytes of the source at an offset move in the answer.
-func shiftOf(w *moovWriter, offset int64) int64 {
-	at := w.size
-	for _, r := range w.ranges {
-		if r.from <= offset && offset <= r.to {
-			return at - r.from
-		}
-		at += r.to - r.from
-	}
-	return 0 // not reached: the ranges hold all that is kept
-}
-
 // writeSlots writes the moov by its template: in one function, because a call costs the interpreter more than what most of
 // the cases do.
 func writeSlots(w *moovWriter, slots []slot) {
-	var k *kept        // whose trak it is
+	var k *trackCut    // whose trak it is
 	var opened []int   // which of the numbers are the sizes of the containers around a slot,
 	var before []int64 // and how many bytes were written before these
 	var s *slot        // declared out here, since the interpreter makes what is declared in a loop anew each time
@@ -378,14 +73,14 @@ func writeSlots(w *moovWriter, slots []slot) {
 		case s.kind > slotTables && k.none:
 			writeEmptyTable(w, s)
 			continue
-		case s.kind == slotOtherTable || w.ticks == 0 && staysWhole(k, s.kind):
+		case s.kind == slotOtherTable || w.shown.ticks == 0 && staysWhole(k, s.kind):
 			writeRaw(w.boxWriter, s.data)
 			continue
 		}
 		switch s.kind {
 		case slotSourceEdits, slotNoMore:
 		case slotMovieHeader:
-			writeHeader(w, s, w.ticks, moovDuration(w))
+			writeHeader(w, s, w.shown.ticks, moovDuration(w))
 		case slotTrackHeader:
 			writeHeader(w, s, 0, presentation(k))
 		case slotMediaHeader:
@@ -439,21 +134,11 @@ func writeSlots(w *moovWriter, slots []slot) {
 
 // staysWhole reports whether a box of that kind is the source's where all of the movie is kept: but for what says where
 // samples lie, and for tables that say something else by now.
-func staysWhole(k *kept, kind int) bool {
+func staysWhole(k *trackCut, kind int) bool {
 	if kind < slotMovieHeader || kind >= slotStsc {
 		return false
 	}
 	return kind != slotStts && kind != slotStss && kind != slotStps || k.repaired == 0
-}
-
-// keptOf is what is kept of the track of a trak; nil: nothing.
-func keptOf(w *moovWriter, trak *box) *kept {
-	for _, k := range w.kept {
-		if k.box == trak {
-			return k
-		}
-	}
-	return nil
 }
 
 // moovDuration is the length of the longest track in movie ticks.
@@ -539,4 +224,52 @@ func (w *moovWriter) keeps(id uint32) bool {
 		}
 	}
 	return false
+}
+
+// Nero's list of chapters, chpl in the udta of a moov. It is in no standard; its times are of the presentation.
+const (
+	chplSecond  = 10_000_000 // its times count 100 ns
+	chplPrefix  = fullBoxLen + 4 + 1
+	chplPrefix0 = fullBoxLen + 1 // version 0 has no reserved field
+)
+
+// writeChapters writes a chpl with the chapters of the cut: the one that the start falls into begins at 0, those before it
+// and those that begin at the end or later are dropped. One that cannot be read is left out.
+func writeChapters(w *moovWriter, s *slot) {
+	p := payload(s.box)
+	prefix := chplPrefix
+	if len(p) > 0 && p[0] == 0 {
+		prefix = chplPrefix0
+	}
+	if len(p) < prefix {
+		return
+	}
+	start, _ := mulDiv(w.shown.from, chplSecond, w.shown.ticks)
+	end := maxSum
+	if w.shown.to >= 0 {
+		end, _ = mulDiv(w.shown.to, chplSecond, w.shown.ticks)
+	}
+	var left []byte
+	count := byte(0)
+	rest := p[prefix:]
+	for n := int(p[prefix-1]); n > 0; n-- {
+		if len(rest) < 9 || len(rest) < 9+int(rest[8]) {
+			return
+		}
+		length := 9 + int(rest[8]) // start(8) + length(1) + title
+		begins := int64(binary.BigEndian.Uint64(rest))
+		if begins <= start {
+			left, count = left[:0], 0
+		}
+		if begins >= 0 && begins < end {
+			left = binary.BigEndian.AppendUint64(left, uint64(maxInt64(begins-start, 0)))
+			left = append(left, rest[8:length]...)
+			count++
+		}
+		rest = rest[length:]
+	}
+	w.numbers = append(w.numbers, s.begins...)
+	writeRaw(w.boxWriter, p[:prefix-1])
+	writeRaw(w.boxWriter, []byte{count})
+	writeRaw(w.boxWriter, left)
 }

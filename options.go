@@ -30,55 +30,6 @@ type options struct {
 // defaultExtensions are those of MP4's own names and of QuickTime, its parent.
 var defaultExtensions = []string{".mp4", ".m4v", ".m4a", ".mov"}
 
-// parse reads the options. The error names the option, the value and what is accepted.
-func (c *Config) parse() (*options, error) {
-	o := &options{root: strings.TrimSpace(c.Root)}
-	var err error
-	if o.bufferSize, err = parseSize("bufferSize", c.BufferSize, 1); err != nil {
-		return nil, err
-	}
-	if o.maxMoov, err = parseSize("maxBufferSize", c.MaxBufferSize, 1); err != nil {
-		return nil, err
-	}
-	o.maxMoov = maxInt64(o.maxMoov, o.bufferSize)
-	if o.seek, err = parseSeek(c.Seek); err != nil {
-		return nil, err
-	}
-	if err = o.parseExtensions(c.Extensions); err != nil {
-		return nil, err
-	}
-	if o.args, err = parseParams(c.StartParam, c.EndParam); err != nil {
-		return nil, err
-	}
-	if o.faststart, err = strconv.ParseBool(strings.TrimSpace(c.Faststart)); err != nil {
-		return nil, fmt.Errorf("faststart: %q: want true or false", c.Faststart)
-	}
-	if o.limitRate, err = parseFactor("limitRate", c.LimitRate); err != nil {
-		return nil, err
-	}
-	if o.limitRateAfter, err = parseDuration("limitRateAfter", c.LimitRateAfter); err != nil {
-		return nil, err
-	}
-	if o.cacheSize, err = parseSize("cacheSize", c.CacheSize, 0); err != nil {
-		return nil, err
-	}
-	if o.maxMemory, err = parseSize("maxMemory", c.MaxMemory, 1); err != nil {
-		return nil, err
-	}
-	o.plain = o.faststart || o.root != ""
-	o.effective = c.words(o)
-	return o, nil
-}
-
-// words names every option in effect.
-func (c *Config) words(o *options) string {
-	return fmt.Sprintf("bufferSize=%d maxBufferSize=%d seek=%s root=%q extensions=%s startParam=%s endParam=%s "+
-		"faststart=%t limitRate=%g limitRateAfter=%s cacheSize=%d maxMemory=%d",
-		o.bufferSize, o.maxMoov, o.seek, o.root, strings.Join(listed(c.Extensions), ","),
-		strings.TrimSpace(c.StartParam), strings.TrimSpace(c.EndParam),
-		o.faststart, o.limitRate, o.limitRateAfter.String(), o.cacheSize, o.maxMemory)
-}
-
 // parseSize reads a size as nginx does: digits, and k, m or g in either case.
 func parseSize(option, value string, least int64) (int64, error) {
 	digits := strings.ToLower(strings.TrimSpace(value))
@@ -105,8 +56,8 @@ func parseSeek(value string) (string, error) {
 	return seek, nil
 }
 
-// listed splits and trims a list: a label or a CRD may bring one string with commas, which Traefik does not trim.
-func listed(values []string) []string {
+// splitList splits and trims a list: a label or a CRD may bring one string with commas, which Traefik does not trim.
+func splitList(values []string) []string {
 	var list []string
 	for _, item := range strings.Split(strings.Join(values, ","), ",") {
 		if item = strings.TrimSpace(item); item != "" {
@@ -121,7 +72,7 @@ func listed(values []string) []string {
 
 func (o *options) parseExtensions(values []string) error {
 	o.extensions = make(map[string]bool)
-	for _, ext := range listed(values) {
+	for _, ext := range splitList(values) {
 		switch {
 		case ext == "*":
 			o.everyPath = true
@@ -169,3 +120,107 @@ func parseDuration(option, value string) (time.Duration, error) {
 	}
 	return d, nil
 }
+
+// An interval is what a request asks for: milliseconds [start, end) on the
+// presentation timeline, to the end of the file where end is negative.
+type msInterval struct {
+	start, end int64
+}
+
+// everythingAsked is the interval of a request that names none: all of the file.
+var everythingAsked = msInterval{-1, -1}
+
+// everything reports whether nothing is to be cut off.
+func everything(iv msInterval) bool { return iv.start <= 0 && iv.end < 0 }
+
+// arguments finds the two arguments in a raw query as nginx does
+// (ngx_http_arg): not percent-decoded, each name at the very start or right
+// after an "&", in any case, followed by "=", its value up to the next "&".
+type arguments struct {
+	either, start, end *regexp.Regexp
+}
+
+func newArguments(start, end string) *arguments {
+	return &arguments{
+		either: matchArgument(start, end),
+		start:  matchArgument(start),
+		end:    matchArgument(end),
+	}
+}
+
+// matchArgument matches the first of the names that occurs, with its value.
+func matchArgument(names ...string) *regexp.Regexp {
+	for i := range names {
+		names[i] = anyCase(names[i])
+	}
+	return regexp.MustCompile(`(?:^|&)(?:` + strings.Join(names, "|") + `)=([^&]*)`)
+}
+
+// anyCase is a pattern for name in either case. Not (?i), which also takes
+// the long s (U+017F) for an s.
+func anyCase(name string) string {
+	var pattern strings.Builder
+	for i := 0; i < len(name); i++ {
+		c := name[i : i+1]
+		pattern.WriteString("(?:" + regexp.QuoteMeta(strings.ToLower(c)) + "|" + regexp.QuoteMeta(strings.ToUpper(c)) + ")")
+	}
+	return pattern.String()
+}
+
+// parseInterval reads the interval that query asks for, by nginx's decision table:
+// an invalid argument is absent, an end that is not after start is ignored.
+func parseInterval(a *arguments, query string) (iv msInterval, asked bool) {
+	start, started := milliseconds(argumentValue(a.start, query))
+	end, ended := milliseconds(argumentValue(a.end, query))
+	if ended && end > start { // start is 0 where it is absent
+		return msInterval{start, end}, true
+	}
+	if !started {
+		return everythingAsked, false
+	}
+	return msInterval{start, -1}, true
+}
+
+// argumentValue is that of the argument's first occurrence.
+func argumentValue(argument *regexp.Regexp, query string) string {
+	found := argument.FindStringSubmatch(query)
+	if found == nil {
+		return ""
+	}
+	return found[1]
+}
+
+// milliseconds reads decimal seconds as ngx_http_mp4_atofp does: digits with
+// at most one dot, truncated after three decimals, int64 or invalid.
+func milliseconds(seconds string) (int64, bool) {
+	digits, decimals, _ := strings.Cut(seconds, ".")
+	if seconds == "" || strings.Trim(digits+decimals, "0123456789") != "" {
+		return 0, false
+	}
+	ms, err := strconv.ParseInt(digits+(decimals + "000")[:3], 10, 64)
+	if err != nil {
+		return 0, false // out of range
+	}
+	return ms, true
+}
+
+// withoutArguments returns query without the two arguments. The rest keeps its bytes and
+// its order: a signature over it still holds.
+func withoutArguments(a *arguments, query string) string {
+	first := a.either.FindStringIndex(query)
+	if first == nil {
+		return query
+	}
+	rest := a.either.ReplaceAllString(query, "")
+	if first[0] == 0 && query[0] != '&' {
+		rest = strings.TrimPrefix(rest, "&")
+	}
+	return rest
+}
+
+// What seek may be.
+const (
+	seekExact    = "exact"
+	seekKeyframe = "keyframe"
+	seekSample   = "sample"
+)

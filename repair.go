@@ -3,9 +3,13 @@ package mp4
 import (
 	"bytes"
 	"encoding/binary"
-	"math/big"
+	"encoding/hex"
+	"fmt"
 	"math/bits"
 	"sort"
+	"strconv"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // What is wrong with tables of real files, and how players read them all the same. Each function here makes a table
@@ -20,11 +24,11 @@ const leastNegative = 1<<32 - 480_000
 // left, until the times are as the sum says; so does this. A duration whose top bit is set is positive only where the
 // media is known to be that long. It returns nil where none is negative.
 func signedDurations(entries []byte, media int64) ([]byte, error) {
-	pairs := make([]uint64, len(entries)/pairLen)
-	decode(entries, pairs)
+	pairs := make([]uint64, len(entries)/lanes.PairLen)
+	lanes.Decode(entries, pairs)
 	late, found := int64(0), false // ticks by which the times are behind the sum
 	for i, pair := range pairs {
-		count, duration := int64(pair>>32), int64(pair&lowHalf)
+		count, duration := int64(pair>>32), int64(pair&lanes.LowHalf)
 		if duration>>31 != 0 && (duration >= leastNegative || duration > media) {
 			over, more := bits.Mul64(uint64(count), uint64(1-int64(int32(duration))))
 			if over != 0 || more > uint64(maxSum) || late > maxSum-int64(more) {
@@ -43,7 +47,7 @@ func signedDurations(entries []byte, media int64) ([]byte, error) {
 	if !found {
 		return nil, nil
 	}
-	return encode(pairs, len(entries)), nil
+	return lanes.Encode(pairs, len(entries)), nil
 }
 
 // chunksInOrder makes the entries of a stsc for so many chunks of one whose runs are out of order: of two runs that
@@ -51,7 +55,7 @@ func signedDurations(entries []byte, media int64) ([]byte, error) {
 // the first run begins at the first chunk.
 func chunksInOrder(entries []byte, chunks int64) []byte {
 	columns := make([]uint32, len(entries)/4)
-	decode(entries, columns)
+	lanes.Decode(entries, columns)
 	before := uint32(chunks + 1)
 	at := len(columns) // the runs that are kept, from here on
 	for i := len(columns) - 3; i >= 0; i -= 3 {
@@ -66,13 +70,13 @@ func chunksInOrder(entries []byte, chunks int64) []byte {
 	if len(columns) > 0 {
 		columns[0] = 1
 	}
-	return encode(columns, 4*len(columns))
+	return lanes.Encode(columns, 4*len(columns))
 }
 
 // syncInOrder makes the entries of a stss or stps of one whose samples are out of order.
 func syncInOrder(entries []byte) []byte {
 	numbers := make([]uint32, len(entries)/4)
-	decode(entries, numbers)
+	lanes.Decode(entries, numbers)
 	sorted := make([]int, len(numbers))
 	for i, n := range numbers {
 		sorted[i] = int(n)
@@ -81,153 +85,7 @@ func syncInOrder(entries []byte) []byte {
 	for i, n := range sorted {
 		numbers[i] = uint32(n)
 	}
-	return encode(numbers, len(entries))
-}
-
-// countedFromOne makes the entries of a stss or stps whose samples are counted from 0.
-func countedFromOne(entries []byte) []byte {
-	x := new(big.Int).SetBytes(entries)
-	x.Add(x, pattern(entry64(4, 1), len(entries)/4))
-	return x.FillBytes(make([]byte, len(entries)))
-}
-
-// packets are how uncompressed sound, and sound that QuickTime's sample entries of version 1 describe, lies in its
-// chunks. A sample is a moment of all channels then, and the size that stsz has of it says nothing.
-type packets struct {
-	samples int64 // in a packet
-	bytes   int64 // of a packet, all channels together; 0: the sample entry does not say
-}
-
-// Offsets in a sample entry of sound (12.2.3; QuickTime File Format, Sound Sample Descriptions), and its lengths.
-const (
-	soundVersion  = 16
-	soundChannels = 24
-	soundBits     = 26
-	soundLen0     = 36
-	soundPerPack  = 36 // samples in a packet of one channel, then the bytes of a packet, and of a frame of all channels
-	soundPerFrame = 44
-	soundLen1     = 52
-	soundChannel2 = 48 // in version 2, as are:
-	soundBits2    = 56
-	soundBytes2   = 64 // of a packet
-	soundFrames2  = 68 // in a packet
-	soundLen2     = 72
-)
-
-// packetsOf reads the sample entries of a stsd. Where they do not agree, nothing is known.
-func packetsOf(stsd *box) packets {
-	if stsd == nil || len(payload(stsd)) < countedLen {
-		return packets{}
-	}
-	entries := &box{typ: stsd.typ, at: stsd.at, header: stsd.header + countedLen, data: stsd.data}
-	if readChildren(entries, "") != nil || len(entries.children) == 0 {
-		return packets{}
-	}
-	first := packetOf(entries.children[0])
-	for _, e := range entries.children[1:] {
-		other := packetOf(e)
-		if other.samples != first.samples || other.bytes != first.bytes {
-			return packets{}
-		}
-	}
-	return first
-}
-
-// packetOf reads a sample entry of sound.
-func packetOf(entry *box) packets {
-	e := entry.data
-	if entry.header != headerLen || len(e) < soundLen0 {
-		return packets{}
-	}
-	version := binary.BigEndian.Uint16(e[soundVersion:])
-	channels := int64(binary.BigEndian.Uint16(e[soundChannels:]))
-	width := int64(binary.BigEndian.Uint16(e[soundBits:]))
-	if version == 2 {
-		if len(e) < soundLen2 {
-			return packets{}
-		}
-		channels = int64(binary.BigEndian.Uint32(e[soundChannel2:]))
-		width = int64(binary.BigEndian.Uint32(e[soundBits2:]))
-	}
-	switch entry.typ {
-	case "raw ", "NONE":
-		if width != 16 {
-			width = 8
-		}
-		width /= 8
-	case "twos", "sowt":
-		if width != 8 && width != 24 && width != 32 {
-			width = 16
-		}
-		width /= 8
-	case "lpcm":
-		width = (width + 7) / 8
-	case "ulaw", "alaw":
-		width = 1
-	case "in24":
-		width = 3
-	case "in32", "fl32":
-		width = 4
-	case "fl64":
-		width = 8
-	case "ima4":
-		return packets{samples: 64, bytes: 34 * channels}
-	case "MAC3":
-		return packets{samples: 6, bytes: 2 * channels}
-	case "MAC6":
-		return packets{samples: 6, bytes: channels}
-	case "agsm":
-		return packets{samples: 160, bytes: 33}
-	default:
-		switch {
-		case version == 1 && len(e) >= soundLen1:
-			return packets{samples: int64(binary.BigEndian.Uint32(e[soundPerPack:])), bytes: int64(binary.BigEndian.Uint32(e[soundPerFrame:]))}
-		case version == 2:
-			return packets{samples: int64(binary.BigEndian.Uint32(e[soundFrames2:])), bytes: int64(binary.BigEndian.Uint32(e[soundBytes2:]))}
-		}
-		return packets{}
-	}
-	if width > 8 || channels > max32/8 {
-		return packets{}
-	}
-	return packets{samples: 1, bytes: width * channels}
-}
-
-// usePackets takes the size of samples from the sample entry where each of them lasts a tick, as players do, and
-// returns how many there are: what stsz says of them is 1 byte, or those of one channel, in many files.
-func (t *track) usePackets(stbl *box, count int64) int64 {
-	samples := lastTotal(t.durations.samples)
-	if t.durations.any != 1 || lastTotal(t.durations.ticks) != samples {
-		return count
-	}
-	p := packetsOf(childOf(stbl, "stsd"))
-	if p.samples <= 0 || p.bytes <= 0 || p.bytes > max32 || p.samples > 1 && !wholePackets(t.chunkRuns, p.samples) {
-		return count
-	}
-	if t.uniform != 0 && t.uniform*p.samples == p.bytes {
-		return count
-	}
-	if p.samples > 1 && t.uniform == 0 {
-		return count // stsz lists the sizes of something
-	}
-	t.uniform = p.bytes
-	t.sizes = nil
-	if p.samples > 1 {
-		t.perPacket = p.samples
-	}
-	return samples
-}
-
-// wholePackets reports whether all chunks but the last hold whole packets of so many samples.
-func wholePackets(r *chunkRuns, samples int64) bool {
-	columns := make([]uint32, len(r.entries)/4)
-	decode(r.entries, columns)
-	for i := 0; i < len(columns); i += 3 {
-		if int64(columns[i+1])%samples != 0 && int64(columns[i]) < r.chunks {
-			return false
-		}
-	}
-	return true
+	return lanes.Encode(numbers, len(entries))
 }
 
 // accessPoints are samples at which decoding may begin that no stss names: those that sample groups of the types rap
@@ -253,7 +111,8 @@ func (a *accessPoints) before(sample int64) int64 {
 
 // readAccessPoints reads the groups of a track that not every sample of is a sync sample. One that cannot be read holds
 // none. Several together are merged in pairs: no file has more than two.
-func (t *track) readAccessPoints(stbl *box) {
+func readAccessPoints(stbl *box, samples int64) *accessPoints {
+	var all *accessPoints
 	for _, b := range stbl.children {
 		p := payload(b)
 		if (b.typ != "sbgp" && b.typ != "csgp") || len(p) < fullBoxLen+4 || !containsType(accessGroups, string(p[fullBoxLen:fullBoxLen+4])) {
@@ -262,17 +121,18 @@ func (t *track) readAccessPoints(stbl *box) {
 		var pairs []uint64
 		var err error
 		if b.typ == "csgp" {
-			pairs, err = compactPairs(b, 0, t.samples)
+			pairs, err = compactPairs(b, 0, samples)
 		} else {
 			var entries []byte
-			entries, err = entriesOf(b, groupPrefix(p[0] == 1), pairLen)
-			pairs = make([]uint64, len(entries)/pairLen)
-			decode(entries, pairs)
+			entries, err = entriesOf(b, groupPrefix(p[0] == 1), lanes.PairLen)
+			pairs = make([]uint64, len(entries)/lanes.PairLen)
+			lanes.Decode(entries, pairs)
 		}
 		if err == nil {
-			t.access = joinAccess(t.access, accessRuns(pairs, t.samples))
+			all = joinAccess(all, accessRuns(pairs, samples))
 		}
 	}
+	return all
 }
 
 // accessGroups are the types of groups whose samples decoding may begin at.
@@ -287,7 +147,7 @@ func accessRuns(pairs []uint64, samples int64) *accessPoints {
 		if end > samples {
 			end = samples
 		}
-		if pair&lowHalf != 0 && first < end {
+		if pair&lanes.LowHalf != 0 && first < end {
 			a.first = append(a.first, first)
 			a.end = append(a.end, end)
 		}
@@ -341,4 +201,88 @@ func mediaKind(trak *box) string {
 		return string(trak.data[at : at+4])
 	}
 	return ""
+}
+
+// groupPrefix is the length of what precedes the entries of a sbgp or the patterns of a csgp: version, flags,
+// grouping_type, perhaps its parameter, and a count.
+func groupPrefix(parameter bool) int {
+	if parameter {
+		return fullBoxLen + 12
+	}
+	return fullBoxLen + 8
+}
+
+// Flags of a csgp: two bits each for the widths of an index, a sample_count and a pattern_length, and one for the
+// parameter. Codes 0 to 3 stand for 4, 8, 16 and 32 bits.
+const (
+	csgpCountShift   = 2
+	csgpPatternShift = 4
+	csgpParameter    = 1 << 6
+)
+
+// compactPairs are the entries of the sbgp that says of the samples [first, end) what a csgp does.
+func compactPairs(b *box, first, end int64) ([]uint64, error) {
+	p := payload(b)
+	if len(p) < fullBoxLen+8 {
+		return nil, b.fail("too short")
+	}
+	flags := uint(p[3])
+	prefix := groupPrefix(flags&csgpParameter != 0)
+	if len(p) < prefix {
+		return nil, b.fail("too short")
+	}
+	// Numbers of 4 to 32 bits: each is one to eight hexadecimal digits, and compiled code reads them.
+	digits := hex.EncodeToString(p[prefix:])
+	width := int(1) << (flags & 3)
+	counts := int(1) << (flags >> csgpCountShift & 3)
+	turns := int(1) << (flags >> csgpPatternShift & 3)
+	patterns := int64(binary.BigEndian.Uint32(p[prefix-4:]))
+	if patterns*int64(turns+counts) > int64(len(digits)) {
+		return nil, b.fail(fmt.Sprintf("%d patterns do not fit into it", patterns))
+	}
+	var pairs []uint64
+	listed, sample := patterns, int64(0)
+	at, groups := 0, int(patterns)*(turns+counts) // the groups follow all patterns
+	for ; patterns > 0; patterns-- {
+		turn, _ := strconv.ParseInt(digits[at:at+turns], 16, 64)
+		at += turns
+		n, _ := strconv.ParseInt(digits[at:at+counts], 16, 64)
+		at += counts
+		if turn*int64(width) > int64(len(digits)-groups) {
+			return nil, b.fail(fmt.Sprintf("%d groups in turn do not fit into it", turn))
+		}
+		low, high := maxInt64(first-sample, 0), minInt64(end-sample, n)
+		sample += n
+		if turn > 1 {
+			listed += maxInt64(high-low, 0)
+		}
+		if listed > maxListed {
+			return nil, b.fail(fmt.Sprintf("more than %d patterns and samples whose groups take turns", maxListed))
+		}
+		stop := groups + int(turn)*width
+		if turn > 0 && low < high {
+			pairs = inTurn(pairs, digits[groups:stop], width, low, high)
+		}
+		groups = stop
+	}
+	return pairs, nil
+}
+
+// inTurn appends the runs of the samples [low, high) of a pattern, whose groups, of so many digits each, take turns.
+func inTurn(pairs []uint64, groups string, width int, low, high int64) []uint64 {
+	turn, count := int64(len(groups)/width), int64(1)
+	if turn == 1 {
+		count = high - low
+	}
+	for i := low; i < high; i += count {
+		at := int(i%turn) * width
+		group, _ := strconv.ParseUint(groups[at:at+width], 16, 64)
+		last := len(pairs) - 1
+		if last >= 0 && pairs[last]&lanes.LowHalf == group {
+			pairs[last] += uint64(count) << 32
+		} else {
+			pairs = append(pairs, uint64(count)<<32|group)
+		}
+	}
+	return pairs
 }

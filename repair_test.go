@@ -14,6 +14,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/traefik-mp4/mp4/internal/filmtest"
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // Odd movies beside plain ones that show the same: their cuts must be the same, byte by byte.
@@ -31,7 +34,7 @@ func sameCuts(t *testing.T, name string, odd, plain []byte) {
 		movies = append(movies, m)
 	}
 	for i, m := range movies { // with the moov moved, ours is read as the source is
-		whole, err := m.whole()
+		whole, err := m.remux()
 		if err == nil {
 			_, err = assemble(whole, [][]byte{odd, plain}[i], nil)
 		}
@@ -40,11 +43,11 @@ func sameCuts(t *testing.T, name string, odd, plain []byte) {
 		}
 	}
 	for _, seek := range modes {
-		for start := int64(0); start < 1100; start += int64(rounds(45, 410)) {
+		for start := int64(0); start < 1100; start += int64(filmtest.Rounds(45, 410)) {
 			for _, end := range []int64{-1, start + 130} {
 				var answers [][]byte
 				for i, data := range [][]byte{odd, plain} {
-					c, err := movies[i].cut(interval{start, end}, seek)
+					c, err := movies[i].cutProgressive(msInterval{start, end}, seek)
 					if errors.Is(err, errPastEnd) {
 						answers = append(answers, []byte{})
 						continue
@@ -103,6 +106,8 @@ func TestOddTables(t *testing.T) {
 		{"an edit beyond any media", with("edts", listed(1, u32(1), number(1<<61, 8), number(20, 8), u32(normalRate))),
 			with("edts", listed(0, u32(1), u32(0, 20, normalRate)))},
 		{"an edit list that shows nothing", with("edts", listed(0, u32(1), u32(500, 1<<32-1, normalRate))), with("edts", nil)},
+		{"an edit list without a count", with("edts", rawBox("edts", rawBox("elst", u32(0)))), with("edts", nil)},
+		{"no tkhd", with("tkhd", nil), with("tkhd", nil)},
 		{"a movie timescale of 0, no edits", map[string][]byte{"mvhd": mvhd(0), "edts": nil}, map[string][]byte{"mvhd": mvhd(1000), "edts": nil}},
 		{"a movie timescale of 0, one edit", map[string][]byte{"mvhd": mvhd(0), "edts": listed(0, u32(1), one)},
 			map[string][]byte{"mvhd": mvhd(1000), "edts": listed(0, u32(1), u32(0, 20, normalRate))}},
@@ -144,22 +149,22 @@ func TestSignedDurations(t *testing.T) {
 		"-1 in a long media":      {[]uint64{1, 1, 3}, []uint64{10, most, 10}, 86_400_000_000_000, []uint64{10, 1, 10}},
 		"what none is shorter of": {[]uint64{5, 2}, []uint64{1, most}, 3, []uint64{1, 1}},
 	} {
-		got, err := signedDurations(zip(c.counts, c.durations), c.media)
+		got, err := signedDurations(filmtest.Zip(c.counts, c.durations), c.media)
 		want := []byte(nil)
 		if c.want != nil {
-			want = zip(c.counts, c.want)
+			want = filmtest.Zip(c.counts, c.want)
 		}
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%s: % x, %v, want % x", name, got, err, want)
 		}
 	}
-	_, err := signedDurations(zip([]uint64{most, most}, []uint64{1 << 31, 1 << 31}), 0)
+	_, err := signedDurations(filmtest.Zip([]uint64{most, most}, []uint64{1 << 31, 1 << 31}), 0)
 	if !errors.Is(err, errOverflow) {
 		t.Errorf("sums beyond 2^60: %v", err)
 	}
 	r := rand.New(rand.NewSource(1))
-	for i := 0; i < rounds(300, 20); i++ { // long tables, too, whose sums are done in bulk
-		n := 1 + r.Intn(fewRuns*4)
+	for i := 0; i < filmtest.Rounds(300, 20); i++ { // long tables, too, whose sums are done in bulk
+		n := 1 + r.Intn(130)
 		counts, durations := make([]uint64, n), make([]uint64, n)
 		sum := int64(0)
 		for k := range counts {
@@ -171,9 +176,9 @@ func TestSignedDurations(t *testing.T) {
 			sum += int64(int32(durations[k]))
 		}
 		track := &track{claimed: sum}
-		err := track.readDurations(zip(counts, durations))
-		if err != nil || lastTotal(track.durations.ticks) != sum {
-			t.Errorf("table %d: %v, %d ticks, want %d", i, err, lastTotal(track.durations.ticks), sum)
+		err := track.readDurations(filmtest.Zip(counts, durations))
+		if err != nil || lanes.LastTotal(track.durations.Ticks) != sum {
+			t.Errorf("table %d: %v, %d ticks, want %d", i, err, lanes.LastTotal(track.durations.Ticks), sum)
 		}
 	}
 }
@@ -234,11 +239,11 @@ func TestUncompressedSound(t *testing.T) {
 		{"alaw", soundEntry("alaw", 1, 3, 16, 1, 3), 3},
 		{"lpcm", soundEntry("lpcm", 2, 6, 24, 1, 18), 18},
 	} {
-		made := newMadeMovie(newMadeTrack("vide", 1000, 10, 100), pcmTrack(c.entry, int64(rounds(8001, 801)), c.frame, 70))
+		made := newMadeMovie(newMadeTrack("vide", 1000, 10, 100), pcmTrack(c.entry, int64(filmtest.Rounds(8001, 801)), c.frame, 70))
 		made.moovLast = true
 		plain := made.file()
 		for i, size := range []int64{1, c.frame - 1, c.frame + 5} {
-			if size > 0 && i < rounds(3, 1) {
+			if size > 0 && i < filmtest.Rounds(3, 1) {
 				sameCuts(t, fmt.Sprintf("%s, %d bytes", c.name, size), saying(plain, size), plain)
 			}
 		}
@@ -246,7 +251,7 @@ func TestUncompressedSound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		whole, err := m.whole()
+		whole, err := m.remux()
 		if err != nil || whole.length != int64(len(plain)) {
 			t.Errorf("%s: all of it is %v, %v, want %d bytes", c.name, whole, err, len(plain))
 		}
@@ -308,10 +313,10 @@ func TestSoundInPackets(t *testing.T) {
 		}
 		for _, seek := range modes {
 			for i, start := range []int64{77, 0, 1, 40, 123} {
-				if i >= rounds(5, 2) {
+				if i >= filmtest.Rounds(5, 2) {
 					break
 				}
-				cut, err := m.cut(interval{start, start + 60}, seek)
+				cut, err := m.cutProgressive(msInterval{start, start + 60}, seek)
 				if errors.Is(err, errPastEnd) {
 					continue
 				}
@@ -337,7 +342,7 @@ func TestSoundInPackets(t *testing.T) {
 				}
 			}
 		}
-		whole, err := m.whole()
+		whole, err := m.remux()
 		if err != nil || whole.length != int64(len(data)) {
 			t.Errorf("%s: all of it is %v, %v, want %d bytes", c.name, whole, err, len(data))
 		}
@@ -398,14 +403,14 @@ func TestAccessPoints(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, seek := range modes {
-				for start := int64(0); start < 3000; start += int64(rounds(110, 2440)) {
-					_, err := k.check(interval{start, -1}, seek)
+				for start := int64(0); start < 3000; start += int64(filmtest.Rounds(110, 2440)) {
+					_, err := k.check(msInterval{start, -1}, seek)
 					if err != nil {
 						t.Errorf("%s: %s from %d ms: %v", name, seek, start, err)
 					}
 				}
 			}
-			c, err := k.movie.cut(interval{2500, -1}, seekExact)
+			c, err := k.movie.cutProgressive(msInterval{2500, -1}, seekExact)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -485,7 +490,7 @@ func cutOf(data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := m.cut(interval{250, -1}, seekExact)
+	c, err := m.cutProgressive(msInterval{250, -1}, seekExact)
 	if err != nil {
 		return nil, err
 	}

@@ -16,26 +16,28 @@ import (
 
 // response is the cut as an HTTP resource of its own. The order of its steps is that of net/http's serveContent.
 type response struct {
-	t        *transfer
+	*options
+	client   *origin.Client
 	etag     string
 	modified time.Time // zero where the file has no Last-Modified
 	code     int
 	length   int64 // of the cut,
 	from, to int64 // and what is sent of it
-	parts    []part
+	parts    []responsePart
 	w        io.Writer
 }
 
-// part is a stretch of a segment that is still to be sent.
-type part struct {
-	segment  *segment
+// responsePart is a stretch of a segment that is still to be sent.
+type responsePart struct {
+	of       *segment
 	from, to int64
 	first    readStart // where reading begins, if times change on the way
 	until    int64     // and ends
 }
 
-func newResponse(t *transfer, v origin.Version) *response {
-	r := &response{t: t, etag: cutTag(t, v), code: http.StatusOK, w: t.client.Writer}
+// newResponse makes the response to a client that asks for an interval of a file at a version.
+func newResponse(client *origin.Client, o *options, iv msInterval, v origin.Version) *response {
+	r := &response{options: o, client: client, etag: cutTag(o.seek, iv, v), code: http.StatusOK, w: client.Writer}
 	if modified, err := http.ParseTime(v.Modified); err == nil {
 		r.modified = modified
 	}
@@ -47,7 +49,7 @@ const cutFormat = 3
 
 // cutTag makes the cut's tag from the file's and from what was asked: the same on every replica of the origin and of
 // Traefik, and weak where what it is made of is (RFC 9110, 8.8.1).
-func cutTag(t *transfer, v origin.Version) string {
+func cutTag(seek string, iv msInterval, v origin.Version) string {
 	weak, of := "", v.ETag
 	if of == "" {
 		weak, of = "W/", v.Modified
@@ -58,18 +60,17 @@ func cutTag(t *transfer, v origin.Version) string {
 	if strings.HasPrefix(of, "W/") {
 		weak = "W/"
 	}
-	seek := t.seek
-	if everything(t.interval) {
+	if everything(iv) {
 		seek = "whole" // in each mode the same
 	}
-	sum := sha256.Sum256([]byte(fmt.Sprintf("%d\n%s\n%d\n%d\n%d\n%s", cutFormat, seek, maxInt64(t.interval.start, 0),
-		t.interval.end, v.Size, of)))
+	sum := sha256.Sum256([]byte(fmt.Sprintf("%d\n%s\n%d\n%d\n%d\n%s", cutFormat, seek, maxInt64(iv.start, 0),
+		iv.end, v.Size, of)))
 	return fmt.Sprintf(`%s"%x"`, weak, sum[:12])
 }
 
 // precondition evaluates the client's conditions (RFC 9110, 13.2.2) and reports whether one of them is the answer.
 func precondition(r *response) bool {
-	h := r.t.client.Request.Header
+	h := r.client.Request.Header
 	if h["If-Match"] == nil && h["If-Unmodified-Since"] == nil && h["If-None-Match"] == nil && h["If-Modified-Since"] == nil {
 		return false
 	}
@@ -136,9 +137,9 @@ func scanTag(s string) (tag, rest string) {
 func fitRange(r *response, c *cut) {
 	r.length, r.from, r.to = c.length, 0, c.length
 	if wantsRange(r) {
-		r.code, r.from, r.to = singleRange(r.t.client.Request.Header.Get("Range"), c.length)
+		r.code, r.from, r.to = singleRange(r.client.Request.Header.Get("Range"), c.length)
 	}
-	if r.t.client.Request.Method == http.MethodHead || r.code == http.StatusRequestedRangeNotSatisfiable {
+	if r.client.Request.Method == http.MethodHead || r.code == http.StatusRequestedRangeNotSatisfiable {
 		return
 	}
 	at := int64(0)
@@ -146,12 +147,12 @@ func fitRange(r *response, c *cut) {
 		from := maxInt64(r.from-at, 0)
 		to := minInt64(r.to-at, s.length)
 		if from < to {
-			r.parts = append(r.parts, part{segment: s, from: from, to: to})
+			r.parts = append(r.parts, responsePart{of: s, from: from, to: to})
 		}
 		at += s.length
 	}
-	if r.t.limitRate > 0 && c.duration > 0 {
-		r.w = newPacer(r.t.client.Request.Context(), r.t.client.Writer, float64(c.length)/float64(c.duration)*1000, r.t.limitRate, r.t.limitRateAfter)
+	if r.limitRate > 0 && c.duration > 0 {
+		r.w = newPacer(r.client.Request.Context(), r.client.Writer, float64(c.length)/float64(c.duration)*1000, r.limitRate, r.limitRateAfter)
 	}
 }
 
@@ -159,7 +160,7 @@ func fitRange(r *response, c *cut) {
 // strongly, or the very date, which net/http and nginx take for strong as well. RFC 9110 defines Range for GET only
 // (14.2), but nginx, Apache and net/http have it in HEAD's answer as well.
 func wantsRange(r *response) bool {
-	h := r.t.client.Request.Header
+	h := r.client.Request.Header
 	if h.Get("Range") == "" {
 		return false
 	}
@@ -220,30 +221,30 @@ func sendResponse(r *response, f origin.File) error {
 		}
 		r.parts = r.parts[1:]
 	}
-	if !r.t.client.Started {
+	if !r.client.Started {
 		return f.Consent(r)
 	}
 	return sendMade(r)
 }
 
 // locateParts finds out where reading begins for the parts whose times change on their way.
-func locateParts(r *response, m *movie) error {
-	streamed := origin.Streams(r.t.file)
+func locateParts(r *response, f origin.File, m *movie) error {
+	streamed := origin.Streams(f)
 	for i := range r.parts {
 		p := &r.parts[i]
-		if p.segment.retiming == nil {
+		if p.of.retiming == nil {
 			continue
 		}
 		if streamed {
-			p.first = readStart{begin: p.segment.off, pass: p.segment.retiming.plain} // it comes along all the same
-			p.until = minInt64(p.segment.off+p.to+slack, p.segment.off+p.segment.length)
+			p.first = readStart{begin: p.of.off, pass: p.of.retiming.plain} // it comes along all the same
+			p.until = minInt64(p.of.off+p.to+slack, p.of.off+p.of.length)
 			continue
 		}
-		first, err := m.readStartIn(r.t.file, p.segment, p.from)
+		first, err := m.readStartIn(f, p.of, p.from)
 		if err != nil {
 			return err
 		}
-		last, err := m.readStartIn(r.t.file, p.segment, p.to)
+		last, err := m.readStartIn(f, p.of, p.to)
 		if err != nil {
 			return err
 		}
@@ -254,13 +255,13 @@ func locateParts(r *response, m *movie) error {
 }
 
 // sendMedia sends a part that comes from the file.
-func sendMedia(r *response, f origin.File, p *part) error {
-	s := p.segment
+func sendMedia(r *response, f origin.File, p *responsePart) error {
+	s := p.of
 	if s.retiming == nil {
 		return f.Send(r, s.off+p.from, p.to-p.from)
 	}
 	w := s.retiming.writer(s.off+p.from, p.to-p.from, p.first, s.off+s.length)
-	err := f.Send(&retimed{response: r, writer: w}, p.first.begin, p.until-p.first.begin)
+	err := f.Send(&retimed{answer: r, writer: w}, p.first.begin, p.until-p.first.begin)
 	if err == nil && w.left > 0 {
 		return fmt.Errorf("%w: the fragments end %d bytes early", origin.ErrMisbehaving, w.left)
 	}
@@ -269,22 +270,22 @@ func sendMedia(r *response, f origin.File, p *part) error {
 
 // retimed is the receiver of fragments whose times change on their way.
 type retimed struct {
-	response *response
-	writer   *retimer
+	answer *response
+	writer *retimer
 }
 
 func (x *retimed) Native() bool { return false }
 
 func (x *retimed) Begin(header http.Header) (io.Writer, error) {
-	w, err := x.response.Begin(header)
+	w, err := x.answer.Begin(header)
 	x.writer.w = w
 	return x.writer, err
 }
 
 // nextMedia is the first part that comes from the file.
-func nextMedia(r *response) *part {
+func nextMedia(r *response) *responsePart {
 	for i := range r.parts {
-		if r.parts[i].segment.fromSource {
+		if r.parts[i].of.fromSource {
 			return &r.parts[i]
 		}
 	}
@@ -292,12 +293,12 @@ func nextMedia(r *response) *part {
 }
 
 // Native is false for a pacer.
-func (r *response) Native() bool { return r.t.limitRate == 0 }
+func (r *response) Native() bool { return r.limitRate == 0 }
 
 // Begin writes what comes before the file's bytes.
 func (r *response) Begin(header http.Header) (io.Writer, error) {
-	if !r.t.client.Started {
-		r.t.client.Started = true
+	if !r.client.Started {
+		r.client.Started = true
 		writeHead(r, header)
 	}
 	return r.w, sendMade(r)
@@ -306,31 +307,31 @@ func (r *response) Begin(header http.Header) (io.Writer, error) {
 // sendMade writes the parts up to the next one from the file, and lets go of them and of their memory: the media behind
 // them may take hours.
 func sendMade(r *response) error {
-	for len(r.parts) > 0 && !r.parts[0].segment.fromSource {
+	for len(r.parts) > 0 && !r.parts[0].of.fromSource {
 		p := r.parts[0]
-		r.parts[0] = part{}
+		r.parts[0] = responsePart{}
 		r.parts = r.parts[1:]
-		if err := writeSegment(p.segment, r.w, p.from, p.to); err != nil {
+		if err := writeSegment(p.of, r.w, p.from, p.to); err != nil {
 			return err
 		}
 	}
-	r.t.client.Lease.Release()
+	r.client.Lease.Release()
 	return nil
 }
 
 // writeHead writes status and headers: the file's, but for what describes its bytes.
 func writeHead(r *response, header http.Header) {
-	h := r.t.client.Writer.Header()
+	h := r.client.Writer.Header()
 	for name, values := range header {
 		if !ofTheBytes[name] && !strings.HasPrefix(name, "X-Amz-Checksum-") {
 			h[name] = append(h[name], values...)
 		}
 	}
-	if len(r.t.client.Cookies) > 0 {
-		h["Set-Cookie"] = append(h["Set-Cookie"], r.t.client.Cookies...)
+	if len(r.client.Cookies) > 0 {
+		h["Set-Cookie"] = append(h["Set-Cookie"], r.client.Cookies...)
 	}
 	if r.code == http.StatusNotFound {
-		http.Error(r.t.client.Writer, http.StatusText(r.code), r.code)
+		http.Error(r.client.Writer, http.StatusText(r.code), r.code)
 		r.w = io.Discard
 		return
 	}
@@ -356,7 +357,7 @@ func writeHead(r *response, header http.Header) {
 	case http.StatusRequestedRangeNotSatisfiable:
 		h.Set("Content-Range", fmt.Sprintf("bytes */%d", r.length))
 	}
-	r.t.client.Writer.WriteHeader(r.code)
+	r.client.Writer.WriteHeader(r.code)
 }
 
 // ofTheBytes are the headers that describe the file's bytes, or the origin's connection, and not the cut.

@@ -1,92 +1,11 @@
 package mp4
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"sort"
 )
-
-// errPastEnd says that a cut would begin at or past the end of the longest track.
-var errPastEnd = errors.New("mp4: the start is past the end")
-
-// What seek may be.
-const (
-	seekExact    = "exact"
-	seekKeyframe = "keyframe"
-	seekSample   = "sample"
-)
-
-// A stretch of the source that no kept sample uses is left out from this length on: a further request to the origin
-// costs about as much as this many bytes.
-const maxUnused = 256 << 10
-
-// cut is an answer: the boxes that are made, and the ranges of the source behind them.
-type cut struct {
-	interval interval
-	seek     string
-	length   int64 // bytes
-	duration int64 // of the presentation, in milliseconds
-	segments []*segment
-}
-
-// segment is a stretch of a cut: made from the index, or a range of the source, from off on.
-type segment struct {
-	fromSource bool
-	off        int64
-	length     int64
-	retiming   *retiming // nil: the source's bytes are sent as they are
-	pieces     []piece   // that a made segment consists of
-}
-
-// writeSegment writes bytes [from, to) of a made segment to w.
-func writeSegment(s *segment, w io.Writer, from, to int64) error {
-	for i := range s.pieces {
-		p := &s.pieces[i]
-		size := int64(len(p.data))
-		if p.change != nil && p.change.grow {
-			size *= 2
-		}
-		high := minInt64(to, size)
-		var err error
-		if from < high && p.change == nil {
-			_, err = w.Write(p.data[from:high])
-		} else if from < high {
-			err = writeEntries(p.data, p.change, w, from, high)
-		}
-		to -= size
-		if err != nil || to <= 0 {
-			return err
-		}
-		from = maxInt64(from-size, 0)
-	}
-	return nil
-}
-
-// kept is what a cut keeps of a track.
-type kept struct {
-	*track
-	clock      clock
-	edits      []edit
-	first, end int64   // samples
-	lead       *leadIn // nil: the times stay
-	moveTo     int64   // where there is none: composition time that the sample moved gets, to be on show at once
-	moved      int64   // that sample, or -1
-
-	firstRun, lastRun     chunkRun
-	firstChunk, lastChunk int64
-	skipped               int64 // samples of the first chunk that are not kept
-	lastKept              int64 // samples of the last chunk up to and with the last one kept
-	at                    int64 // where the first sample lies in the source
-	bytes                 byteRange
-	info                  byteRange // of the auxiliary information outside of the moov
-	encryption            int64     // where the answer has it, inside
-
-	none bool // no sample of it goes into the moov: all are in fragments
-}
 
 // cut plans the answer for the interval iv (milliseconds on the presentation timeline), and lays it out.
-func (m *movie) cut(iv interval, seek string) (*cut, error) {
+func (m *movie) cutProgressive(iv msInterval, seek string) (*cut, error) {
 	ticks := answerTimescale(m)
 	if seek == seekSample {
 		ticks = m.timescale
@@ -99,14 +18,14 @@ func (m *movie) cut(iv interval, seek string) (*cut, error) {
 	if seek == seekKeyframe {
 		from = m.keyFrameAt(from, ticks, &left)
 	}
-	var tracks []*kept
+	var tracks []*trackCut
 	for _, t := range m.tracks {
 		if t.samples == 0 || t.handler == "hint" {
 			continue // a hint track tells how to send tracks that are no longer what they were
 		}
 		t = limitedTrack(t, &left)
-		c := clock{movie: ticks, source: m.timescale, media: t.timescale}
-		var k *kept
+		c := mediaClock{movie: ticks, source: m.timescale, media: t.timescale}
+		var k *trackCut
 		if seek == seekSample {
 			k = t.keepAsNginx(iv, c)
 		} else {
@@ -122,7 +41,7 @@ func (m *movie) cut(iv interval, seek string) (*cut, error) {
 	if len(tracks) == 0 {
 		return nil, m.pastEnd()
 	}
-	return planTracks(m, tracks, window{ticks: ticks, from: from, to: to})
+	return planTracks(m, tracks, timeWindow{ticks: ticks, from: from, to: to})
 }
 
 // pastEnd is why nothing is left: the start is past the end, or past where a file was cut short, which is not the
@@ -138,53 +57,29 @@ func (m *movie) pastEnd() error {
 }
 
 // whole plans the same movie with its moov first and every sample kept.
-func (m *movie) whole() (*cut, error) {
-	var tracks []*kept
+func (m *movie) remux() (*cut, error) {
+	var tracks []*trackCut
 	for _, t := range m.tracks {
 		if t.samples > 0 {
-			tracks = append(tracks, &kept{track: t, end: t.samples, moved: -1})
+			tracks = append(tracks, &trackCut{track: t, end: t.samples, moved: -1})
 		}
 	}
 	if len(tracks) == 0 {
+		// There is nothing to play.
 		return nil, m.moov.fail("no track with samples in it")
 	}
-	return planTracks(m, tracks, window{})
-}
-
-// answerTimescale is the movie timescale of a cut: one that expresses every millisecond.
-func answerTimescale(m *movie) int64 {
-	a, b := m.timescale, int64(1000)
-	for b != 0 {
-		a, b = b, a%b
-	}
-	scaled := m.timescale * (1000 / a)
-	if scaled > max32 {
-		return m.timescale
-	}
-	return scaled
-}
-
-// scaleMS returns milliseconds in ticks of a timescale, rounded down.
-func scaleMS(ms, timescale int64) int64 {
-	n, _ := mulDiv(ms, timescale, 1000)
-	return n
-}
-
-// inMS returns ticks of a timescale in milliseconds, rounded down.
-func inMS(ticks, timescale int64) int64 {
-	n, _ := mulDiv(maxInt64(ticks, 0), 1000, timescale)
-	return n
+	return planTracks(m, tracks, timeWindow{})
 }
 
 // keepTrack chooses the edits and samples of the track that are shown in [from, to) of the answer's movie ticks. It
 // returns nil where there are none.
-func keepTrack(t *track, c clock, from, to int64) *kept {
+func keepTrack(t *track, c mediaClock, from, to int64) *trackCut {
 	return keepEdits(t, c, cutEdits(t, c, from, to))
 }
 
 // keepEdits is keepTrack for an edit list that has been cut.
-func keepEdits(t *track, c clock, edits []edit) *kept {
-	k := &kept{track: t, clock: c, moved: -1}
+func keepEdits(t *track, c mediaClock, edits []edit) *trackCut {
+	k := &trackCut{track: t, clock: c, moved: -1}
 	var f int64
 	k.edits, f = refine(t, c, edits)
 	fine := c
@@ -232,7 +127,7 @@ func keepEdits(t *track, c clock, edits []edit) *kept {
 	if lowered || f > 1 {
 		k.lead = &leadIn{raise: raise, shifted: lowered, scale: f, begins: base * f}
 	}
-	if t.visual && s.sample >= 0 && s.cts*f < begins && !shows(k.edits, fine, s.cts*f) {
+	if t.visual && s.sample >= 0 && s.cts*f < begins && !showsMedia(k.edits, fine, s.cts*f) {
 		k.moved, k.moveTo = s.sample, begins
 	}
 	for i := range k.edits {
@@ -245,7 +140,7 @@ func keepEdits(t *track, c clock, edits []edit) *kept {
 
 // setLeadIn gives a track with one media edit, e, and s on show at its begin a lead-in, where it can have one. What is
 // kept then is what the edit shows in the answer's ticks.
-func setLeadIn(k *kept, e edit, s onScreen) {
+func setLeadIn(k *trackCut, e edit, s onScreen) {
 	lead := newLeadIn(k.track, k.clock, e, s, k.first, k.end)
 	if lead == nil {
 		return
@@ -270,7 +165,7 @@ func setLeadIn(k *kept, e edit, s onScreen) {
 
 // showFrom sets the one media edit of a track with a lead-in to begin at the picture on show. A gap before the first
 // picture becomes an empty edit.
-func showFrom(k *kept) {
+func showFrom(k *trackCut) {
 	edits := make([]edit, 0, len(k.edits)+1)
 	for _, e := range k.edits {
 		if e.mediaTime != empty {
@@ -288,68 +183,9 @@ func showFrom(k *kept) {
 	k.edits = edits
 }
 
-// firstMedia is the first of the edits that shows media.
-func firstMedia(edits []edit) edit {
-	for _, e := range edits {
-		if e.mediaTime != empty {
-			return e
-		}
-	}
-	return edit{}
-}
-
-// presentation is the length of the track in movie ticks: that of its edits, without any that of its media.
-func presentation(k *kept) int64 {
-	if len(k.edits) == 0 {
-		return toMovie(k.clock, mediaDuration(k))
-	}
-	sum := int64(0)
-	for _, e := range k.edits {
-		sum += e.duration
-	}
-	return sum
-}
-
-// lengthMS is the length of what is kept, with edits in so many ticks a second; 0: with all its media.
-func lengthMS(k *kept, ticks int64) int64 {
-	if ticks == 0 {
-		return inMS(k.track.end, k.timescale)
-	}
-	return inMS(presentation(k), ticks)
-}
-
-// locateKept finds the chunks and bytes of the samples kept.
-func locateKept(k *kept, fileSize int64) error {
-	k.firstRun, k.firstChunk, k.skipped = findChunk(k.chunkRuns, k.first)
-	var before int64
-	k.lastRun, k.lastChunk, before = findChunk(k.chunkRuns, k.end-1)
-	k.lastKept = before + 1
-	lastFirst := maxInt64(k.end-k.lastKept, 0)
-	k.at = chunkOffset(k.track, k.firstChunk) + sizeOf(k.track, k.first-k.skipped, k.first)
-	k.bytes.from = k.at
-	k.bytes.to = chunkOffset(k.track, k.lastChunk) + sizeOf(k.track, lastFirst, k.end)
-	if !k.ordered || k.firstChunk < k.lastChunk && chunkOffset(k.track, k.firstChunk+1) < k.bytes.from { // the next chunk is in this one
-		k.bytes = k.extent(k.track, k.chunks, k.chunkLen, k.end, false)
-	}
-	if k.bytes.from < 0 || k.bytes.to < k.bytes.from || fileSize >= 0 && k.bytes.to > fileSize {
-		return fmt.Errorf("%w: trak %d: mdia/minf/stbl: chunks %d to %d lie at bytes %d to %d of a file of %d", errFormat, k.id,
-			k.firstChunk+1, k.lastChunk+1, k.bytes.from, k.bytes.to, fileSize)
-	}
-	if k.auxiliary == nil || k.auxiliary.senc != nil {
-		return nil
-	}
-	return locateAuxiliary(k, fileSize)
-}
-
-// window is what a cut shows of the movie timeline.
-type window struct {
-	ticks    int64 // per second of the answer's movie timeline; 0: all is kept, and times stay as they are
-	from, to int64 // in ticks; to < 0: the end
-}
-
 // planTracks makes the answer from what is kept of the tracks.
-func planTracks(m *movie, tracks []*kept, shown window) (*cut, error) {
-	located := make([]*kept, 0, len(tracks))
+func planTracks(m *movie, tracks []*trackCut, shown timeWindow) (*cut, error) {
+	located := make([]*trackCut, 0, len(tracks))
 	var broken error
 	for _, k := range tracks {
 		err := locateKept(k, m.fileSize)
@@ -376,7 +212,7 @@ func planTracks(m *movie, tracks []*kept, shown window) (*cut, error) {
 	for _, k := range tracks {
 		c.duration = maxInt64(c.duration, lengthMS(k, shown.ticks))
 	}
-	layOut(c, moovWriter{movie: m, kept: tracks, window: shown, ranges: ranges})
+	layOut(c, moovWriter{ftyp: m.ftyp, template: m.template, madeUp: m.fragments != nil, kept: tracks, shown: shown, ranges: ranges})
 	return c, nil
 }
 
@@ -398,15 +234,8 @@ func layOut(c *cut, from moovWriter) {
 	c.length = w.size + media
 }
 
-// recovered is deferred by what runs in a goroutine, where a panic would end Traefik: it makes an error of it.
-func recovered(err *error) {
-	if r := recover(); r != nil {
-		*err = fmt.Errorf("%w: panic: %v", errFormat, r)
-	}
-}
-
 // neededRanges are the ranges of the source that the tracks need.
-func neededRanges(tracks []*kept) []byteRange {
+func neededRanges(tracks []*trackCut) []byteRange {
 	var needed []byteRange
 	for _, k := range tracks {
 		needed = append(needed, k.bytes)
@@ -417,18 +246,52 @@ func neededRanges(tracks []*kept) []byteRange {
 	return needed
 }
 
-// joinRanges returns ranges of the source in the order of the file, joined where what lies between them is not worth
-// leaving out.
-func joinRanges(needed []byteRange) []byteRange {
-	var joined []byteRange
-	sort.Slice(needed, func(i, j int) bool { return needed[i].from < needed[j].from })
-	for _, r := range needed {
-		last := len(joined) - 1
-		if last >= 0 && r.from <= joined[last].to+maxUnused {
-			joined[last].to = maxInt64(joined[last].to, r.to)
-			continue
-		}
-		joined = append(joined, r)
+// keyFrameAt returns where the reference track shows the key frame at or before a moment of the movie timeline: the
+// moment from which seek: keyframe cuts every track. It never leaves the edit that the moment lies in.
+func (m *movie) keyFrameAt(moment, ticks int64, listed *int64) int64 {
+	t := referenceTrack(m, moment, ticks)
+	if t == nil {
+		return moment
 	}
-	return joined
+	t = limitedTrack(t, listed)
+	c := mediaClock{movie: ticks, source: m.timescale, media: t.timescale}
+	left := cutEdits(t, c, moment, -1)
+	if len(left) == 0 || left[0].mediaTime == empty || left[0].rate != normalRate {
+		return moment
+	}
+	e := left[0]
+	s := onShow(t, latestTick(e, c))
+	if s.sample < 0 {
+		return moment
+	}
+	key := compositionTime(t, keyFor(t, s))
+	begin := e.mediaTime - toMedia(c, e.passed, e.rate) // of the whole edit: what is left of it begins at a rounded time
+	return minInt64(moment, moment-e.passed+toMovieNearest(c, maxInt64(key-begin, 0)))
+}
+
+// keepAsNginx chooses the samples that nginx's ngx_http_mp4_module keeps: from the one that is being decoded at start,
+// as many as fit wholly into the interval's length. Edit lists and composition times play no part. Unlike nginx it
+// goes by the samples, not by the durations in the headers, and leaves out a track that keeps none.
+func (t *track) keepAsNginx(iv msInterval, c mediaClock) *trackCut {
+	start := scaleMS(iv.start, t.timescale)
+	if start >= decodeEnd(t, t.samples) {
+		return nil
+	}
+	k := &trackCut{track: t, clock: c, end: t.samples, moved: -1}
+	var begins int64
+	k.first, begins = sampleAt(t, start)
+	if t.perPacket > 0 {
+		k.first = syncBefore(t, k.first)
+	}
+	if iv.end >= 0 {
+		stop := begins + scaleMS(iv.end-iv.start, t.timescale)
+		if stop < decodeEnd(t, t.samples) {
+			k.end, _ = sampleAt(t, stop)
+		}
+	}
+	k.end = packetEnd(t, k.end)
+	if k.end <= k.first {
+		return nil
+	}
+	return k
 }

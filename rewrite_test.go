@@ -3,6 +3,8 @@ package mp4
 import (
 	"math/rand"
 	"testing"
+
+	"github.com/traefik-mp4/mp4/internal/filmtest"
 )
 
 var modes = []string{seekExact, seekKeyframe, seekSample}
@@ -11,7 +13,7 @@ var modes = []string{seekExact, seekKeyframe, seekSample}
 func TestRandomCuts(t *testing.T) {
 	for _, seek := range modes {
 		t.Run(seek, func(t *testing.T) {
-			movies, answered := rounds(600, 20), 0
+			movies, answered := filmtest.Rounds(600, 20), 0
 			for seed := 0; seed < movies; seed++ {
 				answered += cutAtRandom(t, int64(seed), seek, 5)
 			}
@@ -57,7 +59,7 @@ func TestBoundaries(t *testing.T) {
 				t.Fatal(err)
 			}
 			step := int64(1)
-			if interpreted() {
+			if filmtest.Interpreted() {
 				step = 29
 			}
 			for start := int64(0); start <= m.milliseconds()+1; start += step {
@@ -71,11 +73,11 @@ func TestBoundaries(t *testing.T) {
 func cutFrom(t *testing.T, k *checker, start, left int64) {
 	t.Helper()
 	for _, lasts := range []int64{0, 1, 10, 39, 41, left - 1, left, left + 1} {
-		iv := interval{start, start + lasts}
+		iv := msInterval{start, start + lasts}
 		if lasts == 0 {
 			iv.end = -1
 		}
-		if lasts < 0 || interpreted() && lasts%2 == 1 {
+		if lasts < 0 || filmtest.Interpreted() && lasts%2 == 1 {
 			continue
 		}
 		for _, seek := range modes {
@@ -167,12 +169,12 @@ func TestCoarseTimescales(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, start := range []int64{0, tt.start - 41, tt.start - 13, tt.start, tt.start + 1, tt.start + 12} {
-				_, err = k.check(interval{start, -1}, seekExact)
+				_, err = k.check(msInterval{start, -1}, seekExact)
 				if err != nil {
 					t.Errorf("from %d ms: %v", start, err)
 				}
 			}
-			c, err := k.movie.cut(interval{tt.start, -1}, seekExact)
+			c, err := k.movie.cutProgressive(msInterval{tt.start, -1}, seekExact)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -231,7 +233,7 @@ func TestReferenceTrack(t *testing.T) {
 			if got != tt.want {
 				t.Errorf("it begins at %d ms, want %d", got, tt.want)
 			}
-			_, err = k.check(interval{9530, -1}, seekKeyframe)
+			_, err = k.check(msInterval{9530, -1}, seekKeyframe)
 			if err != nil {
 				t.Error(err)
 			}
@@ -243,7 +245,7 @@ func TestReferenceTrack(t *testing.T) {
 // that are longer than the media's, ends before it.
 func TestLastPicture(t *testing.T) {
 	step := int64(13)
-	if interpreted() {
+	if filmtest.Interpreted() {
 		step = 13 * 23
 	}
 	for _, timescale := range []int64{600, 1000, 90000} {
@@ -261,11 +263,11 @@ func TestLastPicture(t *testing.T) {
 				t.Fatal(err)
 			}
 			for start := int64(0); start < 1200; start += step {
-				_, err := k.check(interval{start, -1}, seekExact)
+				_, err := k.check(msInterval{start, -1}, seekExact)
 				if err != nil {
 					t.Fatalf("timescale %d, from %d ms: %v", timescale, start, err)
 				}
-				c, err := k.movie.cut(interval{start, -1}, seekExact)
+				c, err := k.movie.cutProgressive(msInterval{start, -1}, seekExact)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand"
 	"testing"
+
+	"github.com/traefik-mp4/mp4/internal/filmtest"
 )
 
 // The tables that few files have, as lists: what each says of every sample.
@@ -299,7 +301,7 @@ func randomPatterns(r *rand.Rand, n int) []byte {
 // TestRareTables is TestRandomCuts over movies of which every track has all of them, or most.
 func TestRareTables(t *testing.T) {
 	found := map[string]int{}
-	for seed := 0; seed < rounds(300, 8); seed++ {
+	for seed := 0; seed < filmtest.Rounds(300, 8); seed++ {
 		r := rand.New(rand.NewSource(int64(seed)))
 		m := randomMovie(r)
 		for _, made := range m.tracks {
@@ -359,7 +361,7 @@ func TestManyGrouped(t *testing.T) {
 	about := []byte("rap ")
 	long := bytes.Repeat([]byte{0x12}, 1<<20)
 	subs := bytes.Repeat(append(u32(1), 0, 0), 200_000)
-	if interpreted() {
+	if filmtest.Interpreted() {
 		subs = subs[:6*2000]
 	}
 	for name, b := range map[string][]byte{
@@ -401,11 +403,11 @@ func TestInformationPlaces(t *testing.T) {
 		}
 		for start := int64(0); start < 1000; start += 50 {
 			for _, seek := range modes {
-				_, err = k.check(interval{start, -1}, seek)
+				_, err = k.check(msInterval{start, -1}, seek)
 				if err != nil {
 					t.Errorf("%s: %s from %d ms: %v", name, seek, start, err)
 				}
-				c, err := k.movie.cut(interval{start, -1}, seek)
+				c, err := k.movie.cutProgressive(msInterval{start, -1}, seek)
 				if err != nil {
 					continue
 				}
@@ -438,11 +440,11 @@ func TestInformationKinds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole, err := m.whole()
+	whole, err := m.remux()
 	if err != nil {
 		t.Fatal(err)
 	}
-	exact, err := m.cut(interval{400, -1}, seekExact)
+	exact, err := m.cutProgressive(msInterval{400, -1}, seekExact)
 	if err != nil {
 		t.Fatal(err)
 	}

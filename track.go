@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // track is a trak of the movie: views of its tables and indexes of them. Samples and chunks are numbered from 0;
@@ -26,12 +28,12 @@ type track struct {
 	claimed   int64 // the same as the mdhd has it
 	stbl      *box
 
-	durations  *runs     // stts
-	offsets    *runs     // ctts; nil where composition and decode times are the same
-	least      int64     // no composition offset is less; never above 0
-	greatest   int64     // no composition offset is greater, by the table's bits
-	leasts     []int64   // the same as least for every block of ctts, where some are below 0
-	sync       syncTable // stss
+	durations  *lanes.Runs // stts
+	offsets    *lanes.Runs // ctts; nil where composition and decode times are the same
+	least      int64       // no composition offset is less; never above 0
+	greatest   int64       // no composition offset is greater, by the table's bits
+	leasts     []int64     // the same as least for every block of ctts, where some are below 0
+	sync       syncTable   // stss
 	allSync    bool
 	partial    syncTable     // stps: sync samples of open groups of pictures
 	access     *accessPoints // others at which decoding may begin; nil: none
@@ -39,14 +41,14 @@ type track struct {
 	sizeBits   int64         // of an entry
 	uniform    int64         // the size of every sample; 0: sizes tells
 	perPacket  int64         // where that is the size of a packet, how many samples it has; else 0
-	chunkRuns  *chunkRuns
+	chunkRuns  *lanes.ChunkRuns
 	chunks     []byte // entries of stco or co64
 	chunkLen   int64  // bytes in such an entry
 	ordered    bool   // the chunks lie in the file in their order
-	preroll    preroll
-	auxiliary  *auxiliary // nil: none
-	fileSize   int64      // bytes; -1: not known
-	left       *int64     // samples whose times may still be listed, of all tracks; nil: as many as there are
+	preroll    soundPreroll
+	auxiliary  *auxiliaryInfo // nil: none
+	fileSize   int64          // bytes; -1: not known
+	left       *int64         // samples whose times may still be listed, of all tracks; nil: as many as there are
 	listed     sampleTimes
 	listedFrom int64 // the first of listed
 	made       bool  // the tables are made of fragments
@@ -63,10 +65,7 @@ const (
 // memory is the number of bytes that the indexes of the tables hold.
 func (t *track) memory() int64 {
 	n := 4096
-	n += runsMemory(t.durations) + runsMemory(t.offsets)
-	if t.chunkRuns != nil {
-		n += 8*len(t.chunkRuns.samples) + minInt(openLen*stscLen, len(t.chunkRuns.entries))
-	}
+	n += lanes.RunsMemory(t.durations) + lanes.RunsMemory(t.offsets) + lanes.ChunkRunsMemory(t.chunkRuns)
 	n += 8 * len(t.leasts)
 	n += 4 * (len(t.sync.samples) + len(t.partial.samples))
 	if t.access != nil {
@@ -84,15 +83,19 @@ func newTrack(trak *box, fileSize, timescale int64) (*track, error) {
 		return nil, err
 	}
 	tkhd, mdia, edts := childOf(trak, "tkhd"), childOf(trak, "mdia"), childOf(trak, "edts")
-	if tkhd == nil || mdia == nil {
-		return nil, trak.fail("no tkhd or no mdia in it")
+	if mdia == nil {
+		// No player plays the track.
+		return nil, trak.fail("no mdia in it")
 	}
-	at, err := headerTimes(tkhd, tkhdDuration0, tkhdDuration1)
-	if err != nil {
-		return nil, err
+	t.enabled = true
+	if tkhd != nil { // FFmpeg and nginx do without
+		at, err := headerTimes(tkhd, tkhdDuration0, tkhdDuration1)
+		if err != nil {
+			return nil, err
+		}
+		t.id = binary.BigEndian.Uint32(payload(tkhd)[at.duration-8:])
+		t.enabled = payload(tkhd)[3]&1 != 0
 	}
-	t.id = binary.BigEndian.Uint32(payload(tkhd)[at.duration-8:])
-	t.enabled = payload(tkhd)[3]&1 != 0
 	err = t.readMedia(mdia)
 	if err != nil {
 		return nil, fmt.Errorf("mdia: %w", err)
@@ -114,6 +117,7 @@ func (t *track) readMedia(mdia *box) error {
 	}
 	mdhd, hdlr, minf := childOf(mdia, "mdhd"), childOf(mdia, "hdlr"), childOf(mdia, "minf")
 	if mdhd == nil {
+		// No timescale: FFmpeg plays the track at a guess, and browsers refuse it.
 		return mdia.fail("no mdhd in it")
 	}
 	at, err := headerTimes(mdhd, mdhdDuration0, mdhdDuration1)
@@ -152,6 +156,7 @@ func (t *track) readMedia(mdia *box) error {
 		return fmt.Errorf("minf/stbl: %w", err)
 	}
 	if t.timescale == 0 && t.samples > 0 {
+		// No time is told.
 		return mdhd.fail("the timescale is 0, and the movie's as well")
 	}
 	return nil
@@ -172,6 +177,7 @@ func checkReferences(minf *box) error {
 	for _, e := range entries.children {
 		p := payload(e)
 		if len(p) > fullBoxLen+1 && p[3]&1 == 0 {
+			// The offsets count in that file: a cut would be of other bytes.
 			return e.fail("the media are in another file")
 		}
 	}
@@ -190,9 +196,10 @@ func (t *track) readTables(stbl *box) error {
 	}
 	stts, stsc := childOf(stbl, "stts"), childOf(stbl, "stsc")
 	if stts == nil || stsc == nil {
+		// No player plays the track.
 		return stbl.fail("no stts or no stsc in it")
 	}
-	entries, err := entriesOf(stts, countedLen, pairLen)
+	entries, err := entriesOf(stts, countedLen, lanes.PairLen)
 	if err != nil {
 		return err
 	}
@@ -204,11 +211,12 @@ func (t *track) readTables(stbl *box) error {
 	if err != nil {
 		return err
 	}
-	entries, err = entriesOf(stsc, countedLen, stscLen)
+	entries, err = entriesOf(stsc, countedLen, lanes.ChunkRunLen)
 	if err != nil {
 		return err
 	}
-	if len(entries) == 0 || len(t.chunks) == 0 || lastTotal(t.durations.samples) == 0 {
+	if len(entries) == 0 || len(t.chunks) == 0 || lanes.LastTotal(t.durations.Samples) == 0 {
+		// No player plays the track.
 		return stbl.fail(fmt.Sprintf("%d samples, but no time, no run or no chunk for them", count))
 	}
 	err = t.readChunkRuns(entries)
@@ -218,7 +226,7 @@ func (t *track) readTables(stbl *box) error {
 	if t.handler == "soun" {
 		count = t.usePackets(stbl, count)
 	}
-	t.samples = minInt64(count, minInt64(lastTotal(t.durations.samples), lastTotal(t.chunkRuns.samples)))
+	t.samples = minInt64(count, minInt64(lanes.LastTotal(t.durations.Samples), lanes.LastTotal(t.chunkRuns.Samples)))
 	t.missing = t.samples - t.inFile()
 	t.samples -= t.missing
 	if t.samples == 0 {
@@ -233,17 +241,35 @@ func (t *track) readTables(stbl *box) error {
 		return err
 	}
 	if !t.allSync {
-		t.readAccessPoints(stbl)
+		t.access = readAccessPoints(stbl, t.samples)
 	}
 	t.auxiliary, err = readAuxiliary(stbl)
 	return err
+}
+
+// newRuns indexes a table of runs.
+func newRuns(entries []byte, timed bool) (*lanes.Runs, error) {
+	r, err := lanes.NewRuns(entries, timed)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errFormat, err)
+	}
+	return r, nil
+}
+
+// newChunkRuns indexes a sample-to-chunk table.
+func newChunkRuns(entries []byte, chunks int64) (*lanes.ChunkRuns, error) {
+	r, err := lanes.NewChunkRuns(entries, chunks)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errFormat, err)
+	}
+	return r, nil
 }
 
 // readDurations takes the entries of a stts (8.6.1.2). Its sums tell whether a duration may be negative.
 func (t *track) readDurations(entries []byte) error {
 	var err error
 	t.durations, err = newRuns(entries, true)
-	if err == nil && t.durations.any>>31 == 0 {
+	if err == nil && t.durations.Any>>31 == 0 {
 		return nil
 	}
 	signed, signedErr := signedDurations(entries, t.claimed)
@@ -260,7 +286,7 @@ func (t *track) readChunkRuns(entries []byte) error {
 	chunks := int64(len(t.chunks)) / t.chunkLen
 	var err error
 	t.chunkRuns, err = newChunkRuns(entries, chunks)
-	if errors.Is(err, errRuns) {
+	if errors.Is(err, lanes.ErrOrder) {
 		ordered := chunksInOrder(entries, chunks)
 		t.repaired += int64(len(ordered))
 		t.chunkRuns, err = newChunkRuns(ordered, chunks)
@@ -275,7 +301,7 @@ func (t *track) inFile() int64 {
 	if t.fileSize < 0 || !t.ordered || t.samples == 0 {
 		return t.samples
 	}
-	_, last, before := findChunk(t.chunkRuns, t.samples-1)
+	_, last, before := lanes.FindChunk(t.chunkRuns, t.samples-1)
 	end := chunkOffset(t, last)
 	if end >= 0 && end <= t.fileSize && end+sizeOf(t, t.samples-1-before, t.samples) <= t.fileSize {
 		return t.samples
@@ -283,7 +309,7 @@ func (t *track) inFile() int64 {
 	low, high := int64(0), t.samples
 	for low < high { // the samples of chunks that begin in the file
 		middle := (low + high) / 2
-		_, chunk, _ := findChunk(t.chunkRuns, middle)
+		_, chunk, _ := lanes.FindChunk(t.chunkRuns, middle)
 		if begins := chunkOffset(t, chunk); begins >= 0 && begins <= t.fileSize {
 			low = middle + 1
 		} else {
@@ -293,7 +319,7 @@ func (t *track) inFile() int64 {
 	if low == 0 {
 		return 0
 	}
-	_, last, before = findChunk(t.chunkRuns, low-1)
+	_, last, before = lanes.FindChunk(t.chunkRuns, low-1)
 	high = low
 	end = chunkOffset(t, last)
 	low -= before + 1
@@ -316,6 +342,7 @@ func (t *track) readSizes(stbl *box) (int64, error) {
 	if stsz == nil {
 		stsz = childOf(stbl, "stz2")
 	} else if childOf(stbl, "stz2") != nil {
+		// Players differ in which one counts.
 		return 0, stbl.fail("both stsz and stz2 in it")
 	}
 	if stsz == nil {
@@ -323,6 +350,7 @@ func (t *track) readSizes(stbl *box) (int64, error) {
 	}
 	p := payload(stsz)
 	if len(p) < 12 {
+		// nginx and browsers refuse it, too.
 		return 0, stsz.fail("too short")
 	}
 	count := int64(binary.BigEndian.Uint32(p[8:]))
@@ -335,11 +363,13 @@ func (t *track) readSizes(stbl *box) (int64, error) {
 	} else {
 		t.sizeBits = int64(p[7])
 		if t.sizeBits != 4 && t.sizeBits != 8 && t.sizeBits != 16 {
+			// No other is defined.
 			return 0, stsz.fail(fmt.Sprintf("sizes of %d bits", t.sizeBits))
 		}
 	}
 	n := (count*t.sizeBits + 7) / 8
 	if n > int64(len(p)-12) {
+		// As of other tables (entriesOf).
 		return 0, stsz.fail(fmt.Sprintf("%d entries do not fit into it", count))
 	}
 	t.sizes = p[12 : 12+n]
@@ -354,9 +384,11 @@ func (t *track) readChunks(stbl *box) error {
 		stco = childOf(stbl, "co64")
 		t.chunkLen = 8
 	} else if childOf(stbl, "co64") != nil {
+		// nginx refuses it, too: players differ in which one counts.
 		return stbl.fail("both stco and co64 in it")
 	}
 	if stco == nil {
+		// No player plays the track.
 		return stbl.fail("neither stco nor co64 in it")
 	}
 	var err error
@@ -364,7 +396,7 @@ func (t *track) readChunks(stbl *box) error {
 	if err != nil {
 		return err
 	}
-	t.ordered = ascending(t.chunks, int(t.chunkLen))
+	t.ordered = lanes.Ascending(t.chunks, int(t.chunkLen))
 	return nil
 }
 
@@ -374,7 +406,7 @@ func (t *track) readOffsets(stbl *box) error {
 	if ctts == nil {
 		return nil
 	}
-	entries, err := entriesOf(ctts, countedLen, pairLen)
+	entries, err := entriesOf(ctts, countedLen, lanes.PairLen)
 	if err != nil || len(entries) == 0 {
 		return err
 	}
@@ -392,16 +424,16 @@ func (t *track) useOffsets(entries []byte) error {
 	if err != nil {
 		return err
 	}
-	t.greatest = int64(t.offsets.any)
+	t.greatest = int64(t.offsets.Any)
 	if t.greatest>>31 == 0 {
 		return nil
 	}
 	// Negative offsets: the bits of all say nothing of the least. One flat loop, 40 ns an entry.
 	high := int32(0)
-	t.leasts = make([]int64, (len(entries)/pairLen+blockLen-1)/blockLen)
+	t.leasts = make([]int64, (len(entries)/lanes.PairLen+lanes.BlockLen-1)/lanes.BlockLen)
 	for b := range t.leasts {
 		low := int32(0)
-		for _, v := range t.offsets.block(b) {
+		for _, v := range lanes.BlockOf(t.offsets, b) {
 			offset := int32(v)
 			if offset < low {
 				low = offset
@@ -420,7 +452,7 @@ func (t *track) useOffsets(entries []byte) error {
 // leastOffset is the least composition offset of the samples [first, end), never above 0. Blocks of entries that lie
 // wholly among them are not looked into.
 func leastOffset(t *track, first, end int64) int64 {
-	if t.least == 0 || first >= lastTotal(t.offsets.samples) {
+	if t.least == 0 || first >= lanes.LastTotal(t.offsets.Samples) {
 		return 0
 	}
 	return searchLeast(t, first, end)
@@ -428,18 +460,18 @@ func leastOffset(t *track, first, end int64) int64 {
 
 // searchLeast is leastOffset of a track that has negative offsets.
 func searchLeast(t *track, first, end int64) int64 {
-	from, last := findRun(t.offsets, first).entry, findRun(t.offsets, minInt64(end, lastTotal(t.offsets.samples))-1).entry
+	from, last := lanes.FindRun(t.offsets, first).Entry, lanes.FindRun(t.offsets, minInt64(end, lanes.LastTotal(t.offsets.Samples))-1).Entry
 	least := int64(0)
-	for b := from / blockLen; b <= last/blockLen; b++ {
+	for b := from / lanes.BlockLen; b <= last/lanes.BlockLen; b++ {
 		if t.leasts[b] >= least {
 			continue
 		}
-		if from <= b*blockLen && (b+1)*blockLen <= last+1 {
+		if from <= b*lanes.BlockLen && (b+1)*lanes.BlockLen <= last+1 {
 			least = t.leasts[b]
 			continue
 		}
-		for i, v := range t.offsets.block(b) {
-			entry := b*blockLen + i
+		for i, v := range lanes.BlockOf(t.offsets, b) {
+			entry := b*lanes.BlockLen + i
 			if from <= entry && entry <= last && int64(int32(v)) < least {
 				least = int64(int32(v))
 			}
@@ -465,12 +497,12 @@ func (t *track) readSync(stbl *box) error {
 		if len(entries) == 0 && t.handler == "soun" && stps == nil {
 			t.allSync = true
 		}
-		if !ascending(entries, 4) {
+		if !lanes.Ascending(entries, 4) {
 			entries = syncInOrder(entries)
 			t.repaired += int64(len(entries))
 		}
 		if len(entries) > 0 && binary.BigEndian.Uint32(entries) == 0 {
-			entries = countedFromOne(entries)
+			entries = lanes.AddTo32(entries, 1)
 			t.repaired += int64(len(entries))
 		}
 		if b.typ == "stss" {
@@ -484,12 +516,12 @@ func (t *track) readSync(stbl *box) error {
 
 // decodeTime is the tick at which a sample begins in decode order (DTS).
 func decodeTime(t *track, sample int64) int64 {
-	return tickIn(findRun(t.durations, sample), sample)
+	return lanes.TickIn(lanes.FindRun(t.durations, sample), sample)
 }
 
 // decodeEnd is the tick at which the last of the samples before end has been decoded.
 func decodeEnd(t *track, end int64) int64 {
-	return tickIn(findRun(t.durations, end-1), end)
+	return lanes.TickIn(lanes.FindRun(t.durations, end-1), end)
 }
 
 // sampleAt is the last sample with a decode time of at most tick, and that time. Before the first sample it is the
@@ -498,7 +530,7 @@ func sampleAt(t *track, tick int64) (sample, begins int64) {
 	if tick < 0 {
 		return 0, 0
 	}
-	sample, begins = sampleAtTick(t.durations, tick)
+	sample, begins = lanes.SampleAtTick(t.durations, tick)
 	if sample >= t.samples {
 		sample = t.samples - 1
 		begins = decodeTime(t, sample)
@@ -509,10 +541,7 @@ func sampleAt(t *track, tick int64) (sample, begins int64) {
 // sampleTimes are the decode and composition times of successive samples, in media ticks.
 type sampleTimes struct{ dts, cts []int64 }
 
-// maxListed is how many samples' times are listed for one request. A few bytes of a table can claim billions of samples
-// that are shown out of order.
-const maxListed = 1 << 20
-
+// errListed is a bound of time and memory.
 var errListed = fmt.Errorf("%w: more than %d samples to look through for those that are shown out of order", errFormat, maxListed)
 
 // limitedTrack is the track for one request, which shares with other tracks how many samples' times may be listed.
@@ -551,7 +580,7 @@ func listTimes(t *track, first, n int64) sampleTimes {
 	if t.offsets == nil {
 		return s
 	}
-	s.cts = expandRuns(t.offsets, first, n, true)
+	s.cts = lanes.ExpandRuns(t.offsets, first, n, true)
 	for i, begins := range s.dts {
 		s.cts[i] += begins
 	}
@@ -561,23 +590,21 @@ func listTimes(t *track, first, n int64) sampleTimes {
 // decodeTimes lists the decode times of n samples from first on. Of samples that last equally long they are running
 // totals.
 func decodeTimes(t *track, first, n int64) []int64 {
-	r := findRun(t.durations, first)
-	at := tickIn(r, first)
-	one := first+n <= r.first+r.count
-	if one && r.value != 0 && n >= fewTimes {
-		s := newScratch()
-		defer scratches.Put(s)
-		return listTotals(s, setPattern(s.x, entry64(pairLen, uint64(r.value)), int(n)), at, int(n))[:n]
+	r := lanes.FindRun(t.durations, first)
+	at := lanes.TickIn(r, first)
+	one := first+n <= r.First+r.Count
+	if one && r.Value != 0 && n >= fewTimes {
+		return lanes.ListSteps(at, r.Value, int(n))
 	}
 	dts := make([]int64, n)
 	if one {
 		for i := range dts {
 			dts[i] = at
-			at += r.value
+			at += r.Value
 		}
 		return dts
 	}
-	for i, duration := range expandRuns(t.durations, first, n, false) {
+	for i, duration := range lanes.ExpandRuns(t.durations, first, n, false) {
 		dts[i] = at
 		at += duration
 	}
@@ -603,7 +630,7 @@ func (t *track) lastEnd() int64 {
 			final, last = int64(i), cts
 		}
 	}
-	duration := findRun(t.durations, first+final).value
+	duration := lanes.FindRun(t.durations, first+final).Value
 	t.instant = duration == 0
 	return last + maxInt64(duration, 1)
 }
@@ -642,7 +669,7 @@ type syncTable struct {
 }
 
 func newSyncTable(entries []byte) syncTable {
-	return syncTable{entries: entries, samples: decodeWords(entries)}
+	return syncTable{entries: entries, samples: lanes.Words(entries)}
 }
 
 // lastAtMost returns the last of ascending numbers that is at most v, or 0.
@@ -674,7 +701,7 @@ func sizeOf(t *track, first, end int64) int64 {
 		return uniformSize(t, first, end)
 	}
 	if t.sizeBits == 32 {
-		return sum32(t.sizes[4*first : 4*end])
+		return lanes.Sum32(t.sizes[4*first : 4*end])
 	}
 	return narrowSizes(t, first, end)
 }
@@ -698,7 +725,7 @@ func narrowSizes(t *track, first, end int64) int64 {
 		end--
 		sum += t.size(end)
 	}
-	return sum + sumPacked(t.sizes[first*t.sizeBits/8:end*t.sizeBits/8], uint(t.sizeBits))
+	return sum + lanes.SumPacked(t.sizes[first*t.sizeBits/8:end*t.sizeBits/8], uint(t.sizeBits))
 }
 
 // size is the size of a sample in bytes.
@@ -723,4 +750,121 @@ func chunkOffset(t *track, number int64) int64 {
 		return int64(binary.BigEndian.Uint32(t.chunks[4*number:]))
 	}
 	return int64(binary.BigEndian.Uint64(t.chunks[8*number:]))
+}
+
+// rollBack is the sample at which decoding must begin for sample to be right.
+func rollBack(t *track, sample int64) int64 {
+	first := sample - t.preroll.samples
+	if t.preroll.ms > 0 {
+		at, _ := sampleAt(t, decodeTime(t, sample)-t.preroll.ms*t.timescale/1000)
+		if at < first {
+			first = at
+		}
+	}
+	return maxInt64(first, 0)
+}
+
+// lengths are the bytes of successive groups of so many samples, from the sample first on. Samples from end on have
+// none.
+func (t *track) lengths(first, end int64, groups []uint32) []int64 {
+	lengths := make([]int64, len(groups))
+	left := end - first
+	if left <= 0 {
+		return lengths
+	}
+	if t.uniform != 0 {
+		for i, n := range groups {
+			count := int64(n)
+			if count > left {
+				count = left
+			}
+			left -= count
+			if t.perPacket > 0 {
+				count = ceilDiv(count, t.perPacket)
+			}
+			lengths[i] = count * t.uniform
+		}
+		return lengths
+	}
+	all := int64(0)
+	for _, n := range groups {
+		all += int64(n)
+	}
+	sizes := t.listSizes(first, first+minInt64(all, left))
+	at := 0
+	for i, n := range groups {
+		stop := at + int(n)
+		if stop > len(sizes) {
+			stop = len(sizes)
+		}
+		sum := int64(0)
+		for _, size := range sizes[at:stop] {
+			sum += int64(size)
+		}
+		lengths[i] = sum
+		at = stop
+	}
+	return lengths
+}
+
+// listSizes are the sizes of the samples [first, end), where they are not all the same.
+func (t *track) listSizes(first, end int64) []uint32 {
+	sizes := make([]uint32, end-first)
+	switch t.sizeBits {
+	case 32:
+		lanes.Decode(t.sizes[4*first:4*end], sizes)
+	case 16:
+		narrow := make([]uint16, len(sizes))
+		lanes.Decode(t.sizes[2*first:2*end], narrow)
+		for i, size := range narrow {
+			sizes[i] = uint32(size)
+		}
+	case 8:
+		for i, size := range t.sizes[first:end] {
+			sizes[i] = uint32(size)
+		}
+	case 4:
+		for i := range sizes {
+			at := first + int64(i)
+			sizes[i] = uint32(t.sizes[at/2]>>(4-4*uint(at%2))) & 15
+		}
+	}
+	return sizes
+}
+
+// usePackets takes the size of samples from the sample entry where each of them lasts a tick, as players do, and
+// returns how many there are: what stsz says of them is 1 byte, or those of one channel, in many files.
+func (t *track) usePackets(stbl *box, count int64) int64 {
+	samples := lanes.LastTotal(t.durations.Samples)
+	if t.durations.Any != 1 || lanes.LastTotal(t.durations.Ticks) != samples {
+		return count
+	}
+	p := packetsOf(childOf(stbl, "stsd"))
+	if p.samples <= 0 || p.bytes <= 0 || p.bytes > max32 || p.samples > 1 && !wholePackets(t.chunkRuns, p.samples) {
+		return count
+	}
+	if t.uniform != 0 && t.uniform*p.samples == p.bytes {
+		return count
+	}
+	if p.samples > 1 && t.uniform == 0 {
+		return count // stsz lists the sizes of something
+	}
+	t.uniform = p.bytes
+	t.sizes = nil
+	if p.samples > 1 {
+		t.perPacket = p.samples
+	}
+	return samples
+}
+
+// wholePackets reports whether all chunks but the last hold whole packets of so many samples.
+func wholePackets(r *lanes.ChunkRuns, samples int64) bool {
+	columns := make([]uint32, len(r.Entries)/4)
+	lanes.Decode(r.Entries, columns)
+	for i := 0; i < len(columns); i += 3 {
+		if int64(columns[i+1])%samples != 0 && int64(columns[i]) < r.Chunks {
+			return false
+		}
+	}
+	return true
 }

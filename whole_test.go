@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"math/rand"
 	"testing"
+
+	"github.com/traefik-mp4/mp4/internal/filmtest"
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // TestWhole moves the moov of random movies to the front: all else stays as it is.
 func TestWhole(t *testing.T) {
-	for seed := 0; seed < rounds(1500, 60); seed++ {
+	for seed := 0; seed < filmtest.Rounds(1500, 60); seed++ {
 		r := rand.New(rand.NewSource(int64(seed)))
 		data := randomMovie(r).file()
 		k, err := newChecker(data, r)
@@ -40,7 +43,7 @@ func TestWholeTolerated(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		c, err := m.whole()
+		c, err := m.remux()
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -70,7 +73,7 @@ func TestWholeTolerated(t *testing.T) {
 // sampleOf is a sample of the first track, found by the engine's own look-ups.
 func sampleOf(m *movie, data []byte, sample int64) []byte {
 	t := m.tracks[0]
-	_, chunk, before := findChunk(t.chunkRuns, sample)
+	_, chunk, before := lanes.FindChunk(t.chunkRuns, sample)
 	at := chunkOffset(t, chunk) + sizeOf(t, sample-before, sample)
 	return data[at : at+t.size(sample)]
 }
@@ -78,7 +81,7 @@ func sampleOf(m *movie, data []byte, sample int64) []byte {
 // checkWhole checks that an answer with all samples differs from the source in nothing but the order of its boxes and
 // where the chunks lie.
 func (k *checker) checkWhole() error {
-	c, err := k.movie.whole()
+	c, err := k.movie.remux()
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ var phases = []struct {
 }{
 	{"origin", []string{"internal/origin.callNext"}},
 	{"parse", []string{"findMovie"}},
-	{"search", []string{"movie.cut"}},
+	{"search", []string{"movie.cutProgressive"}},
 	{"rewrite", []string{"layOut"}},
 	{"write", []string{"response.Begin"}},
 	{"other", []string{"route"}},

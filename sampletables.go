@@ -1,6 +1,10 @@
 package mp4
 
-import "math/big"
+import (
+	"math/big"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
+)
 
 // Each table of a stbl (8.5.1), cropped to the samples that are kept. Long stretches of entries are written from where
 // they lie in the source's moov.
@@ -15,21 +19,14 @@ func writeEmptyTable(w *moovWriter, s *slot) {
 	}
 }
 
-// Which of the numbers of a table are its version and flags, and the count of its entries.
-const (
-	tableStart = 2
-	tableCount = 3
-	flagBits   = 1<<24 - 1 // of the former, whose highest byte is the version
-)
-
 // writeStts writes the decode times.
-func writeStts(w *moovWriter, k *kept, s *slot) {
+func writeStts(w *moovWriter, k *trackCut, s *slot) {
 	at := len(w.numbers)
 	w.numbers = append(w.numbers, s.begins...)
 	entries, from, scale := int64(0), k.first, int64(1)
 	if k.lead != nil {
 		writeRaw(w.boxWriter, k.lead.durations)
-		entries = int64(len(k.lead.durations) / pairLen)
+		entries = int64(len(k.lead.durations) / lanes.PairLen)
 		from += k.lead.samples
 		scale = k.lead.scale
 	}
@@ -38,7 +35,7 @@ func writeStts(w *moovWriter, k *kept, s *slot) {
 }
 
 // writeCtts writes the composition offsets.
-func writeCtts(w *moovWriter, k *kept, s *slot) {
+func writeCtts(w *moovWriter, k *trackCut, s *slot) {
 	special, from, to := []byte(nil), k.first, k.first // entries that are new, of the samples [from, to)
 	needed, scale := k.offsets != nil, int64(1)
 	if k.lead != nil {
@@ -48,7 +45,7 @@ func writeCtts(w *moovWriter, k *kept, s *slot) {
 		scale = k.lead.scale
 	}
 	if k.moved >= 0 {
-		special = runLengths([]int64{k.moveTo - decodeTime(k.track, k.moved)*scaleOf(k) + k.raised()})
+		special = lanes.RunLengths([]int64{k.moveTo - decodeTime(k.track, k.moved)*scaleOf(k) + k.raised()})
 		from = k.moved
 		to = k.moved + 1
 		needed = true
@@ -60,30 +57,14 @@ func writeCtts(w *moovWriter, k *kept, s *slot) {
 	w.numbers = append(w.numbers, s.begins...)
 	entries := writeOffsetRuns(w, k, k.first, from, scale)
 	writeRaw(w.boxWriter, special)
-	entries += int64(len(special) / pairLen)
+	entries += int64(len(special) / lanes.PairLen)
 	entries += writeOffsetRuns(w, k, to, k.end, scale)
 	w.numbers[at+tableCount] = uint32(entries)
 }
 
-// raised is what is added to composition offsets that are not special.
-func (k *kept) raised() int64 {
-	if k.lead == nil {
-		return 0
-	}
-	return k.lead.raise * k.lead.scale
-}
-
-// scaleOf is the factor by which the track's timescale is raised.
-func scaleOf(k *kept) int64 {
-	if k.lead == nil {
-		return 1
-	}
-	return k.lead.scale
-}
-
 // writeOffsetRuns writes the composition offsets of the samples [from, to). Samples that the source's table does not
 // reach have none.
-func writeOffsetRuns(w *moovWriter, k *kept, from, to, scale int64) int64 {
+func writeOffsetRuns(w *moovWriter, k *trackCut, from, to, scale int64) int64 {
 	if from >= to {
 		return 0
 	}
@@ -92,7 +73,7 @@ func writeOffsetRuns(w *moovWriter, k *kept, from, to, scale int64) int64 {
 		raised = k.lead.raise * scale
 	}
 	if k.offsets != nil {
-		reach = minInt64(to, maxInt64(from, lastTotal(k.offsets.samples)))
+		reach = minInt64(to, maxInt64(from, lanes.LastTotal(k.offsets.Samples)))
 		entries = writeRuns(w.boxWriter, k.offsets, from, reach, scale, raised)
 	}
 	if reach < to {
@@ -102,49 +83,31 @@ func writeOffsetRuns(w *moovWriter, k *kept, from, to, scale int64) int64 {
 	return entries
 }
 
-// runLengths makes a table of runs of values.
-func runLengths(values []int64) []byte {
-	pairs := make([]uint64, 0, len(values))
-	count, last := uint64(0), int64(0)
-	for _, v := range values {
-		if v != last && count > 0 {
-			pairs = append(pairs, count<<32|uint64(last)&lowHalf)
-			count = 0
-		}
-		last = v
-		count++
-	}
-	if count > 0 {
-		pairs = append(pairs, count<<32|uint64(last)&lowHalf)
-	}
-	return encode(pairs, 8*len(pairs))
-}
-
 // writeRuns writes the entries of a table of runs for the samples [from, to), and returns how many. Only the first and
 // the last can be cut into. Values are multiplied by the change of the timescale, and raised is added.
-func writeRuns(w *boxWriter, r *runs, from, to, scale, raised int64) int64 {
+func writeRuns(w *boxWriter, r *lanes.Runs, from, to, scale, raised int64) int64 {
 	if from >= to {
 		return 0
 	}
-	first, last := findRun(r, from), findRun(r, to-1)
-	if first.entry == last.entry {
-		w.numbers = append(w.numbers, uint32(to-from), uint32(first.value*scale+raised))
+	first, last := lanes.FindRun(r, from), lanes.FindRun(r, to-1)
+	if first.Entry == last.Entry {
+		w.numbers = append(w.numbers, uint32(to-from), uint32(first.Value*scale+raised))
 		return 1
 	}
-	w.numbers = append(w.numbers, uint32(first.first+first.count-from), uint32(first.value*scale+raised))
-	middle := r.entries[(first.entry+1)*pairLen : last.entry*pairLen]
+	w.numbers = append(w.numbers, uint32(first.First+first.Count-from), uint32(first.Value*scale+raised))
+	middle := r.Entries[(first.Entry+1)*lanes.PairLen : last.Entry*lanes.PairLen]
 	if scale == 1 && raised == 0 {
 		writeRaw(w, middle)
 	} else if len(middle) > 0 {
-		writeChanged(w, middle, &change{width: pairLen, mask: entry64(pairLen, lowHalf), mul: scale, add: entry64(pairLen, uint64(raised))})
+		writeChanged(w, middle, &lanes.Change{Width: lanes.PairLen, Mask: lanes.EntryOf(lanes.PairLen, lanes.LowHalf), Mul: scale, Add: lanes.EntryOf(lanes.PairLen, uint64(raised))})
 	}
-	w.numbers = append(w.numbers, uint32(to-last.first), uint32(last.value*scale+raised))
-	return int64(last.entry - first.entry + 1)
+	w.numbers = append(w.numbers, uint32(to-last.First), uint32(last.Value*scale+raised))
+	return int64(last.Entry - first.Entry + 1)
 }
 
 // writeStss writes the sync samples, or those of open groups. A table without entries stays, of pictures: it says that
 // none is a sync sample.
-func writeStss(w *moovWriter, k *kept, s *slot, table *syncTable) {
+func writeStss(w *moovWriter, k *trackCut, s *slot, table *syncTable) {
 	from, to := countAtMost(table.samples, k.first), countAtMost(table.samples, k.end)
 	at := len(w.numbers)
 	w.numbers = append(w.numbers, s.begins...)
@@ -171,14 +134,14 @@ func writeStss(w *moovWriter, k *kept, s *slot, table *syncTable) {
 	if k.first == 0 {
 		writeRaw(w.boxWriter, table.entries[4*from:4*to])
 	} else if from < to {
-		writeChanged(w.boxWriter, table.entries[4*from:4*to], &change{width: 4, mul: 1, add: entry64(4, uint64(k.first)), sub: true})
+		writeChanged(w.boxWriter, table.entries[4*from:4*to], &lanes.Change{Width: 4, Mul: 1, Add: lanes.EntryOf(4, uint64(k.first)), Sub: true})
 	}
 }
 
 // writeStsc writes which samples are in which chunk: the first chunk kept may lack samples at its head, the last one at
 // its tail.
-func writeStsc(w *moovWriter, k *kept, s *slot) {
-	if w.ticks == 0 && k.repaired == 0 && k.firstChunk == 0 && k.lastChunk+1 == int64(len(k.chunks))/k.chunkLen {
+func writeStsc(w *moovWriter, k *trackCut, s *slot) {
+	if w.shown.ticks == 0 && k.repaired == 0 && k.firstChunk == 0 && k.lastChunk+1 == int64(len(k.chunks))/k.chunkLen {
 		writeRaw(w.boxWriter, s.data) // only chunks without samples at either end are not kept
 		return
 	}
@@ -189,35 +152,35 @@ func writeStsc(w *moovWriter, k *kept, s *slot) {
 
 // writeChunkRuns writes the entries of the stsc for the chunks kept, of which the first and the last are in two runs, and
 // returns how many.
-func writeChunkRuns(w *boxWriter, k *kept, first, last chunkRun) uint32 {
+func writeChunkRuns(w *boxWriter, k *trackCut, first, last lanes.ChunkRun) uint32 {
 	const one = 1 // chunks are numbered from 1 in the file
 	entries := uint32(1)
 	if k.firstChunk == k.lastChunk {
-		w.numbers = append(w.numbers, one, uint32(k.end-k.first), first.description)
+		w.numbers = append(w.numbers, one, uint32(k.end-k.first), first.Description)
 		return entries
 	}
-	w.numbers = append(w.numbers, one, uint32(first.perChunk-k.skipped), first.description)
+	w.numbers = append(w.numbers, one, uint32(first.PerChunk-k.skipped), first.Description)
 	// The chunks of a run behind its first kept one, up to the last chunk of the track, which may be shorter.
-	if k.skipped > 0 && k.firstChunk+1 < minInt64(first.end, k.lastChunk) {
-		w.numbers = append(w.numbers, one+1, uint32(first.perChunk), first.description)
+	if k.skipped > 0 && k.firstChunk+1 < minInt64(first.End, k.lastChunk) {
+		w.numbers = append(w.numbers, one+1, uint32(first.PerChunk), first.Description)
 		entries++
-	} else if k.skipped > 0 && first.number == last.number {
-		w.numbers = append(w.numbers, uint32(k.lastChunk-k.firstChunk)+one, uint32(k.lastKept), last.description)
+	} else if k.skipped > 0 && first.Number == last.Number {
+		w.numbers = append(w.numbers, uint32(k.lastChunk-k.firstChunk)+one, uint32(k.lastKept), last.Description)
 		return entries + 1
 	}
-	if first.number < last.number {
-		middle := k.chunkRuns.entries[(first.number+1)*stscLen : last.number*stscLen]
+	if first.Number < last.Number {
+		middle := k.chunkRuns.Entries[(first.Number+1)*lanes.ChunkRunLen : last.Number*lanes.ChunkRunLen]
 		if len(middle) > 0 {
-			writeChanged(w, middle, &change{width: stscLen, mask: firstChunkMask, mul: 1, add: firstChunkAddend(k.firstChunk), sub: true})
-			entries += uint32(len(middle) / stscLen)
+			writeChanged(w, middle, &lanes.Change{Width: lanes.ChunkRunLen, Mask: firstChunkMask, Mul: 1, Add: firstChunkAddend(k.firstChunk), Sub: true})
+			entries += uint32(len(middle) / lanes.ChunkRunLen)
 		}
-		if last.first < k.lastChunk {
-			w.numbers = append(w.numbers, uint32(last.first-k.firstChunk)+one, uint32(last.perChunk), last.description)
+		if last.First < k.lastChunk {
+			w.numbers = append(w.numbers, uint32(last.First-k.firstChunk)+one, uint32(last.PerChunk), last.Description)
 			entries++
 		}
 	}
-	if k.lastKept < last.perChunk || last.first == k.lastChunk && first.number < last.number {
-		w.numbers = append(w.numbers, uint32(k.lastChunk-k.firstChunk)+one, uint32(k.lastKept), last.description)
+	if k.lastKept < last.PerChunk || last.First == k.lastChunk && first.Number < last.Number {
+		w.numbers = append(w.numbers, uint32(k.lastChunk-k.firstChunk)+one, uint32(k.lastKept), last.Description)
 		entries++
 	}
 	return entries
@@ -228,11 +191,11 @@ var firstChunkMask = []byte{255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0}
 
 // firstChunkAddend is an entry of stsc with that first_chunk and zeros.
 func firstChunkAddend(chunk int64) []byte {
-	return append(entry64(4, uint64(chunk)), make([]byte, 8)...)
+	return append(lanes.EntryOf(4, uint64(chunk)), make([]byte, 8)...)
 }
 
 // writeStsz writes the sizes of the samples, as a stsz or a stz2.
-func writeStsz(w *moovWriter, k *kept, s *slot) {
+func writeStsz(w *moovWriter, k *trackCut, s *slot) {
 	if k.uniform != 0 && k.perPacket == 0 {
 		w.numbers = append(w.numbers, 0, typeStsz, 0, uint32(k.uniform))
 	} else if k.made {
@@ -262,13 +225,13 @@ func bitEntries(entries []byte, width, first, end int64) []byte {
 }
 
 // writeStco lays out the chunk offsets, as a stco or a co64; they are placed when the size of the moov is known.
-func writeStco(w *moovWriter, k *kept, s *slot) {
+func writeStco(w *moovWriter, k *trackCut, s *slot) {
 	width, at := k.chunkLen, len(w.numbers)
 	w.numbers = append(w.numbers, s.begins...)
 	w.numbers[at+tableCount] = uint32(k.lastChunk - k.firstChunk + 1)
-	rest := &change{width: int(width), mul: 1, grow: w.wide && width == 4}
+	rest := &lanes.Change{Width: int(width), Mul: 1, Grow: w.wide && width == 4}
 	w.offsets = append(w.offsets, chunkOffsets{kept: k, first: len(w.numbers), rest: rest})
-	if rest.grow || width == 8 {
+	if rest.Grow || width == 8 {
 		w.numbers[at+1] = typeCo64
 		w.numbers = append(w.numbers, 0)
 	}
@@ -295,22 +258,9 @@ func placeChunks(w *moovWriter, o *chunkOffsets) {
 		at++
 	}
 	w.numbers[at] = uint32(first)
-	o.rest.sub = shift < 0
+	o.rest.Sub = shift < 0
 	if shift < 0 {
 		shift = -shift
 	}
-	o.rest.add = entry64(width, uint64(shift))
-}
-
-// mediaDuration is the sum of the kept samples' durations, in ticks of the answer's timescale.
-func mediaDuration(k *kept) int64 {
-	if k.none {
-		return 0
-	}
-	end := decodeEnd(k.track, k.end)
-	if k.lead == nil {
-		return end - decodeTime(k.track, k.first)
-	}
-	// From m on, times have only moved, with m to the edit's media time.
-	return (end-k.lead.raise)*k.lead.scale - k.lead.begins + k.lead.mediaTime
+	o.rest.Add = lanes.EntryOf(width, uint64(shift))
 }

@@ -1,20 +1,23 @@
-package mp4
+package lanes
 
 import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/big"
 	"math/rand"
 	"testing"
+
+	"github.com/traefik-mp4/mp4/internal/filmtest"
 )
 
-// Each function of tables.go beside a loop that does the same entry by entry, over tables around the lengths at which
+// Each function beside a loop that does the same entry by entry, over tables around the lengths at which
 // the bulk arithmetic begins another block or piece.
 
 // boundaries are lengths of tables around blocks and pieces.
-var boundaries = []int{1, 2, 3, 63, 64, 65, blockLen - 1, blockLen, blockLen + 1, openLen - 1, openLen, openLen + 1, 2*openLen - 1, 2 * openLen, 2*openLen + 1,
-	pieceLen - 1, pieceLen, pieceLen + 1, 2*pieceLen - 1, 2 * pieceLen, 2*pieceLen + 1}
+var boundaries = []int{1, 2, 3, 63, 64, 65, BlockLen - 1, BlockLen, BlockLen + 1, openLen - 1, openLen, openLen + 1, 2*openLen - 1, 2 * openLen, 2*openLen + 1,
+	PieceLen - 1, PieceLen, PieceLen + 1, 2*PieceLen - 1, 2 * PieceLen, 2*PieceLen + 1}
 
 // extremes are values at which something could run over.
 var extremes = []uint64{0, 1, 2, 1<<31 - 1, 1 << 31, 1<<31 + 1, 1<<32 - 2, 1<<32 - 1}
@@ -46,21 +49,10 @@ func pack(values []uint64, width int) ([]byte, *big.Int) {
 	return b, new(big.Int).SetBytes(b)
 }
 
-// zip makes a table of rows out of columns of 32 bits.
-func zip(columns ...[]uint64) []byte {
-	var b []byte
-	for i := range columns[0] {
-		for _, c := range columns {
-			b = binary.BigEndian.AppendUint32(b, uint32(c[i]))
-		}
-	}
-	return b
-}
-
 func TestEntries(t *testing.T) {
 	for _, width := range []int{4, 8, 12, 16} {
-		b := entry64(width, 0x0102030405060708)
-		want := number(0x0102030405060708, minInt(width, 8))
+		b := EntryOf(width, 0x0102030405060708)
+		want := binary.BigEndian.AppendUint64(nil, 0x0102030405060708)[8-minInt(width, 8):]
 		if len(b) != width || !bytes.Equal(b[width-len(want):], want) {
 			t.Errorf("entry of %d bytes: % x", width, b)
 		}
@@ -97,7 +89,7 @@ func TestOrLanes(t *testing.T) {
 
 func TestMulLanes(t *testing.T) {
 	r := rand.New(rand.NewSource(2))
-	for _, n := range []int{1, 2, blockLen, blockLen + 1, pieceLen} {
+	for _, n := range []int{1, 2, BlockLen, BlockLen + 1, PieceLen} {
 		for _, width := range []int{8, 12} {
 			a, b, products := randomEntries(r, n, 1<<32), randomEntries(r, n, 1<<32), make([]uint64, n)
 			for i := range a {
@@ -204,7 +196,7 @@ func TestAppendTotals(t *testing.T) {
 	} {
 		_, x := pack(tt.values, 8)
 		_, err := appendTotals(newScratch(), []int64{tt.before}, x, 8, len(tt.values))
-		if tt.ok != (err == nil) || err != nil && !errors.Is(err, errFormat) {
+		if tt.ok != (err == nil) || err != nil && !errors.Is(err, ErrSum) && !errors.Is(err, ErrOrder) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
@@ -243,44 +235,8 @@ func TestSum32(t *testing.T) {
 				want += int64(v)
 			}
 			b, _ := pack(list, 4)
-			if got := sum32(b); got != want {
+			if got := Sum32(b); got != want {
 				t.Errorf("%d entries: %d, want %d", n, got, want)
-			}
-		}
-	}
-}
-
-// TestSizes sums up sizes of samples in tables of every width, from any sample to any other near a boundary.
-func TestSizes(t *testing.T) {
-	r := rand.New(rand.NewSource(14))
-	for _, bits := range []int{4, 8, 16, 32} {
-		for _, n := range []int64{1, 2, 3, 7, 8, 9, 127, 128, 129, 1023, 1025, 40000} {
-			if interpreted() && n > 2000 {
-				continue
-			}
-			made := &madeTrack{sizeBits: bits}
-			for _, v := range randomEntries(r, int(n), uint64(1)<<uint(bits)) {
-				if r.Intn(3) == 0 {
-					v = uint64(1)<<uint(bits) - 1
-				}
-				made.sizes = append(made.sizes, int64(v))
-			}
-			box := made.sizeTable()
-			track := &track{sizeBits: int64(bits), sizes: box[20:]}
-			sums := []int64{0}
-			for _, size := range made.sizes {
-				sums = append(sums, sums[len(sums)-1]+size)
-			}
-			for _, first := range []int64{0, 1, 2, n / 2, n - 2, n - 1, n} {
-				for _, end := range []int64{first, first + 1, first + 2, n/2 + 1, n - 1, n} {
-					if first < 0 || end < first || end > n {
-						continue
-					}
-					got, want := sizeOf(track, first, end), sums[end]-sums[first]
-					if got != want {
-						t.Errorf("%d bits, samples [%d, %d) of %d: %d bytes, want %d", bits, first, end, n, got, want)
-					}
-				}
 			}
 		}
 	}
@@ -306,10 +262,10 @@ func TestAscending(t *testing.T) {
 				values[n-2] = top - 1
 			}
 			b, _ := pack(values, width)
-			if !ascending(b, width) {
+			if !Ascending(b, width) {
 				t.Errorf("%d ascending entries of %d bytes are said not to be", n, width)
 			}
-			for _, i := range []int{0, 1, n/2 - 1, n - 2, pieceLen - 2, pieceLen - 1, pieceLen, 2*pieceLen - 1, 2 * pieceLen} {
+			for _, i := range []int{0, 1, n/2 - 1, n - 2, PieceLen - 2, PieceLen - 1, PieceLen, 2*PieceLen - 1, 2 * PieceLen} {
 				if i < 0 || i+1 >= n {
 					continue
 				}
@@ -318,8 +274,8 @@ func TestAscending(t *testing.T) {
 						continue
 					}
 					b, _ = pack(values, width)
-					copy(b[i*width:], number(int64(v), 8)[8-width:])
-					if ascending(b, width) {
+					copy(b[i*width:], binary.BigEndian.AppendUint64(nil, v)[8-width:])
+					if Ascending(b, width) {
 						t.Errorf("%d entries of %d bytes are said to ascend, but entry %d is %d, and then comes %d", n, width, i, v, values[i+1])
 					}
 				}
@@ -330,7 +286,7 @@ func TestAscending(t *testing.T) {
 
 func TestNotLess(t *testing.T) {
 	r := rand.New(rand.NewSource(6))
-	for i := 0; i < rounds(3000, 200); i++ {
+	for i := 0; i < filmtest.Rounds(3000, 200); i++ {
 		n := 1 + r.Intn(5)
 		a, b := randomEntries(r, n, 1<<32), randomEntries(r, n, 1<<32)
 		want := true
@@ -345,7 +301,7 @@ func TestNotLess(t *testing.T) {
 		}
 		_, x := pack(a, 8)
 		_, y := pack(b, 8)
-		if got := notLess(y, x, pattern(entry64(8, 1), n), new(big.Int)); got != want {
+		if got := notLess(y, x, pattern(EntryOf(8, 1), n), new(big.Int)); got != want {
 			t.Fatalf("%v at least %v: %v", b, a, got)
 		}
 	}
@@ -392,7 +348,7 @@ func nearby(r *rand.Rand, list []plainRun, ticks bool, total int64) []int64 {
 			}
 		}
 	}
-	for _, i := range []int{0, 1, openLen - 1, openLen, pieceLen - 1, pieceLen, pieceLen + 1, len(list) - 2, len(list) - 1, r.Intn(len(list))} {
+	for _, i := range []int{0, 1, openLen - 1, openLen, PieceLen - 1, PieceLen, PieceLen + 1, len(list) - 2, len(list) - 1, r.Intn(len(list))} {
 		if i >= 0 && i < len(list) {
 			if ticks {
 				add(list[i].begins)
@@ -428,7 +384,7 @@ func TestRuns(t *testing.T) {
 			values[n-1] = 1
 		}
 		list, samples, ticks := listRuns(counts, values)
-		u, err := newRuns(zip(counts, values), true)
+		u, err := NewRuns(filmtest.Zip(counts, values), true)
 		if err != nil {
 			t.Fatalf("%d runs: %v", n, err)
 		}
@@ -436,17 +392,17 @@ func TestRuns(t *testing.T) {
 		for _, v := range values {
 			any |= v
 		}
-		if lastTotal(u.samples) != samples || lastTotal(u.ticks) != ticks || u.any != any {
-			t.Fatalf("%d runs have %d samples, %d ticks, bits %x; want %d, %d, %x", n, lastTotal(u.samples), lastTotal(u.ticks), u.any, samples, ticks, any)
+		if LastTotal(u.Samples) != samples || LastTotal(u.Ticks) != ticks || u.Any != any {
+			t.Fatalf("%d runs have %d samples, %d ticks, bits %x; want %d, %d, %x", n, LastTotal(u.Samples), LastTotal(u.Ticks), u.Any, samples, ticks, any)
 		}
 		for _, sample := range nearby(r, list, false, samples) {
 			i := 0
 			for list[i].first+list[i].count <= sample {
 				i++
 			}
-			want := run{entry: i, first: list[i].first, count: list[i].count, begins: list[i].begins, value: list[i].value}
-			got := findRun(u, sample)
-			if got != want || tickIn(got, sample) != want.begins+(sample-want.first)*want.value {
+			want := Run{Entry: i, First: list[i].first, Count: list[i].count, Begins: list[i].begins, Value: list[i].value}
+			got := FindRun(u, sample)
+			if got != want || TickIn(got, sample) != want.Begins+(sample-want.First)*want.Value {
 				t.Fatalf("%d runs: sample %d is in %v, want %v", n, sample, got, want)
 			}
 		}
@@ -457,7 +413,7 @@ func TestRuns(t *testing.T) {
 }
 
 // checkSampleAt compares with the last sample that begins at or before tick.
-func checkSampleAt(t *testing.T, u *runs, list []plainRun, tick int64) {
+func checkSampleAt(t *testing.T, u *Runs, list []plainRun, tick int64) {
 	t.Helper()
 	sample, begins := int64(0), int64(0)
 	for _, e := range list {
@@ -470,7 +426,7 @@ func checkSampleAt(t *testing.T, u *runs, list []plainRun, tick int64) {
 		}
 		sample, begins = e.first+k, e.begins+k*e.value
 	}
-	got, at := sampleAtTick(u, tick)
+	got, at := SampleAtTick(u, tick)
 	if got != sample || at != begins {
 		t.Fatalf("%d runs: at tick %d sample %d that begins at %d, want %d at %d", len(list), tick, got, at, sample, begins)
 	}
@@ -478,14 +434,14 @@ func checkSampleAt(t *testing.T, u *runs, list []plainRun, tick int64) {
 
 func TestExpand(t *testing.T) {
 	r := rand.New(rand.NewSource(8))
-	for _, n := range []int{1, 2, openLen - 1, openLen, openLen + 1, 2*openLen + 1, pieceLen + 1} {
+	for _, n := range []int{1, 2, openLen - 1, openLen, openLen + 1, 2*openLen + 1, PieceLen + 1} {
 		counts, values := make([]uint64, n), randomEntries(r, n, 1<<32)
 		for i := range counts {
 			counts[i] = uint64(r.Intn(3))
 		}
 		counts[0]++
 		list, samples, _ := listRuns(counts, values)
-		u, err := newRuns(zip(counts, values), false)
+		u, err := NewRuns(filmtest.Zip(counts, values), false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -498,7 +454,7 @@ func TestExpand(t *testing.T) {
 		all = append(all, make([]int64, 2*openLen+4)...) // beyond the table all are 0
 		for _, first := range nearby(r, list, false, samples+2) {
 			for _, length := range []int64{0, 1, 2, openLen, 2*openLen + 1} {
-				got, signed := expandRuns(u, first, length, false), expandRuns(u, first, length, true)
+				got, signed := ExpandRuns(u, first, length, false), ExpandRuns(u, first, length, true)
 				for i := range got {
 					want := all[first+int64(i)]
 					if got[i] != want || signed[i] != int64(int32(want)) {
@@ -530,23 +486,23 @@ func TestRunsOverflow(t *testing.T) {
 	}{
 		{"one run of the most samples of a tick", []uint64{most}, []uint64{1}, true, true},
 		{"one sample of the longest duration", []uint64{1}, []uint64{most}, true, true},
-		{"runs of the most samples", fill(pieceLen+1, most), fill(pieceLen+1, 0), false, true},
-		{"the same with times of 0", fill(pieceLen+1, most), fill(pieceLen+1, 0), true, true},
-		{"samples of the longest duration", fill(pieceLen+1, 1), fill(pieceLen+1, most), true, true},
+		{"runs of the most samples", fill(PieceLen+1, most), fill(PieceLen+1, 0), false, true},
+		{"the same with times of 0", fill(PieceLen+1, most), fill(PieceLen+1, 0), true, true},
+		{"samples of the longest duration", fill(PieceLen+1, 1), fill(PieceLen+1, most), true, true},
 		{"the most of both", []uint64{most}, []uint64{most}, true, false},
-		{"the most of both in the second piece", append(fill(pieceLen, 1), most), append(fill(pieceLen, 1), most), true, false},
-		{"the most of both, all over", fill(2*pieceLen, most), fill(2*pieceLen, most), true, false},
-		{"offsets of any value", fill(blockLen+1, 3), fill(blockLen+1, most), false, true},
+		{"the most of both in the second piece", append(fill(PieceLen, 1), most), append(fill(PieceLen, 1), most), true, false},
+		{"the most of both, all over", fill(2*PieceLen, most), fill(2*PieceLen, most), true, false},
+		{"offsets of any value", fill(BlockLen+1, 3), fill(BlockLen+1, most), false, true},
 	} {
-		u, err := newRuns(zip(tt.counts, tt.values), tt.timed)
-		if tt.ok != (err == nil) || err != nil && !errors.Is(err, errFormat) {
+		u, err := NewRuns(filmtest.Zip(tt.counts, tt.values), tt.timed)
+		if tt.ok != (err == nil) || err != nil && !errors.Is(err, ErrSum) && !errors.Is(err, ErrOrder) {
 			t.Errorf("%s: %v", tt.name, err)
 			continue
 		}
 		if err == nil {
 			_, samples, ticks := listRuns(tt.counts, tt.values)
-			if lastTotal(u.samples) != samples || tt.timed && lastTotal(u.ticks) != ticks {
-				t.Errorf("%s: %d samples, want %d, %d ticks", tt.name, lastTotal(u.samples), samples, ticks)
+			if LastTotal(u.Samples) != samples || tt.timed && LastTotal(u.Ticks) != ticks {
+				t.Errorf("%s: %d samples, want %d, %d ticks", tt.name, LastTotal(u.Samples), samples, ticks)
 			}
 		}
 	}
@@ -556,10 +512,10 @@ func TestRunsOverflow(t *testing.T) {
 func TestRandomRuns(t *testing.T) {
 	r := rand.New(rand.NewSource(9))
 	refused := 0
-	for i := 0; i < rounds(4000, 200); i++ {
+	for i := 0; i < filmtest.Rounds(4000, 200); i++ {
 		n := 1 + r.Intn(6)
 		counts, values := randomEntries(r, n, uint64(1)<<uint(1+r.Intn(32))), randomEntries(r, n, uint64(1)<<uint(1+r.Intn(32)))
-		u, err := newRuns(zip(counts, values), true)
+		u, err := NewRuns(filmtest.Zip(counts, values), true)
 		samples, ticks := new(big.Int), new(big.Int)
 		low, high := uint64(0), uint64(0)
 		for j := range counts {
@@ -570,13 +526,13 @@ func TestRandomRuns(t *testing.T) {
 		}
 		if err != nil {
 			refused++
-			if low < 1<<28 && high < 1<<24 && ticks.Cmp(big.NewInt(maxSum)) <= 0 { // as in any file that plays
+			if low < 1<<28 && high < 1<<24 && ticks.Cmp(big.NewInt(MaxSum)) <= 0 { // as in any file that plays
 				t.Fatalf("counts %v, values %v: %v", counts, values, err)
 			}
 			continue
 		}
-		if lastTotal(u.samples) != samples.Int64() || !ticks.IsInt64() || lastTotal(u.ticks) != ticks.Int64() {
-			t.Fatalf("counts %v, values %v: %d samples, %d ticks, want %s, %s", counts, values, lastTotal(u.samples), lastTotal(u.ticks), samples, ticks)
+		if LastTotal(u.Samples) != samples.Int64() || !ticks.IsInt64() || LastTotal(u.Ticks) != ticks.Int64() {
+			t.Fatalf("counts %v, values %v: %d samples, %d ticks, want %s, %s", counts, values, LastTotal(u.Samples), LastTotal(u.Ticks), samples, ticks)
 		}
 	}
 	if refused == 0 {
@@ -603,7 +559,7 @@ func TestChunkRuns(t *testing.T) {
 			}
 		}
 		perChunk[n-1]++
-		u, err := newChunkRuns(zip(first, perChunk, description), int64(chunks))
+		u, err := NewChunkRuns(filmtest.Zip(first, perChunk, description), int64(chunks))
 		if err != nil {
 			t.Fatalf("%d runs: %v", n, err)
 		}
@@ -618,8 +574,8 @@ func TestChunkRuns(t *testing.T) {
 			list = append(list, plainRun{samples, count, int64(first[i]) - 1, int64(end) - 1})
 			samples += count
 		}
-		if lastTotal(u.samples) != samples {
-			t.Fatalf("%d runs have %d samples, want %d", n, lastTotal(u.samples), samples)
+		if LastTotal(u.Samples) != samples {
+			t.Fatalf("%d runs have %d samples, want %d", n, LastTotal(u.Samples), samples)
 		}
 		for _, sample := range nearby(r, list, false, samples) {
 			i := 0
@@ -628,8 +584,8 @@ func TestChunkRuns(t *testing.T) {
 			}
 			e := list[i]
 			per := int64(perChunk[i])
-			want := chunkRun{number: i, first: e.begins, end: e.value, perChunk: per, description: uint32(description[i])}
-			got, chunk, before := findChunk(u, sample)
+			want := ChunkRun{Number: i, First: e.begins, End: e.value, PerChunk: per, Description: uint32(description[i])}
+			got, chunk, before := FindChunk(u, sample)
 			if got != want || chunk != e.begins+(sample-e.first)/per || before != (sample-e.first)%per {
 				t.Fatalf("%d runs: sample %d is in chunk %d of %v with %d before it; want %v", n, sample, chunk, got, before, want)
 			}
@@ -647,18 +603,18 @@ func TestChunkRunsRefused(t *testing.T) {
 		return columns
 	}
 	refused := func(name string, columns [][]uint64, chunks int64) {
-		_, err := newChunkRuns(zip(columns...), chunks)
-		if !errors.Is(err, errFormat) {
+		_, err := NewChunkRuns(filmtest.Zip(columns...), chunks)
+		if !errors.Is(err, ErrSum) && !errors.Is(err, ErrOrder) {
 			t.Errorf("%s, %d runs, %d chunks: %v", name, len(columns[0]), chunks, err)
 		}
 	}
 	for _, n := range boundaries {
 		columns := make3(n)
-		if _, err := newChunkRuns(zip(columns...), int64(n)); err != nil {
+		if _, err := NewChunkRuns(filmtest.Zip(columns...), int64(n)); err != nil {
 			t.Errorf("%d runs: %v", n, err)
 		}
 		refused("a run beyond the last chunk", columns, int64(n)-1)
-		for _, i := range []int{1, 2, openLen, pieceLen - 1, pieceLen, pieceLen + 1, n - 1} {
+		for _, i := range []int{1, 2, openLen, PieceLen - 1, PieceLen, PieceLen + 1, n - 1} {
 			if i < 1 || i >= n {
 				continue
 			}
@@ -681,44 +637,79 @@ func TestChunkRunsRefused(t *testing.T) {
 	refused("more samples than any file has", columns, 1<<31-1)
 }
 
+// TestChunkCounts lists how many samples there are in each of some chunks, of runs of more entries than a piece has.
+func TestChunkCounts(t *testing.T) {
+	r := rand.New(rand.NewSource(1))
+	for _, runs := range []int{1, 2, 50, PieceLen - 1, PieceLen, PieceLen + 1, 2*PieceLen + 3} {
+		var entries bytes.Buffer
+		var want []uint32
+		for i := 0; i < runs; i++ {
+			perChunk := r.Int63n(5)
+			entries.Write(filmtest.Zip([]uint64{uint64(len(want) + 1)}, []uint64{uint64(perChunk)}, []uint64{1})) // first_chunk, samples_per_chunk, sample_description_index
+			for j := r.Intn(3); j >= 0; j-- {
+				want = append(want, uint32(perChunk))
+			}
+		}
+		table, err := NewChunkRuns(entries.Bytes(), int64(len(want)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < 9; i++ {
+			number := r.Intn(runs)
+			run := ChunkRunAt(table, number)
+			first := run.First + r.Int63n(run.End-run.First)
+			last := first + r.Int63n(int64(len(want))-first)
+			if got := ChunkCounts(table, number, first, last); fmt.Sprint(got) != fmt.Sprint(want[first:last+1]) {
+				t.Errorf("%d runs: chunks %d to %d hold %v, want %v", runs, first, last, got, want[first:last+1])
+			}
+		}
+	}
+}
+
 // plainChange is a change, entry by entry.
-func plainChange(data []byte, c *change) []byte {
+func plainChange(data []byte, c *Change) []byte {
 	var out []byte
 	for len(data) > 0 {
-		entry := data[:c.width]
-		data = data[c.width:]
-		if c.grow {
+		entry := data[:c.Width]
+		data = data[c.Width:]
+		if c.Grow {
 			v := uint64(binary.BigEndian.Uint32(entry))
-			if c.sub {
-				v -= binary.BigEndian.Uint64(c.add)
+			if c.Sub {
+				v -= binary.BigEndian.Uint64(c.Add)
 			} else {
-				v += binary.BigEndian.Uint64(c.add)
+				v += binary.BigEndian.Uint64(c.Add)
 			}
 			out = binary.BigEndian.AppendUint64(out, v)
 			continue
 		}
-		mask := c.mask
+		mask := c.Mask
 		if mask == nil {
-			mask = bytes.Repeat([]byte{255}, c.width)
+			mask = bytes.Repeat([]byte{255}, c.Width)
 		}
 		x, m := new(big.Int).SetBytes(entry), new(big.Int).SetBytes(mask)
 		kept := new(big.Int).AndNot(x, m)
 		x.And(x, m)
-		x.Mul(x, big.NewInt(c.mul))
-		if c.sub {
-			x.Sub(x, new(big.Int).SetBytes(c.add))
+		x.Mul(x, big.NewInt(c.Mul))
+		if c.Sub {
+			x.Sub(x, new(big.Int).SetBytes(c.Add))
 		} else {
-			x.Add(x, new(big.Int).SetBytes(c.add))
+			x.Add(x, new(big.Int).SetBytes(c.Add))
 		}
 		x.And(x, m)
 		x.Or(x, kept)
-		out = append(out, x.FillBytes(make([]byte, c.width))...)
+		out = append(out, x.FillBytes(make([]byte, c.Width))...)
 	}
 	return out
 }
 
+// changing is a table and what is done to it.
+type changing struct {
+	data   []byte
+	change *Change
+}
+
 // changes are what the engine does to tables, with entries that they are done to.
-func changes(r *rand.Rand, n int) map[string]piece {
+func changes(r *rand.Rand, n int) map[string]changing {
 	low, _ := pack(randomEntries(r, n, 1<<31), 4)
 	wide, _ := pack(randomEntries(r, n, 1<<60), 8)
 	high := randomEntries(r, n, 1<<31)
@@ -726,46 +717,46 @@ func changes(r *rand.Rand, n int) map[string]piece {
 		high[i] += 1 << 31
 	}
 	above, _ := pack(high, 4)
-	times := zip(randomEntries(r, n, 1<<32), randomEntries(r, n, 1<<20))
+	times := filmtest.Zip(randomEntries(r, n, 1<<32), randomEntries(r, n, 1<<20))
 	signed := randomEntries(r, n, 1<<20)
 	for i := range signed {
 		signed[i] = uint64(uint32(int32(signed[i]) - 1<<19))
 	}
-	offsets := zip(randomEntries(r, n, 1<<32), signed)
-	runs := zip(high, randomEntries(r, n, 1<<32), randomEntries(r, n, 1<<32))
-	values := entry64(pairLen, lowHalf)
-	return map[string]piece{
-		"stco moved up":       {data: low, change: &change{width: 4, mul: 1, add: entry64(4, 1<<31)}},
-		"stco moved down":     {data: above, change: &change{width: 4, mul: 1, add: entry64(4, 1<<31), sub: true}},
-		"stco not moved":      {data: low, change: &change{width: 4, mul: 1, add: entry64(4, 0)}},
-		"co64 moved up":       {data: wide, change: &change{width: 8, mul: 1, add: entry64(8, 1<<40)}},
-		"stco grown up":       {data: low, change: &change{width: 4, mul: 1, add: entry64(8, 1<<33), grow: true}},
-		"stco grown down":     {data: above, change: &change{width: 4, mul: 1, add: entry64(8, 1<<31), sub: true, grow: true}},
-		"stss":                {data: above, change: &change{width: 4, mul: 1, add: entry64(4, 1<<31-7), sub: true}},
-		"stsc":                {data: runs, change: &change{width: stscLen, mask: firstChunkMask, mul: 1, add: firstChunkAddend(1 << 31), sub: true}},
-		"stts scaled":         {data: times, change: &change{width: pairLen, mask: values, mul: 4095, add: entry64(pairLen, 0)}},
-		"ctts raised":         {data: offsets, change: &change{width: pairLen, mask: values, mul: 1, add: entry64(pairLen, 1<<19)}},
-		"ctts raised, scaled": {data: offsets, change: &change{width: pairLen, mask: values, mul: 12, add: entry64(pairLen, 12<<19)}},
-		"as it is":            {data: low, change: nil},
+	offsets := filmtest.Zip(randomEntries(r, n, 1<<32), signed)
+	runs := filmtest.Zip(high, randomEntries(r, n, 1<<32), randomEntries(r, n, 1<<32))
+	values := EntryOf(PairLen, LowHalf)
+	return map[string]changing{
+		"stco moved up":       {data: low, change: &Change{Width: 4, Mul: 1, Add: EntryOf(4, 1<<31)}},
+		"stco moved down":     {data: above, change: &Change{Width: 4, Mul: 1, Add: EntryOf(4, 1<<31), Sub: true}},
+		"stco not moved":      {data: low, change: &Change{Width: 4, Mul: 1, Add: EntryOf(4, 0)}},
+		"co64 moved up":       {data: wide, change: &Change{Width: 8, Mul: 1, Add: EntryOf(8, 1<<40)}},
+		"stco grown up":       {data: low, change: &Change{Width: 4, Mul: 1, Add: EntryOf(8, 1<<33), Grow: true}},
+		"stco grown down":     {data: above, change: &Change{Width: 4, Mul: 1, Add: EntryOf(8, 1<<31), Sub: true, Grow: true}},
+		"stss":                {data: above, change: &Change{Width: 4, Mul: 1, Add: EntryOf(4, 1<<31-7), Sub: true}},
+		"stsc":                {data: runs, change: &Change{Width: ChunkRunLen, Mask: chunkNumber(1<<32 - 1), Mul: 1, Add: chunkNumber(1 << 31), Sub: true}},
+		"stts scaled":         {data: times, change: &Change{Width: PairLen, Mask: values, Mul: 4095, Add: EntryOf(PairLen, 0)}},
+		"ctts raised":         {data: offsets, change: &Change{Width: PairLen, Mask: values, Mul: 1, Add: EntryOf(PairLen, 1<<19)}},
+		"ctts raised, scaled": {data: offsets, change: &Change{Width: PairLen, Mask: values, Mul: 12, Add: EntryOf(PairLen, 12<<19)}},
 	}
 }
 
-// TestPieces writes changed tables whole and in any two halves around boundaries.
-func TestPieces(t *testing.T) {
+// chunkNumber is an entry of a stsc with that first_chunk and zeros.
+func chunkNumber(first uint64) []byte {
+	return append(EntryOf(4, first), make([]byte, 8)...)
+}
+
+// TestWriteEntries writes changed tables whole and in any two halves around boundaries.
+func TestWriteEntries(t *testing.T) {
 	r := rand.New(rand.NewSource(11))
-	lengths := []int{1, 2, 3, changedLen/stscLen + 1, changedLen/8 - 1, changedLen / 8, changedLen/8 + 1, changedLen/4 + 1}
-	if interpreted() {
+	lengths := []int{1, 2, 3, changedLen/ChunkRunLen + 1, changedLen/8 - 1, changedLen / 8, changedLen/8 + 1, changedLen/4 + 1}
+	if filmtest.Interpreted() {
 		lengths = []int{1, 3, changedLen/4 + 1}
 	}
 	for _, n := range lengths {
 		for name, p := range changes(r, n) {
-			want := p.data
-			width, block := int64(4), int64(changedLen) // bytes
-			if p.change != nil {
-				want = plainChange(p.data, p.change)
-				width = int64(len(want) / n)
-				block = int64(changedLen/p.change.width) * width
-			}
+			want := plainChange(p.data, p.change)
+			width := int64(len(want) / n) // bytes
+			block := int64(changedLen/p.change.Width) * width
 			size := int64(len(want))
 			for _, from := range []int64{0, 1, width - 1, width, width + 1, block - width, block - 1, block, block + 1, size - 1} {
 				for _, to := range []int64{from, from + 1, from + width, block - 1, block, block + 1, block + width, 2*block + 1, size - 1, size} {
@@ -773,9 +764,9 @@ func TestPieces(t *testing.T) {
 						continue
 					}
 					var out bytes.Buffer
-					err := writeSegment(&segment{pieces: []piece{p}}, &out, from, to)
+					err := WriteEntries(p.data, p.change, &out, from, to)
 					if err != nil || !bytes.Equal(out.Bytes(), want[from:to]) {
-						t.Errorf("%s, %d entries, bytes [%d, %d): %v, first difference at %d", name, n, from, to, err, difference(out.Bytes(), want[from:to]))
+						t.Errorf("%s, %d entries, bytes [%d, %d): %v, or other bytes", name, n, from, to, err)
 					}
 				}
 			}
@@ -783,18 +774,15 @@ func TestPieces(t *testing.T) {
 	}
 }
 
-// TestPieceEveryRange writes every range of a short table.
-func TestPieceEveryRange(t *testing.T) {
+// TestWriteEntriesEveryRange writes every range of a short table.
+func TestWriteEntriesEveryRange(t *testing.T) {
 	r := rand.New(rand.NewSource(12))
 	for name, p := range changes(r, 5) {
-		want := p.data
-		if p.change != nil {
-			want = plainChange(p.data, p.change)
-		}
+		want := plainChange(p.data, p.change)
 		for from := 0; from <= len(want); from++ {
 			for to := from; to <= len(want); to++ {
 				var out bytes.Buffer
-				err := writeSegment(&segment{pieces: []piece{p}}, &out, int64(from), int64(to))
+				err := WriteEntries(p.data, p.change, &out, int64(from), int64(to))
 				if err != nil || !bytes.Equal(out.Bytes(), want[from:to]) {
 					t.Fatalf("%s, bytes [%d, %d): % x, want % x, %v", name, from, to, out.Bytes(), want[from:to], err)
 				}
@@ -810,11 +798,11 @@ var errWrite = errors.New("nobody there")
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errWrite }
 
-// TestPieceWriteFails wants the writer's own error, whatever is written.
-func TestPieceWriteFails(t *testing.T) {
+// TestWriteEntriesFails wants the writer's own error, whatever is written.
+func TestWriteEntriesFails(t *testing.T) {
 	r := rand.New(rand.NewSource(13))
 	for name, p := range changes(r, 3) {
-		err := writeSegment(&segment{pieces: []piece{p}}, brokenWriter{}, 0, int64(len(p.data)))
+		err := WriteEntries(p.data, p.change, brokenWriter{}, 0, int64(len(p.data)))
 		if !errors.Is(err, errWrite) {
 			t.Errorf("%s: %v", name, err)
 		}

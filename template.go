@@ -1,0 +1,433 @@
+package mp4
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
+)
+
+// slot is a part of the template.
+type slot struct {
+	kind   int
+	data   []byte      // bytes that are ready; of a box that is made anew, what stands there where all of the movie is kept
+	box    *box        // the source's; nil: it has none
+	begins []uint32    // numbers that the box begins with: size, type and what else is known of its first ones
+	wide   []uint32    // the same of a header with times of 64 bits; begins is nil where the source's has them
+	length int         // of a container: slots in it
+	runs   *lanes.Runs // of a sbgp
+}
+
+// Kinds of slots.
+const (
+	slotBytes = iota
+	slotContainer
+	slotEnd // of a container
+	slotTrack
+	slotExtends
+	slotLength // the mehd of a mvex
+	slotLeft   // a trak of which nothing is read: fragments that follow have samples of it
+	slotReferences
+	slotMovieHeader
+	slotTrackHeader
+	slotMediaHeader
+	slotEdits
+	slotSourceEdits
+	slotChapters
+	slotTables // those from here on are in a stbl
+	slotStts
+	slotCtts
+	slotStss
+	slotStps
+	slotStsz
+	slotSdtp
+	slotSbgp
+	slotCsgp
+	slotSubs
+	slotNoMore     // which a cut has not: bounds of composition times (8.6.1.4), which have moved; what no writer makes
+	slotOtherTable // which carries nothing per sample, or is none of ours to know
+	slotStsc
+	slotStco
+	slotSaiz
+	slotSaio
+	slotSenc
+)
+
+// tableSlots are the kinds of the tables of a stbl by their types.
+var tableSlots = map[string]int{
+	"stts": slotStts, "ctts": slotCtts, "stss": slotStss, "stps": slotStps, "stsc": slotStsc, "stsz": slotStsz, "stz2": slotStsz,
+	"stco": slotStco, "co64": slotStco, "sdtp": slotSdtp, "sbgp": slotSbgp, "csgp": slotCsgp, "subs": slotSubs,
+	"saiz": slotSaiz, "saio": slotSaio, "senc": slotSenc, "stsd": slotBytes, "sgpd": slotBytes,
+	"cslg": slotNoMore, "stdp": slotNoMore, "padb": slotNoMore, "stsh": slotNoMore,
+}
+
+// templateMaker makes the template of a movie.
+type templateMaker struct {
+	moov    *box
+	tracks  []*track // that were read,
+	leftOut []*box   // and the traks that cuts do without
+	slots   []slot
+	from    int64 // where in the source the bytes of the last slot begin,
+	to      int64 // and end
+}
+
+// newTemplate makes the template of a moov of which tracks have been read, and others are left out of cuts.
+func newTemplate(moov *box, tracks []*track, leftOut []*box) []slot {
+	t := &templateMaker{moov: moov, tracks: tracks, leftOut: leftOut}
+	addContainer(t, slotContainer, moov)
+	return t.slots
+}
+
+// isTrack reports whether a track was made of a trak.
+func isTrack(t *templateMaker, trak *box) bool {
+	for _, known := range t.tracks {
+		if known.box == trak {
+			return true
+		}
+	}
+	return false
+}
+
+// isLeftOut reports whether cuts do without a trak.
+func isLeftOut(t *templateMaker, trak *box) bool {
+	for _, left := range t.leftOut {
+		if left == trak {
+			return true
+		}
+	}
+	return false
+}
+
+// addReady appends the bytes of the source's moov at an offset of the source. Those behind each other become one slot.
+func addReady(t *templateMaker, b []byte, at int64) {
+	if len(b) == 0 {
+		return
+	}
+	last := len(t.slots) - 1
+	if t.slots[last].kind != slotBytes || t.to != at {
+		t.slots = append(t.slots, slot{kind: slotBytes})
+		last++
+		t.from = at
+	}
+	t.to = at + int64(len(b))
+	t.slots[last].data = t.moov.data[t.from-t.moov.at : t.to-t.moov.at]
+}
+
+// addContainer appends a box whose children are looked into.
+func addContainer(t *templateMaker, kind int, b *box) {
+	first := len(t.slots)
+	t.slots = append(t.slots, slot{kind: kind, box: b, begins: []uint32{0, typeNumber(b.typ)}})
+	if kind == slotExtends {
+		t.slots = append(t.slots, slot{kind: slotLength})
+	}
+	for _, c := range b.children {
+		addChild(t, b, c)
+	}
+	addReady(t, b.tail, b.at+int64(len(b.data)-len(b.tail)))
+	t.slots = append(t.slots, slot{kind: slotEnd})
+	t.slots[first].length = len(t.slots) - 1 - first
+}
+
+// addChild appends a box that is in another.
+func addChild(t *templateMaker, in, b *box) {
+	if in.typ == "stbl" {
+		addTable(t, in, b)
+		return
+	}
+	switch in.typ + "/" + b.typ {
+	case "moov/mvhd":
+		addHeader(t, slotMovieHeader, b, mvhdDuration0, mvhdDuration1)
+	case "moov/trak":
+		if isTrack(t, b) {
+			addContainer(t, slotTrack, b)
+		} else if isLeftOut(t, b) {
+			t.slots = append(t.slots, slot{kind: slotLeft, data: b.data})
+		}
+	case "moov/mvex":
+		addContainer(t, slotExtends, b)
+	case "mvex/mehd":
+		// The duration of all fragments (8.8.2) is another now.
+	case "moov/udta":
+		addUserData(t, b)
+	case "moov/meta", "udta/meta", "trak/meta":
+		if !hasItemLocations(b) {
+			addReady(t, b.data, b.at)
+		}
+	case "udta/chpl":
+		t.slots = append(t.slots, slot{kind: slotChapters, data: b.data, box: b, begins: []uint32{0, typeNumber(b.typ)}})
+	case "trak/tkhd":
+		addHeader(t, slotTrackHeader, b, tkhdDuration0, tkhdDuration1)
+		t.slots = append(t.slots, slot{kind: slotEdits})
+	case "trak/edts":
+		t.slots = append(t.slots, slot{kind: slotSourceEdits, data: b.data})
+	case "trak/tref":
+		t.slots = append(t.slots, slot{kind: slotReferences, box: b, begins: []uint32{0, typeNumber(b.typ)}})
+	case "trak/mdia", "mdia/minf", "minf/stbl":
+		addContainer(t, slotContainer, b)
+	case "mdia/mdhd":
+		addHeader(t, slotMediaHeader, b, mdhdDuration0, mdhdDuration1)
+	default:
+		addReady(t, b.data, b.at)
+	}
+}
+
+// addHeader appends a mvhd, tkhd or mdhd. Its slot reaches up to the duration.
+func addHeader(t *templateMaker, kind int, b *box, v0, v1 int) {
+	p := payload(b)
+	s := slot{kind: kind, box: b}
+	end := v0 + 4
+	if p[0] != 0 {
+		end = v1 + 8
+		s.wide = append([]uint32{uint32(headerLen + len(p)), typeNumber(b.typ)}, lanes.Words(p[:v1])...)
+	} else {
+		s.begins = append([]uint32{uint32(headerLen + len(p)), typeNumber(b.typ)}, lanes.Words(p[:v0])...)
+		const growth = 3 * 4 // of creation and modification time, and of the duration
+		w := s.begins
+		s.wide = append([]uint32{w[0] + growth, w[1], w[2] | 1<<24, 0, w[3], 0, w[4]}, w[5:]...)
+	}
+	s.data = b.data[:int(b.header)+end]
+	t.slots = append(t.slots, s)
+	addReady(t, p[end:], b.at+b.header+int64(end))
+}
+
+// addUserData appends a udta, with a slot for the list of chapters in it.
+func addUserData(t *templateMaker, b *box) {
+	udta := &box{typ: b.typ, at: b.at, header: b.header, data: b.data}
+	if readChildren(udta, "") != nil {
+		addReady(t, b.data, b.at)
+		return
+	}
+	addContainer(t, slotContainer, udta)
+}
+
+// addTable appends a box of a stbl, and behind the stts those that a cut may need where the source has none: a ctts for the
+// lead-in, a stss for samples of fragments.
+func addTable(t *templateMaker, stbl, b *box) {
+	kind, known := tableSlots[b.typ]
+	switch {
+	case known && kind == slotBytes:
+		addReady(t, b.data, b.at)
+		return
+	case !known:
+		kind = slotOtherTable
+	}
+	s := slot{kind: kind, data: b.data, box: b, begins: tableBegins(b)}
+	if kind == slotSbgp {
+		if readSbgp(&s, b) != nil {
+			s.kind = slotNoMore
+		}
+	}
+	t.slots = append(t.slots, s)
+	if b.typ != "stts" {
+		return
+	}
+	if childOf(stbl, "ctts") == nil {
+		t.slots = append(t.slots, slot{kind: slotCtts, begins: []uint32{0, typeNumber("ctts"), 0, 0}})
+	}
+	if childOf(stbl, "stss") == nil {
+		t.slots = append(t.slots, slot{kind: slotStss, begins: []uint32{0, typeNumber("stss"), 0, 0}})
+	}
+}
+
+// tableBegins are the numbers that a new table begins with: size, type, version and flags, and a count or, of a stsz, what
+// stands before it. A table that nobody has looked at, of a track whose samples are all in fragments, may be too short.
+func tableBegins(b *box) []uint32 {
+	begins := []uint32{0, typeNumber(b.typ), 0, 0}
+	p := payload(b)
+	if len(p) >= fullBoxLen {
+		begins[tableStart] = binary.BigEndian.Uint32(p)
+	}
+	if len(p) >= countedLen {
+		begins[tableCount] = binary.BigEndian.Uint32(p[fullBoxLen:])
+	}
+	return begins
+}
+
+// typeNumber is a type of a box as a number.
+func typeNumber(typ string) uint32 { return binary.BigEndian.Uint32([]byte(typ)) }
+
+// templateMemory is about the number of bytes that a template holds beside the source's moov.
+func templateMemory(slots []slot) int64 {
+	const slotMemory = 512
+	n := slotMemory * len(slots)
+	for _, s := range slots {
+		if s.runs != nil {
+			n += lanes.RunsMemory(s.runs)
+		}
+	}
+	return int64(n)
+}
+
+// hasItemLocations reports whether a meta box (8.11.1) locates items by offsets in the file, which are no longer true.
+// QuickTime's meta has no version and flags.
+func hasItemLocations(meta *box) bool {
+	for _, prefix := range []int64{0, fullBoxLen} {
+		m := &box{typ: meta.typ, at: meta.at, header: meta.header + prefix, data: meta.data}
+		if int64(len(m.data)) >= m.header && readChildren(m, "") == nil && childOf(m, "iloc") != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// Types of boxes that the source may have none of, or has under another type.
+const (
+	typeMdat = uint32(0x6D646174)
+	typeEdts = uint32(0x65647473)
+	typeElst = uint32(0x656C7374)
+	typeMehd = uint32(0x6D656864)
+	typeStsz = uint32(0x7374737A)
+	typeCo64 = uint32(0x636F3634)
+	typeSbgp = uint32(0x73626770)
+)
+
+// readSbgp reads a sbgp (8.9.2), runs of samples and the group of each, into its slot.
+func readSbgp(s *slot, b *box) error {
+	p := payload(b)
+	prefix := groupPrefix(len(p) > 0 && p[0] == 1)
+	entries, err := entriesOf(b, prefix, lanes.PairLen)
+	if err != nil {
+		return err
+	}
+	s.begins = append([]uint32{0, typeSbgp}, lanes.Words(p[:prefix])...)
+	s.runs, err = newRuns(entries, false)
+	if err != nil {
+		return fmt.Errorf("sbgp at %d: %w", b.at, err)
+	}
+	return nil
+}
+
+// Which of the numbers of a table are its version and flags, and the count of its entries.
+const (
+	tableStart = 2
+	tableCount = 3
+	flagBits   = 1<<24 - 1 // of the former, whose highest byte is the version
+)
+
+// moovWriter makes what comes before the media of a cut: ftyp, moov and the header of mdat.
+type moovWriter struct {
+	*boxWriter
+	ftyp     []byte
+	template []slot
+	madeUp   bool // its tables are made of fragments
+	kept     []*trackCut
+	shown    timeWindow // of the movie timeline
+
+	fragmented bool  // all samples are in fragments that follow
+	length     int64 // of these, in movie ticks
+
+	wide     bool // chunk offsets of 32 bits become offsets of 64
+	overflow bool // one of them would have had to
+
+	size        int64 // of all, when it is known
+	offsets     []chunkOffsets
+	information []infoOffsets
+	ranges      []byteRange // of the source, which mdat holds one after another
+}
+
+// chunkOffsets is a stco or co64 in the answer. Its entries are known once the size of the moov is.
+type chunkOffsets struct {
+	kept  *trackCut
+	first int           // which of the writer's numbers is its first entry
+	rest  *lanes.Change // of the others
+}
+
+// infoOffsets is a saio in the answer. Its entries, of 64 bits, are known once all sizes are.
+type infoOffsets struct {
+	kept    *trackCut
+	entries []byte
+}
+
+// keptOf is what is kept of the track of a trak; nil: nothing.
+func keptOf(w *moovWriter, trak *box) *trackCut {
+	for _, k := range w.kept {
+		if k.box == trak {
+			return k
+		}
+	}
+	return nil
+}
+
+// shiftOf is how far the bytes of the source at an offset move in the answer.
+func shiftOf(w *moovWriter, offset int64) int64 {
+	at := w.size
+	for _, r := range w.ranges {
+		if r.from <= offset && offset <= r.to {
+			return at - r.from
+		}
+		at += r.to - r.from
+	}
+	return 0 // not reached: the ranges hold all that is kept
+}
+
+// boxWriter collects boxes. Nearly all that a cut changes are numbers of 32 bits, so these are collected as numbers: one
+// that is known later is assigned later, and compiled code encodes all of them at once. Between them stand runs of
+// bytes: of the source's moov, as they are or changed on their way out, or made for the answer.
+type boxWriter struct {
+	numbers  []uint32
+	byteRuns []byteRun
+	bytes    int64 // of the runs of bytes
+	made     bool  // long runs are no views of the source's moov either
+}
+
+// byteRun is bytes that stand behind so many numbers.
+type byteRun struct {
+	numbers int
+	data    []byte
+	change  *lanes.Change
+}
+
+// Runs shorter than this are copied together, so that a moov is written in a few large writes.
+const leastView = 4 << 10
+
+func newBoxWriter(made bool) *boxWriter {
+	return &boxWriter{numbers: make([]uint32, 0, 256), byteRuns: make([]byteRun, 0, 64), made: made}
+}
+
+// writtenSize is the number of bytes so far.
+func writtenSize(w *boxWriter) int64 { return 4*int64(len(w.numbers)) + w.bytes }
+
+// writeRaw appends bytes as they are.
+func writeRaw(w *boxWriter, b []byte) {
+	w.byteRuns = append(w.byteRuns, byteRun{numbers: len(w.numbers), data: b})
+	w.bytes += int64(len(b))
+}
+
+// writeChanged appends entries that change on their way out.
+func writeChanged(w *boxWriter, entries []byte, c *lanes.Change) {
+	w.byteRuns = append(w.byteRuns, byteRun{numbers: len(w.numbers), data: entries, change: c})
+	w.bytes += int64(len(entries))
+	if c != nil && c.Grow {
+		w.bytes += int64(len(entries))
+	}
+}
+
+// joinPieces makes pieces of all that was collected.
+func joinPieces(w *boxWriter) []madePiece {
+	numbers := lanes.Encode(w.numbers, 4*len(w.numbers))
+	pieces, short, at := make([]madePiece, 0, 32), make([][]byte, 0, 64), 0
+	for i := range w.byteRuns {
+		s := &w.byteRuns[i]
+		if at < s.numbers {
+			short = append(short, numbers[4*at:4*s.numbers])
+			at = s.numbers
+		}
+		if s.change == nil && len(s.data) < leastView {
+			short = append(short, s.data)
+			continue
+		}
+		if len(s.data) == 0 {
+			continue
+		}
+		if len(short) > 0 {
+			pieces = append(pieces, madePiece{data: bytes.Join(short, nil)})
+			short = short[:0]
+		}
+		pieces = append(pieces, madePiece{data: s.data, view: !w.made, change: s.change})
+	}
+	if short = append(short, numbers[4*at:]); len(short) > 1 || len(short[0]) > 0 {
+		pieces = append(pieces, madePiece{data: bytes.Join(short, nil)})
+	}
+	return pieces
+}
