@@ -111,16 +111,6 @@ type box struct {
 // payload is what follows the header.
 func payload(b *box) []byte { return b.data[b.header:] }
 
-// versionAndFlags are those of a full box. A table that nobody has looked at, of a track whose samples are all in
-// fragments, may be too short for them.
-func versionAndFlags(b *box) []byte {
-	p := payload(b)
-	if len(p) < fullBoxLen {
-		return make([]byte, fullBoxLen)
-	}
-	return p[:fullBoxLen]
-}
-
 // childOf returns the first child of that type, or nil.
 func childOf(b *box, typ string) *box {
 	for _, c := range b.children {

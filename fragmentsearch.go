@@ -199,9 +199,9 @@ func (s *search) scan(from, to int64, backwards bool) (*fragment, error) {
 	tries, size := 0, s.fetchSize()
 	for done := int64(0); done < minInt64(to-from, maxBarren) && s.scanned < maxScanned; {
 		s.scanned += size
-		n := minInt64(size, to-from-done)
-		off := from + done
+		n, off := size, from+done // also what lies behind the last one that may begin: it is read next
 		if backwards {
+			n = minInt64(size, to-from-done)
 			off = to - done - n
 		}
 		b, err := s.src.Peek(off, n+moofFrontLen-1, n+moofFrontLen-1) // less than all of one that begins behind
@@ -210,6 +210,9 @@ func (s *search) scan(from, to int64, backwards bool) (*fragment, error) {
 		}
 		low, high := 0, len(b)
 		for at := moofIn(b, low, high, backwards); at >= 0 && tries < maxBetween; tries++ {
+			if off+int64(at) >= to {
+				return nil, nil
+			}
 			found, err := s.look(off + int64(at))
 			if found != nil && found.moof == off+int64(at) {
 				return found, nil

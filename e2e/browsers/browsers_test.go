@@ -63,6 +63,10 @@ var everywhere = []showing{
 	{film: "fragments.mp4", start: 3.4},
 	{film: "fragments.mp4", start: 5.717, end: 7.25},
 	{film: "hybrid.mp4", start: 0.7}, // both in the moov and in fragments
+	{film: "hybrid.mp4", start: 5.717},
+	{film: "globalsidx.mp4", start: 3.999},
+	{film: "apart.frag.mp4", start: 5.717},
+	{film: "chunks.frag.mp4", start: 9.2},
 	{film: "front.frag.mp4", start: 3.4},
 	{film: "bare.frag.mp4", start: 3.4},
 	{film: "trex.frag.mp4", start: 6.451},
@@ -76,6 +80,7 @@ var everywhere = []showing{
 	{film: "each.frag.mp4", start: 9.2, key: true, begin: 8},
 	{film: "groups.frag.mp4", start: 3.4, key: true, begin: 2},
 	{film: "awry.frag.mp4", start: 7, key: true, begin: 6},
+	{film: "chunks.frag.mp4", start: 3.4, key: true, begin: 2},
 	{film: "vp9.mp4", start: 3.4},
 	{film: "av1.mp4", start: 3.4},
 	{film: "flac.mp4", start: 5.5},
@@ -97,15 +102,9 @@ var everywhere = []showing{
 // chromiumOnly are cuts of films of which Firefox does not play the whole right either: it takes the length of an empty
 // edit before the first picture for ticks of the track, not of the movie, and does not know stz2.
 var chromiumOnly = []showing{
-	// Firefox ends a cut of a fragmented film where the media in its moov end, as it does with the whole hybrid.mp4.
-	{film: "hybrid.mp4", start: 5.717},
-	{film: "globalsidx.mp4", start: 3.999},
-	{film: "apart.frag.mp4", start: 5.717},
-	{film: "chunks.frag.mp4", start: 9.2},
 	{film: "stz2.mp4", start: 3.4},
 	{film: "picturelate.mp4", start: 0.04},
 	{film: "picturelate.mp4", start: 0.2},
-	{film: "chunks.frag.mp4", start: 3.4, key: true, begin: 2}, // Firefox stops behind the first chunk of the film itself, too
 }
 
 // firefoxOnly are cuts of films that Chromium cannot play, or cannot seek in: it has no decoder of HEVC in software, and

@@ -25,12 +25,12 @@ type cut struct {
 
 // Key frames are 2 s apart where nothing else is said.
 var progressive = []cut{
-	{film: "bframes.mp4", start: 7.999},            // the last millisecond before a key frame
-	{film: "bframes.mp4", start: 7.985},            // 15 ms before it
-	{film: "bframes.mp4", start: 7.97},             // 30 ms before it
-	{film: "bframes.mp4", start: 8},                // on it
-	{film: "bframes.mp4", start: 7.4},              // amid the pictures before it
-	{film: "bframes.mp4", start: 5.717, end: 7.25}, // with an end
+	{film: "bframes.mp4", start: 7.999},             // the last millisecond before a key frame
+	{film: "bframes.mp4", start: 7.985},             // 15 ms before it
+	{film: "bframes.mp4", start: 7.97},              // 30 ms before it
+	{film: "bframes.mp4", start: 8},                 // on it
+	{film: "bframes.mp4", start: 7.4},               // amid the pictures before it
+	{film: "bframes.mp4", start: 5.717, end: 7.235}, // with an end
 	{film: "plain.mp4", start: 7.97},
 	{film: "plain.mp4", start: 8.6},
 	{film: "plain.mp4", start: 4.3, end: 6}, // its last picture lies behind nearly all of its sound
@@ -46,7 +46,7 @@ var fragmented = []cut{
 	{film: "front.frag.mp4", start: 7.999},
 	{film: "front.frag.mp4", start: 7.97},
 	{film: "front.frag.mp4", start: 8},
-	{film: "front.frag.mp4", start: 5.717, end: 7.25},
+	{film: "front.frag.mp4", start: 5.717, end: 7.235},
 	{film: "awry.frag.mp4", start: 7.4}, // its fragments begin anywhere
 	{film: "trex.frag.mp4", start: 8.6},
 	{film: "ntsc.frag.mp4", start: 7.978},
@@ -100,6 +100,7 @@ func test(t *testing.T, player players.Player) {
 		cuts = append(cuts, players.Cut{
 			URL: traefik.URL(c.path()), Film: timelines[c.film], Start: begin, End: c.end,
 			Fragmented: c.end == 0 && strings.Contains(c.film, "frag"),
+			Large:      strings.HasPrefix(c.film, "large"),
 		})
 	}
 	tries, delays := 0, 0.0

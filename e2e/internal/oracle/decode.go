@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -27,6 +28,8 @@ type track struct {
 	tick  float64 // seconds
 
 	pictures []picture // as they are shown
+	media    []picture // of a source: all of the media, at their times in the presentation, also those that the edit list hides
+	keys     []float64 // and when the key frames among them are
 
 	rate, channels int
 	begin, end     int // where the sound shown lies, in samples from the beginning of the presentation
@@ -52,51 +55,37 @@ type edit struct {
 
 func (t *track) String() string { return fmt.Sprintf("%s track %s (%s)", t.kind, t.id, t.codec) }
 
+// reading is how ffmpeg is told to read a file.
+type reading struct {
+	pictures []string // options for their times
+	sound    []string // for those of sound; nil: it is read along with the pictures
+	filter   []string // options for sound that is read apart, once it is decoded
+}
+
 // shown decodes what the file shows, its edit lists honoured. Where ffmpeg logs at level debug, the edits are read too.
-// reading are ffmpeg's options for the times of the file.
-func shown(path, level string, reading ...string) (*film, error) {
+func shown(path, level string, by reading) (*film, error) {
 	f, err := probe(path)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "oracle-")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-
-	// cons_noisegen ties AC-3's noise to the frame instead of to where decoding began; other codecs do without noise.
-	args := []string{"-v", level, "-nostdin", "-nostats", "-cons_noisegen:a", "1"}
-	args = append(args, decoders(f)...)
-	args = append(args, reading...)
-	args = append(args, "-i", path,
-		"-map", "0:v?", "-map", "0:a?", "-c:v", "rawvideo", "-c:a", "pcm_f32le",
-		"-fps_mode", "passthrough", "-enc_time_base:v", "-1", "-f", "framemd5", "-")
 	var pictures, sounds []*track
 	for _, t := range f.tracks {
 		switch t.kind {
 		case "video":
 			pictures = append(pictures, t)
 		case "audio":
-			raw := filepath.Join(dir, strconv.Itoa(len(sounds)))
-			args = append(args, "-map", "0:a:"+strconv.Itoa(len(sounds)), "-c:a", "pcm_f32le", "-f", "f32le", raw)
 			sounds = append(sounds, t)
 		}
 	}
-	if len(pictures)+len(sounds) == 0 {
-		return f, nil
+	if by.sound != nil {
+		if _, err = decode(path, level, f, nil, sounds, by.sound, by.filter...); err != nil {
+			return nil, err
+		}
+		sounds = nil
 	}
-	out, log, err := run("ffmpeg", args...)
+	log, err := decode(path, level, f, pictures, sounds, by.pictures)
 	if err != nil {
 		return nil, err
-	}
-	if err := readFrames(out, append(pictures, sounds...)); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	for i, t := range sounds {
-		if err := t.readSamples(filepath.Join(dir, strconv.Itoa(i))); err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", path, t, err)
-		}
 	}
 	for _, m := range editLine.FindAllSubmatch(log, -1) {
 		stream, _ := strconv.Atoi(string(m[1]))
@@ -107,6 +96,49 @@ func shown(path, level string, reading ...string) (*film, error) {
 		}
 	}
 	return f, nil
+}
+
+// decode decodes all tracks of one kind of the file, or of both, and returns what ffmpeg logs.
+func decode(path, level string, f *film, pictures, sounds []*track, times []string, filter ...string) ([]byte, error) {
+	if len(pictures)+len(sounds) == 0 {
+		return nil, nil
+	}
+	dir, err := os.MkdirTemp("", "oracle-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+
+	// cons_noisegen ties AC-3's noise to the frame instead of to where decoding began; other codecs do without noise.
+	args := []string{"-v", level, "-nostdin", "-nostats", "-cons_noisegen:a", "1"}
+	args = append(args, decoders(f)...)
+	args = append(args, times...)
+	args = append(args, "-i", path)
+	if len(pictures) > 0 {
+		args = append(args, "-map", "0:v", "-c:v", "rawvideo", "-fps_mode", "passthrough", "-enc_time_base:v", "-1")
+	}
+	if len(sounds) > 0 {
+		args = append(append(args, "-map", "0:a", "-c:a", "pcm_f32le"), filter...)
+	}
+	args = append(args, "-f", "framemd5", "-")
+	raw := func(i int) string { return filepath.Join(dir, strconv.Itoa(i)) }
+	for i := range sounds {
+		args = append(append(args, "-map", "0:a:"+strconv.Itoa(i), "-c:a", "pcm_f32le"), filter...)
+		args = append(args, "-f", "f32le", raw(i))
+	}
+	out, log, err := run("ffmpeg", args...)
+	if err != nil {
+		return nil, err
+	}
+	if err := readFrames(out, append(slices.Clone(pictures), sounds...)); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	for i, t := range sounds {
+		if err := t.readSamples(raw(i)); err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", path, t, err)
+		}
+	}
+	return log, nil
 }
 
 var editLine = regexp.MustCompile(`Processing st: (\d+), edit list \d+ - media time: (-?\d+), duration: (\d+)`)

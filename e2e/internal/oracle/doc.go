@@ -21,6 +21,8 @@
 //
 //   - With -copyts, 0 is the beginning of the presentation, in the source and in the cut; -enc_time_base -1 and
 //     -fps_mode passthrough keep each picture at its own tick.
+//   - Of a fragmented cut the edit list moves times only. Pictures are read from 0 on by -ss, which drops those before;
+//     sound by a command of its own, which trims it there, since the seek drops sound before a first picture that is late.
 //   - The edit list decides what is shown: pictures before media_time and at or after the end of the edit are decoded
 //     and dropped, sound is skipped to the sample. It is not trimmed at the end of an edit: the last frame of the codec
 //     is played out, so up to a frame more is allowed after the end.

@@ -21,11 +21,11 @@ func Check(source, cut string, startMS, endMS int64) error {
 	if err != nil {
 		return err
 	}
-	reading, err := readingOf(cut)
+	by, err := readingOf(cut)
 	if err != nil {
 		return err
 	}
-	got, err := shown(cut, "error", reading...)
+	got, err := shown(cut, "error", by)
 	if err != nil {
 		return fmt.Errorf("the cut cannot be decoded: %w", err)
 	}
@@ -52,17 +52,25 @@ func Check(source, cut string, startMS, endMS int64) error {
 }
 
 // readingOf is how ffmpeg is to read a cut. Of fragments it applies the edit list to the times only: its command line shows
-// what is before 0 then, unless it is told to begin at 0.
-func readingOf(cut string) ([]string, error) {
+// what is before 0 then, unless it is told to begin there. To do so it seeks to a key frame among the pictures, and where
+// the first of them is shown later, sound before it is lost: so sound is read from its front and trimmed to the sample.
+func readingOf(cut string) (reading, error) {
 	content, err := os.ReadFile(cut)
 	if err != nil {
-		return nil, err
+		return reading{}, err
 	}
 	if bytes.Contains(content, []byte("mehd")) {
-		return []string{"-seek_timestamp", "1", "-ss", "0"}, nil
+		return reading{
+			pictures: []string{"-seek_timestamp", "1", "-ss", "0"},
+			sound:    []string{"-copyts"},
+			filter:   []string{"-af", "atrim=start=0"},
+		}, nil
 	}
-	return []string{"-copyts"}, nil
+	return asItIs, nil
 }
+
+// asItIs is how sources and progressive cuts are read.
+var asItIs = reading{pictures: []string{"-copyts"}}
 
 // identical tells whether a file that begins at 0 was left as it is, which is exact whatever ffmpeg makes of it.
 func identical(a, b string) (bool, error) {
@@ -74,16 +82,21 @@ func identical(a, b string) (bool, error) {
 
 // CheckBytes is Check for a cut in memory.
 func CheckBytes(source string, cut []byte, startMS, endMS int64) error {
+	return withFile(cut, func(path string) error { return Check(source, path, startMS, endMS) })
+}
+
+// withFile calls check with a file of that content.
+func withFile(content []byte, check func(path string) error) error {
 	file, err := os.CreateTemp("", "cut-*.mp4")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.Remove(file.Name()) }()
-	_, err = file.Write(cut)
+	_, err = file.Write(content)
 	if err := errors.Join(err, file.Close()); err != nil {
 		return err
 	}
-	return Check(source, file.Name(), startMS, endMS)
+	return check(file.Name())
 }
 
 // interval is in seconds of the source's presentation.
@@ -153,12 +166,15 @@ var sources sync.Map // of version → func() (*film, error)
 // ffmpeg hides the first of them and moves the others so that the second is shown at 0. A player shows the first one,
 // for what is left of it, and so must the cut.
 func presentation(path string) (*film, error) {
-	f, err := shown(path, "debug", "-copyts")
+	f, err := shown(path, "debug", asItIs)
 	if err != nil {
 		return nil, err
 	}
 	all, err := hidden(path)
 	if err != nil {
+		return nil, err
+	}
+	if err := f.readKeys(path); err != nil {
 		return nil, err
 	}
 	for i, t := range f.tracks {
@@ -175,7 +191,16 @@ func presentation(path string) (*film, error) {
 				empty += float64(e.duration) * t.tick
 			}
 		}
-		if media != 1 {
+		if media > 1 {
+			continue
+		}
+		for _, p := range all.tracks[i].pictures {
+			t.media = append(t.media, picture{empty + p.at - begin, p.lasts, p.md5})
+		}
+		for k := range t.keys {
+			t.keys[k] += empty - begin
+		}
+		if media == 0 {
 			continue
 		}
 		if err := t.mend(all.tracks[i].pictures, begin, empty); err != nil {

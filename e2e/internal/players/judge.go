@@ -95,7 +95,7 @@ func (p Player) Judge(s Showing, cut Cut) (v Verdict, err error) {
 	if v.Hidden > 0 {
 		v.Delay = shots[0].At - s.Shots[0].At
 	}
-	if p.leadIn == 0 && v.Hidden > 0 || v.Delay > p.leadIn {
+	if p.leadIn == 0 && v.Hidden > 0 || v.Delay > p.leadIn*p.patience(cut) {
 		return v, fmt.Errorf("%w: %d hidden pictures are on show for %.3f s, from %d on", p.fault(), v.Hidden, v.Delay, s.Shots[0].Picture)
 	}
 	origin, err := p.inStep(shots, cut, last)
@@ -136,7 +136,7 @@ func (p Player) inStep(shots []Shot, cut Cut, last int) (origin float64, err err
 		if p.late > 0 && off > 0 {
 			fault = ErrLate
 		}
-		if off < -jitter && due(shot) > 0 && !(i == 0 && p.eager) || off > jitter+p.late {
+		if off < -jitter && due(shot) > 0 && !(i == 0 && p.eager) || off > jitter+p.late*p.patience(cut) {
 			return 0, fmt.Errorf("%w: picture %d at %.4f s, not at %.4f s", fault, shot.Picture, shot.At-origin, due(shot))
 		}
 	}
@@ -165,7 +165,7 @@ func (p Player) complete(s Showing, shots []Shot, cut Cut, first, last int) erro
 	}
 	before := cut.Start
 	for _, shot := range shown {
-		if at := cut.Film[shot.Picture]; at-before > gap {
+		if at := cut.Film[shot.Picture]; at-before > gap*p.patience(cut) {
 			return fmt.Errorf("%w: nothing new from %.3f s to %.3f s of the cut", ErrLate, before-cut.Start, at-cut.Start)
 		}
 		before = max(before, cut.Film[shot.Picture])
@@ -174,6 +174,14 @@ func (p Player) complete(s Showing, shots []Shot, cut Cut, first, last int) erro
 		return fmt.Errorf("%w: the last picture is %d, not %d", ErrLate, shown[len(shown)-1].Picture, last)
 	}
 	return nil
+}
+
+// patience is by what factor a player that follows a clock may be later with the cut than with others.
+func (p Player) patience(cut Cut) float64 {
+	if cut.Large && !p.whole {
+		return 2
+	}
+	return 1
 }
 
 // fault is what it may be where a player does something for too long.

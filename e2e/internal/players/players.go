@@ -101,6 +101,7 @@ type Cut struct {
 	Film       browser.Timeline
 	Start, End float64
 	Fragmented bool // the answer is
+	Large      bool // decoding what is hidden takes long
 }
 
 func addresses(cuts []Cut) (all []string) {
