@@ -130,6 +130,33 @@ func TestOddTables(t *testing.T) {
 	}
 }
 
+// TestNoTrackHeader cuts a track whose trak has no tkhd: it begins where it does with one, by the same edit list.
+func TestNoTrackHeader(t *testing.T) {
+	var lists [][]byte
+	for _, data := range [][]byte{smallMovie(nil), smallMovie(with("tkhd", nil))} {
+		m, err := findMovie(&memorySource{data: data}, testMoov)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := m.cutProgressive(msInterval{370, -1}, seekExact)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := assemble(c, data, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, list, found := bytes.Cut(answer, []byte("elst"))
+		if !found || len(list) < 20 {
+			t.Fatal("no edit list in the cut")
+		}
+		lists = append(lists, list[:20])
+	}
+	if !bytes.Equal(lists[0], lists[1]) {
+		t.Errorf("the edit list is %x without a tkhd, and %x with it", lists[1], lists[0])
+	}
+}
+
 // TestSignedDurations has a table that FFmpeg was seen to read so, and others.
 func TestSignedDurations(t *testing.T) {
 	const most = uint64(1<<32 - 1)

@@ -121,6 +121,9 @@ func addContainer(t *templateMaker, kind int, b *box) {
 	if kind == slotExtends {
 		t.slots = append(t.slots, slot{kind: slotLength})
 	}
+	if kind == slotTrack && childOf(b, "tkhd") == nil {
+		t.slots = append(t.slots, slot{kind: slotEdits}) // it has no header that they could follow
+	}
 	for _, c := range b.children {
 		addChild(t, b, c)
 	}
