@@ -100,15 +100,15 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 	if o.root != "" {
 		p.files = &origin.Folder{Root: o.root}
 	}
-	return handler(p), nil
+	return newHandler(p), nil
 }
 
-// handler hands on what is not ours as it came, with the writer that it came with, and answers the rest. It is short
-// because an interpreted function costs by its size, whichever way is taken through it; what costs least comes first. And
-// it is a function: compiled code calls a method at twice the price.
+// newHandler hands on what is not ours as it came, with the writer that it came with, and answers the rest. What it
+// returns is short because an interpreted function costs by its size, whichever way is taken through it, and what costs
+// least comes first. And it is a function: compiled code calls a method at twice the price.
 //
 // There is no recover here: the panic that breaks off a response has to reach the server.
-func handler(p *plugin) http.Handler {
+func newHandler(p *plugin) http.Handler {
 	next, either, plain := p.next, p.args.either, p.plain
 	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 		if !plain && (req.URL.RawQuery == "" || !either.MatchString(req.URL.RawQuery)) {
