@@ -13,14 +13,14 @@ import (
 )
 
 // cutSmall cuts a small movie and returns the boxes of the answer's track, by type.
-func cutSmall(t *testing.T, changed map[string][]byte, iv interval, seek string) map[string][]byte {
+func cutSmall(t *testing.T, changed map[string][]byte, iv msInterval, seek string) map[string][]byte {
 	t.Helper()
 	data := smallMovie(changed)
 	m, err := findMovie(&memorySource{data: data}, testMoov)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := m.cut(iv, seek)
+	c, err := m.cutProgressive(iv, seek)
 	if err != nil {
 		t.Fatalf("from %d to %d ms, %s: %v", iv.start, iv.end, seek, err)
 	}
@@ -52,7 +52,7 @@ func collect(data []byte, boxes map[string][]byte) {
 // B = max(0 + 2 - 0, 2 + 2 - 1) = 3, and M = max(B + G, l + 1 + m - d(3)) = max(103, 3 + 350 - 300) = 103.
 // The sixth is a key frame that is shown at 600, less than 1 s after p: it is not listed.
 func TestLeadIn(t *testing.T) {
-	boxes := cutSmall(t, nil, interval{250, -1}, seekExact)
+	boxes := cutSmall(t, nil, msInterval{250, -1}, seekExact)
 	for typ, want := range map[string][]byte{
 		"elst": {
 			0, 0, 0, 28, 'e', 'l', 's', 't',
@@ -163,9 +163,9 @@ func TestCrops(t *testing.T) {
 			[]int64{2, 1, 1, 1, 2, 1, 1}, []int64{0, 2, 8, 4}, []int64{25, 33},
 		},
 	} {
-		boxes := cutSmall(t, nil, interval{10 * tt.from, 10 * tt.to}, seekSample)
+		boxes := cutSmall(t, nil, msInterval{10 * tt.from, 10 * tt.to}, seekSample)
 		if tt.to < 0 {
-			boxes = cutSmall(t, nil, interval{10 * tt.from, -1}, seekSample)
+			boxes = cutSmall(t, nil, msInterval{10 * tt.from, -1}, seekSample)
 		}
 		for typ, want := range map[string][]int64{"stts": tt.stts, "ctts": tt.ctts, "stss": tt.stss, "stsc": tt.stsc, "stsz": tt.stsz} {
 			if !bytes.Equal(boxes[typ], table(typ, want...)) {
@@ -200,11 +200,11 @@ func TestHeadersGrow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = k.check(interval{1500, -1}, seekExact)
+		_, err = k.check(msInterval{1500, -1}, seekExact)
 		if err != nil {
 			t.Errorf("timescale %d: %v", tt.timescale, err)
 		}
-		c, err := k.movie.cut(interval{1500, -1}, seekExact)
+		c, err := k.movie.cutProgressive(msInterval{1500, -1}, seekExact)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,11 +257,11 @@ func TestBeyond4GiB(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		whole, err := m.whole()
+		whole, err := m.remux()
 		if err != nil {
 			t.Fatal(err)
 		}
-		exact, err := m.cut(interval{1, -1}, seekExact)
+		exact, err := m.cutProgressive(msInterval{1, -1}, seekExact)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -352,7 +352,7 @@ func TestLongTables(t *testing.T) {
 		for _, sample := range around {
 			for d := int64(-1); d <= 1; d++ {
 				start := k.plain.tracks[0].dts[sample+d]
-				for _, iv := range []interval{{start, -1}, {start + 3, start + 700}, {start / 2, start}} {
+				for _, iv := range []msInterval{{start, -1}, {start + 3, start + 700}, {start / 2, start}} {
 					_, err = k.check(iv, modes[r.Intn(len(modes))])
 					if err != nil {
 						t.Errorf("seed %d from %d to %d ms: %v", seed, iv.start, iv.end, err)

@@ -41,7 +41,7 @@ const (
 
 // readHeader reads the header of the box at off, fetching so much at once; typ is empty at the end of the file. size is as
 // parseHeader has it.
-func readHeader(src source, off, atOnce int64) (typ string, header, size int64, err error) {
+func readHeader(src byteSource, off, atOnce int64) (typ string, header, size int64, err error) {
 	if src.Size() >= 0 && off+headerLen > src.Size() {
 		return "", 0, 0, nil
 	}
@@ -86,7 +86,7 @@ func plausible(typ string) bool {
 }
 
 // readBox reads a whole box, size bytes at off.
-func readBox(src source, typ string, off, size int64) ([]byte, error) {
+func readBox(src byteSource, typ string, off, size int64) ([]byte, error) {
 	b, err := src.Read(off, size)
 	if err != nil {
 		return nil, err
@@ -110,16 +110,6 @@ type box struct {
 
 // payload is what follows the header.
 func payload(b *box) []byte { return b.data[b.header:] }
-
-// versionAndFlags are those of a full box. A table that nobody has looked at, of a track whose samples are all in
-// fragments, may be too short for them.
-func versionAndFlags(b *box) []byte {
-	p := payload(b)
-	if len(p) < fullBoxLen {
-		return make([]byte, fullBoxLen)
-	}
-	return p[:fullBoxLen]
-}
 
 // childOf returns the first child of that type, or nil.
 func childOf(b *box, typ string) *box {
@@ -204,19 +194,19 @@ func entriesOf(b *box, lead, width int) ([]byte, error) {
 	return p[lead : lead+int(n)*width], nil
 }
 
-// times is where the version-dependent times of mvhd (8.2.2), tkhd (8.3.2) and mdhd (8.4.2) lie in the payload.
-type times struct {
+// durationField is where the version-dependent times of mvhd (8.2.2), tkhd (8.3.2) and mdhd (8.4.2) lie in the payload.
+type durationField struct {
 	duration int // offset of the duration
 	wide     bool
 	least    int // bytes that the payload must have
 }
 
 // headerTimes finds the duration of a header box whose duration lies at v0 in version 0 and at v1 in version 1.
-func headerTimes(b *box, v0, v1 int) (times, error) {
+func headerTimes(b *box, v0, v1 int) (durationField, error) {
 	p := payload(b)
-	t := times{duration: v0, least: v0 + 4}
+	t := durationField{duration: v0, least: v0 + 4}
 	if len(p) > 0 && p[0] != 0 {
-		t = times{duration: v1, wide: true, least: v1 + 8}
+		t = durationField{duration: v1, wide: true, least: v1 + 8}
 	}
 	if len(p) < t.least {
 		// nginx and browsers refuse it, too.
@@ -226,7 +216,7 @@ func headerTimes(b *box, v0, v1 int) (times, error) {
 }
 
 // value is the duration in ticks; 0 where it is not known, as all ones say.
-func (t times) value(b *box) int64 {
+func (t durationField) value(b *box) int64 {
 	p := payload(b)[t.duration:]
 	duration := uint64(binary.BigEndian.Uint32(p))
 	if t.wide {
@@ -299,8 +289,8 @@ func mulDivUp(a, b, c int64) int64 {
 // ceilDiv returns a/b rounded up.
 func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }
 
-// source is what of a file (origin.File) its tables are read by.
-type source interface {
+// byteSource is what of a file (origin.File) its tables are read by.
+type byteSource interface {
 	Size() int64
 	Read(off, n int64) ([]byte, error)
 	Peek(off, n, atOnce int64) ([]byte, error)

@@ -415,8 +415,8 @@ func TestTolerated(t *testing.T) {
 			t.Errorf("%s: %d samples, want %d", tt.name, m.tracks[0].samples, tt.samples)
 		}
 		for _, seek := range modes {
-			for _, iv := range []interval{{0, -1}, {250, -1}, {250, 450}, {0, 100}} {
-				c, err := m.cut(iv, seek)
+			for _, iv := range []msInterval{{0, -1}, {250, -1}, {250, 450}, {0, 100}} {
+				c, err := m.cutProgressive(iv, seek)
 				if err != nil {
 					if !errors.Is(err, errPastEnd) {
 						t.Errorf("%s, %s: %v", tt.name, seek, err)
@@ -429,7 +429,7 @@ func TestTolerated(t *testing.T) {
 				}
 			}
 		}
-		c, err := m.whole()
+		c, err := m.remux()
 		if err == nil {
 			_, err = assemble(c, data, nil)
 		}

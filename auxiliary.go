@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// auxiliary is what a track keeps beside its samples for each of them: the initialization vectors of encrypted media.
+// auxiliaryInfo is what a track keeps beside its samples for each of them: the initialization vectors of encrypted media.
 // saiz (8.7.8) has its sizes; saio (8.7.9) has its places, which are often those of a senc (ISO/IEC 23001-7, 7.2.1) in
 // the moov itself.
-type auxiliary struct {
+type auxiliaryInfo struct {
 	sizes   []byte // of the samples' information, a byte each; nil where uniform
 	uniform int64
 	samples int64 // that have any
@@ -21,7 +21,7 @@ type auxiliary struct {
 }
 
 // bytes is the length of the information of samples [first, end).
-func (a *auxiliary) bytes(first, end int64) int64 {
+func (a *auxiliaryInfo) bytes(first, end int64) int64 {
 	end = minInt64(end, a.samples)
 	if first >= end {
 		return 0
@@ -47,7 +47,7 @@ func infoPrefix(b *box) int {
 
 // readAuxiliary reads the auxiliary information of a track; nil where it has none. Of several kinds only the first is
 // understood, and cuts have no other.
-func readAuxiliary(stbl *box) (*auxiliary, error) {
+func readAuxiliary(stbl *box) (*auxiliaryInfo, error) {
 	saiz, saio, senc := childOf(stbl, "saiz"), childOf(stbl, "saio"), childOf(stbl, "senc")
 	if saiz == nil && senc != nil {
 		return nil, stbl.fail("auxiliary information without its sizes (saiz)") // without it nothing is decrypted
@@ -55,7 +55,7 @@ func readAuxiliary(stbl *box) (*auxiliary, error) {
 	if saiz == nil || saio == nil && senc == nil {
 		return nil, nil
 	}
-	a := &auxiliary{width: 4, saiz: saiz, saio: saio}
+	a := &auxiliaryInfo{width: 4, saiz: saiz, saio: saio}
 	p, prefix := payload(saiz), infoPrefix(saiz)
 	if len(p) < prefix+5 {
 		// Without it nothing is decrypted, nor below.
@@ -89,7 +89,7 @@ func readAuxiliary(stbl *box) (*auxiliary, error) {
 }
 
 // offset is where a piece of the information lies in the source.
-func (a *auxiliary) offset(i int64) int64 {
+func (a *auxiliaryInfo) offset(i int64) int64 {
 	if a.width == 4 {
 		return int64(binary.BigEndian.Uint32(a.offsets[4*i:]))
 	}
@@ -97,4 +97,4 @@ func (a *auxiliary) offset(i int64) int64 {
 }
 
 // perChunk reports whether every chunk has a piece of the information of its own.
-func (a *auxiliary) perChunk() bool { return a.senc == nil && int64(len(a.offsets)) > a.width }
+func (a *auxiliaryInfo) perChunk() bool { return a.senc == nil && int64(len(a.offsets)) > a.width }

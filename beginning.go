@@ -3,7 +3,7 @@ package mp4
 // beginning is how a purely fragmented answer begins: with what a run of fragments has, in one fragment that is made.
 type beginning struct {
 	*search
-	asked  window
+	asked  timeWindow
 	exact  bool             // what is before the picture on show is hidden; else the first picture is a key frame, and is shown
 	media  map[uint32]int64 // media ticks of each track at the beginning, by track_ID: before its edit where that comes later
 	showBy map[uint32]int64 // and those by which what is on show then is known
@@ -25,7 +25,7 @@ type beginningTrack struct {
 }
 
 // newBeginning is one for the tracks that have anything to show in the window, with the run that it takes.
-func (s *search) newBeginning(w window, exact bool) (*beginning, error) {
+func (s *search) newBeginning(w timeWindow, exact bool) (*beginning, error) {
 	o := s.beginningOf(w, exact)
 	if len(o.media) == 0 || w.to >= 0 && w.from >= w.to {
 		return nil, errPastEnd
@@ -36,10 +36,10 @@ func (s *search) newBeginning(w window, exact bool) (*beginning, error) {
 }
 
 // beginningOf is newBeginning without the run.
-func (s *search) beginningOf(w window, exact bool) *beginning {
+func (s *search) beginningOf(w timeWindow, exact bool) *beginning {
 	o := &beginning{search: s, asked: w, exact: exact, media: make(map[uint32]int64), showBy: make(map[uint32]int64)}
 	for _, t := range s.movie.tracks {
-		c := clock{movie: w.ticks, source: s.movie.timescale, media: t.timescale}
+		c := mediaClock{movie: w.ticks, source: s.movie.timescale, media: t.timescale}
 		gap := int64(0)
 		for _, e := range cutEdits(t, c, w.from, w.to) {
 			if e.mediaTime == empty {
@@ -81,7 +81,7 @@ func (o *beginning) atKeyFrame() (*beginning, error) {
 	}
 	cts := g.columns.begins + compositionTime(g.track, key)
 	w := o.asked.finer(t.timescale)
-	at := t.shownAt(clock{movie: w.ticks, source: m.timescale, media: t.timescale}, cts)
+	at := t.shownAt(mediaClock{movie: w.ticks, source: m.timescale, media: t.timescale}, cts)
 	if at > w.from+w.ticks*soonMS/1000 {
 		at = w.from // there may be sound for long before
 	}
@@ -113,7 +113,7 @@ func (o *beginning) firstDecoded() int64 {
 			return 0
 		}
 		if len(s.sizes) > 0 && (t.visual || t.handler == "soun") {
-			c := clock{movie: o.asked.ticks, source: o.movie.timescale, media: t.timescale}
+			c := mediaClock{movie: o.asked.ticks, source: o.movie.timescale, media: t.timescale}
 			first = minInt64(first, t.shownAt(c, s.begins))
 		}
 	}
@@ -193,7 +193,7 @@ func (o *beginning) reach(ticks int64, t *track) {
 
 // begin is delta in ticks of a track: its media time at the beginning of the answer.
 func (o *beginning) begin(t *track) int64 {
-	return toMedia(clock{movie: o.track.timescale, media: t.timescale}, o.delta, normalRate)
+	return toMedia(mediaClock{movie: o.track.timescale, media: t.timescale}, o.delta, normalRate)
 }
 
 // move sets how much later the media of each track are.
@@ -367,14 +367,14 @@ func (o *beginning) lacksTfdt() bool {
 // answer lays the cut out: a made fragment, if there is one, and the source's from an offset on, as they end.
 func (o *beginning) answer(made *madeFragment, from int64, e *ending) (*cut, error) {
 	m := o.movie
-	w := &moovWriter{ftyp: m.ftyp, template: m.template, madeUp: true, window: window{ticks: m.timescale}, fragmented: true}
+	w := &moovWriter{ftyp: m.ftyp, template: m.template, madeUp: true, shown: timeWindow{ticks: m.timescale}, fragmented: true}
 	length := 0.0 // seconds
 	for _, t := range m.tracks {
 		later, isShown := o.later[t.id]
 		if !isShown {
 			continue
 		}
-		k := &kept{track: t, clock: clock{movie: m.timescale, source: m.timescale, media: t.timescale}, none: true, moved: -1}
+		k := &trackCut{track: t, clock: mediaClock{movie: m.timescale, source: m.timescale, media: t.timescale}, none: true, moved: -1}
 		if o.exact {
 			k.edits = []edit{{mediaTime: o.begin(t), rate: normalRate}}
 		}
@@ -410,7 +410,7 @@ func (c *cut) appendMade(made *madeFragment) {
 		last = &segment{}
 		c.segments = append(c.segments, last)
 	}
-	last.pieces = append(last.pieces, piece{data: made.moof})
+	last.pieces = append(last.pieces, madePiece{data: made.moof})
 	last.length += int64(len(made.moof))
 	c.length += int64(len(made.moof))
 	for _, r := range made.ranges {
@@ -428,7 +428,7 @@ type ending struct {
 }
 
 // endOf is how the fragments end that a window needs, of those from an offset on.
-func (s *search) endOf(w window, from int64) (*ending, error) {
+func (s *search) endOf(w timeWindow, from int64) (*ending, error) {
 	if w.to < 0 {
 		return &ending{end: maxInt64(s.end, from)}, nil
 	}
@@ -490,10 +490,10 @@ func (e *ending) last(o *beginning) (*madeFragment, error) {
 }
 
 // endTimes are the media ticks up to which each track is shown in a window.
-func (m *movie) endTimes(w window) map[uint32]int64 {
+func (m *movie) endTimes(w timeWindow) map[uint32]int64 {
 	all := make(map[uint32]int64)
 	for _, t := range m.tracks {
-		c := clock{movie: w.ticks, source: m.timescale, media: t.timescale}
+		c := mediaClock{movie: w.ticks, source: m.timescale, media: t.timescale}
 		_, to, media := span(cutEdits(t, c, w.from, w.to), c)
 		if media > 0 {
 			all[t.id] = minInt64(to, t.end) - 1
@@ -504,7 +504,7 @@ func (m *movie) endTimes(w window) map[uint32]int64 {
 
 // shownAt is the moment of the movie timeline at which the track's edit list first shows a media time; 0 where it does
 // not.
-func (t *track) shownAt(c clock, mediaTime int64) int64 {
+func (t *track) shownAt(c mediaClock, mediaTime int64) int64 {
 	edits := cutEdits(t, c, 0, -1)
 	at := int64(0)
 	for _, e := range edits {
@@ -517,7 +517,7 @@ func (t *track) shownAt(c clock, mediaTime int64) int64 {
 }
 
 // finer is the window in ticks that a media timescale's are a multiple of, if there are such.
-func (w window) finer(timescale int64) window {
+func (w timeWindow) finer(timescale int64) timeWindow {
 	const most = 1 << 30 // a second
 	a, b := w.ticks, timescale
 	for b != 0 {
@@ -541,7 +541,7 @@ func (c *cut) follow(later map[uint32]int64, from, to int64) {
 	if to <= from {
 		return
 	}
-	r := &retiming{later: later, moved: c.length - from}
+	r := &fragmentRetiming{later: later, moved: c.length - from}
 	c.length += to - from
 	last := c.segments[len(c.segments)-1]
 	if last.fromSource && last.off+last.length == from {

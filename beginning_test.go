@@ -655,7 +655,7 @@ func TestBeginnings(t *testing.T) {
 			if exact {
 				seek = seekExact
 			}
-			answer, err := answerOf(file, interval{start, -1}, seek)
+			answer, err := answerOf(file, msInterval{start, -1}, seek)
 			if err == errPastEnd {
 				continue
 			}

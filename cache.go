@@ -12,28 +12,28 @@ import (
 // What all instances of one plugin alias share, and what survives Traefik's
 // reloads: each makes new instances, but the interpreter and so these stay.
 var (
-	indexes  = newCache()
-	metadata = &budget.Budget{}
-	shared   = &limits{cache: indexes, budget: metadata}
+	indexes      = newCache()
+	metadata     = &budget.Budget{}
+	allInstances = &limits{cache: indexes, budget: metadata}
 )
 
 // limits knows the sizes that the live instances ask for.
 type limits struct {
-	cache  *cache
+	cache  *indexCache
 	budget *budget.Budget
 
 	mu   sync.Mutex
-	live []*limit
+	live []*instanceLimits
 }
 
-type limit struct {
+type instanceLimits struct {
 	cacheSize, maxMemory int64
 }
 
 // join counts an instance until ctx, that of its New, ends: Traefik cancels
 // it when a reload has replaced the instance.
 func (s *limits) join(ctx context.Context, cacheSize, maxMemory int64) {
-	l := &limit{cacheSize: cacheSize, maxMemory: maxMemory}
+	l := &instanceLimits{cacheSize: cacheSize, maxMemory: maxMemory}
 	s.mu.Lock()
 	s.live = append(s.live, l)
 	s.mu.Unlock()
@@ -43,14 +43,14 @@ func (s *limits) join(ctx context.Context, cacheSize, maxMemory int64) {
 
 // leaving is a function of its own because Yaegi's closures share their
 // function's variables.
-func leaving(s *limits, l *limit) func() {
+func leaving(s *limits, l *instanceLimits) func() {
 	return func() {
 		s.leave(l)
 		s.apply()
 	}
 }
 
-func (s *limits) leave(l *limit) {
+func (s *limits) leave(l *instanceLimits) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range s.live {
@@ -65,7 +65,7 @@ func (s *limits) leave(l *limit) {
 func (s *limits) apply() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var most limit
+	var most instanceLimits
 	for _, l := range s.live {
 		most.cacheSize = maxInt64(most.cacheSize, l.cacheSize)
 		most.maxMemory = maxInt64(most.maxMemory, l.maxMemory)
@@ -77,16 +77,16 @@ func (s *limits) apply() {
 	s.budget.Resize(most.maxMemory)
 }
 
-// entry is a file's index at one version, or why there is none.
-type entry struct {
+// cachedIndex is a file's index at one version, or why there is none.
+type cachedIndex struct {
 	key     string
 	query   string // of the request that read it
 	version origin.Version
 	movie   *movie
-	plans   *plans // of movie
-	err     error  // where movie is nil
-	plain   bool   // it says no more than that plain requests are to be passed on
-	shared  bool   // other requests may use it
+	plans   *recentCuts // of movie
+	err     error       // where movie is nil
+	plain   bool        // it says no more than that plain requests are to be passed on
+	shared  bool        // other requests may use it
 	size    int64
 }
 
@@ -97,9 +97,9 @@ const entryOverhead = 1 << 10
 // gives every answer another ETag would fill the cache with them.
 const maxVersions = 8
 
-// cache keeps indexes by file and version, the least recently used leaving
+// indexCache keeps indexes by file and version, the least recently used leaving
 // first.
-type cache struct {
+type indexCache struct {
 	mu      sync.Mutex
 	limit   int64
 	size    int64
@@ -108,8 +108,8 @@ type cache struct {
 	flights map[string]*flight         // by key: first seeks under way
 }
 
-func newCache() *cache {
-	return &cache{
+func newCache() *indexCache {
+	return &indexCache{
 		recent:  list.New(),
 		files:   make(map[string][]*list.Element),
 		flights: make(map[string]*flight),
@@ -124,7 +124,7 @@ type flight struct {
 	// Set before the landing: the entry that was made, if any, and
 	// whether the next of those who wait should try, because the one who
 	// read has lost its client, or was content with less.
-	entry *entry
+	entry *cachedIndex
 	retry bool
 }
 
@@ -132,7 +132,7 @@ type flight struct {
 // origin is known to have, if any. Where there is no index it returns the
 // flight that will bring it, and whether the caller leads that. A plain request
 // names no interval.
-func lookUp(c *cache, key, query string, seen origin.Version, plain bool) (found *entry, f *flight, leads bool) {
+func lookUp(c *indexCache, key, query string, seen origin.Version, plain bool) (found *cachedIndex, f *flight, leads bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if found = findEntry(c, key, query, seen, plain); found != nil {
@@ -151,11 +151,11 @@ func lookUp(c *cache, key, query string, seen origin.Version, plain bool) (found
 // since one path may name many files (/?file=1.mp4), then the latest that says
 // by ETag what it is, since one file may have many queries (every presigned
 // address is another).
-func findEntry(c *cache, key, query string, seen origin.Version, plain bool) *entry {
+func findEntry(c *indexCache, key, query string, seen origin.Version, plain bool) *cachedIndex {
 	var best *list.Element
 	var rank int
 	for _, el := range c.files[key] {
-		if r := rankOf(el.Value.(*entry), query, seen, plain); r > 0 && r >= rank {
+		if r := rankOf(el.Value.(*cachedIndex), query, seen, plain); r > 0 && r >= rank {
 			best, rank = el, r
 		}
 	}
@@ -163,12 +163,12 @@ func findEntry(c *cache, key, query string, seen origin.Version, plain bool) *en
 		return nil
 	}
 	c.recent.MoveToFront(best)
-	return best.Value.(*entry)
+	return best.Value.(*cachedIndex)
 }
 
 // rankOf is 0 for an entry that cannot be of use. Without an ETag an entry
 // serves only its own query: two films may share a second and a length.
-func rankOf(e *entry, query string, seen origin.Version, plain bool) int {
+func rankOf(e *cachedIndex, query string, seen origin.Version, plain bool) int {
 	if e.plain && !plain {
 		return 0
 	}
@@ -182,7 +182,7 @@ func rankOf(e *entry, query string, seen origin.Version, plain bool) int {
 }
 
 // land ends a flight and lets those who wait for it go on.
-func (c *cache) land(f *flight) {
+func (c *indexCache) land(f *flight) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.flights, f.key)
@@ -190,7 +190,7 @@ func (c *cache) land(f *flight) {
 }
 
 // add keeps e, in the place of an older one for the same.
-func (c *cache) add(e *entry) {
+func (c *indexCache) add(e *cachedIndex) {
 	e.size = int64(len(e.key)+len(e.query)) + entryOverhead
 	if e.movie != nil {
 		e.size += e.movie.memory() + keptPlans*maxPlan
@@ -202,7 +202,7 @@ func (c *cache) add(e *entry) {
 	}
 	elements := c.files[e.key]
 	for _, el := range elements {
-		old := el.Value.(*entry)
+		old := el.Value.(*cachedIndex)
 		if old.version == e.version && (old.query == e.query || e.version.ETag != "") {
 			c.remove(el)
 		}
@@ -215,21 +215,21 @@ func (c *cache) add(e *entry) {
 	c.shrink()
 }
 
-func (c *cache) resize(limit int64) {
+func (c *indexCache) resize(limit int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.limit = limit
 	c.shrink()
 }
 
-func (c *cache) shrink() {
+func (c *indexCache) shrink() {
 	for c.size > c.limit {
 		c.remove(c.recent.Back())
 	}
 }
 
-func (c *cache) remove(el *list.Element) {
-	e := el.Value.(*entry)
+func (c *indexCache) remove(el *list.Element) {
+	e := el.Value.(*cachedIndex)
 	c.recent.Remove(el)
 	c.size -= e.size
 	// A new slice: the caller may be ranging over the old one.
@@ -246,9 +246,9 @@ func (c *cache) remove(el *list.Element) {
 	c.files[e.key] = others
 }
 
-// plans are the cuts of a file that were asked for last. A player asks for the same cut again and again, a range at a
+// recentCuts are the cuts of a file that were asked for last. A player asks for the same cut again and again, a range at a
 // time, and many viewers follow one link.
-type plans struct {
+type recentCuts struct {
 	mu   sync.Mutex
 	last []*cut // the latest at the end
 }
@@ -259,7 +259,7 @@ const (
 )
 
 // plannedCut returns the plan for an interval, or nil.
-func plannedCut(p *plans, iv interval, seek string) *cut {
+func plannedCut(p *recentCuts, iv msInterval, seek string) *cut {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.last {
@@ -271,7 +271,7 @@ func plannedCut(p *plans, iv interval, seek string) *cut {
 }
 
 // keepPlan remembers a plan that is laid out, in the place of the oldest.
-func keepPlan(p *plans, c *cut) {
+func keepPlan(p *recentCuts, c *cut) {
 	if madeBytes(c) > maxPlan || plannedCut(p, c.interval, c.seek) != nil {
 		return
 	}

@@ -44,9 +44,9 @@ type checked struct {
 
 // check makes the cut and returns what is wrong with it, and whether there is one: no answer is right where nothing is
 // left to show.
-func (k *checker) check(iv interval, seek string) (bool, error) {
+func (k *checker) check(iv msInterval, seek string) (bool, error) {
 	scale, from, tracks := k.wantedTracks(iv, seek)
-	c, err := k.movie.cut(iv, seek)
+	c, err := k.movie.cutProgressive(iv, seek)
 	if len(tracks) == 0 {
 		due := errPastEnd
 		if k.short {
@@ -103,7 +103,7 @@ func (k *checker) check(iv interval, seek string) (bool, error) {
 }
 
 // wantedTracks says what must be kept: tracks of the source with their samples, and from which movie tick on.
-func (k *checker) wantedTracks(iv interval, seek string) (int64, int64, []*checked) {
+func (k *checker) wantedTracks(iv msInterval, seek string) (int64, int64, []*checked) {
 	var tracks []*checked
 	m := k.plain
 	if seek == seekSample {
@@ -504,7 +504,7 @@ func (t *checked) checkPerSample() error {
 
 // checkShown compares what is shown at every moment of the answer with what the source shows that much after from.
 // Where pictures change, times may differ by a tick of the movie and one of the media.
-func (k *checker) checkShown(t *checked, answer *plainMovie, from float64, iv interval) error {
+func (k *checker) checkShown(t *checked, answer *plainMovie, from float64, iv msInterval) error {
 	tick := 1.01 / float64(t.source.timescale)
 	for _, e := range t.source.edits {
 		if e.rate > 0 && e.rate < normalRate { // a tick lasts longer
@@ -698,11 +698,11 @@ func (k *checker) checkAgain(data []byte, seek string) error {
 		return fmt.Errorf("read again: %w", err)
 	}
 	again.again = true
-	_, err = again.check(interval{0, -1}, seek)
+	_, err = again.check(msInterval{0, -1}, seek)
 	if err != nil {
 		return fmt.Errorf("cut again: %w", err)
 	}
-	c, err := again.movie.cut(interval{0, -1}, seek)
+	c, err := again.movie.cutProgressive(msInterval{0, -1}, seek)
 	if err != nil {
 		return fmt.Errorf("cut again: %w", err)
 	}

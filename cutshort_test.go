@@ -99,7 +99,7 @@ func TestCutShortEverywhere(t *testing.T) {
 			t.Fatal(err)
 		}
 		for start := int64(50); start < 1300; start += 100 {
-			c, err := m.cut(interval{start, -1}, seekSample)
+			c, err := m.cutProgressive(msInterval{start, -1}, seekSample)
 			first := int(start / 100)
 			switch {
 			case first < left && (err != nil || c.length-c.segments[0].length != all.at[left-1]+all.sizes[left-1]-all.at[first]):
@@ -126,11 +126,11 @@ func TestHalfACopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, seek := range modes {
-		_, err = m.cut(interval{100, -1}, seek)
+		_, err = m.cutProgressive(msInterval{100, -1}, seek)
 		if !errors.Is(err, errFormat) {
 			t.Errorf("%s: %v", seek, err)
 		}
-		_, err = m.cut(interval{100, 1000}, seek)
+		_, err = m.cutProgressive(msInterval{100, 1000}, seek)
 		if err != nil {
 			t.Errorf("%s, of what is there: %v", seek, err)
 		}

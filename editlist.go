@@ -77,15 +77,15 @@ func readEdits(edts *box) ([]edit, error) {
 	return edits, nil
 }
 
-// clock converts between the timeline of a movie and that of a media.
-type clock struct {
+// mediaClock converts between the timeline of a movie and that of a media.
+type mediaClock struct {
 	movie  int64 // ticks per second of the movie timeline, as the answer has it
 	source int64 // as the source has it: movie is a multiple of it
 	media  int64 // ticks per second of the media
 }
 
 // toMedia returns the media ticks that pass in so many movie ticks at a rate, rounded to nearest, halves up.
-func toMedia(c clock, ticks int64, rate uint32) int64 {
+func toMedia(c mediaClock, ticks int64, rate uint32) int64 {
 	if rate != normalRate {
 		return toMediaAt(c, ticks, rate)
 	}
@@ -94,27 +94,27 @@ func toMedia(c clock, ticks int64, rate uint32) int64 {
 }
 
 // toMediaAt is toMedia at another rate than the normal one.
-func toMediaAt(c clock, ticks int64, rate uint32) int64 {
+func toMediaAt(c mediaClock, ticks int64, rate uint32) int64 {
 	ticks, _ = mulDiv(ticks, int64(rate), 1)
 	twice, _ := mulDiv(ticks, 2*c.media, c.movie*normalRate)
 	return (twice + 1) / 2
 }
 
 // toMovie returns media ticks in movie ticks, rounded down.
-func toMovie(c clock, ticks int64) int64 {
+func toMovie(c mediaClock, ticks int64) int64 {
 	n, _ := mulDiv(ticks, c.movie, c.media)
 	return n
 }
 
 // toMovieNearest is toMovie rounded to nearest, halves up.
-func toMovieNearest(c clock, ticks int64) int64 {
+func toMovieNearest(c mediaClock, ticks int64) int64 {
 	twice, _ := mulDiv(ticks, 2*c.movie, c.media)
 	return (twice + 1) / 2
 }
 
 // halfTicks is how many halves of a movie tick pass in an edit until it shows what lies so many media ticks behind its
 // begin.
-func halfTicks(e edit, c clock, ticks int64) int64 {
+func halfTicks(e edit, c mediaClock, ticks int64) int64 {
 	if e.rate == 0 {
 		return maxSum
 	}
@@ -129,7 +129,7 @@ func halfTicks(e edit, c clock, ticks int64) int64 {
 }
 
 // beginIn is the media time at which an edit begins in ticks of a timescale that is factor times as high, rounded anew.
-func beginIn(e edit, c clock, factor int64) int64 {
+func beginIn(e edit, c mediaClock, factor int64) int64 {
 	source := e.mediaTime - toMedia(c, e.passed, e.rate)
 	c.media *= factor
 	return source*factor + toMedia(c, e.passed, e.rate)
@@ -137,7 +137,7 @@ func beginIn(e edit, c clock, factor int64) int64 {
 
 // latestTick is the last media tick that is less than a millisecond after the edit's begin. Arguments are truncated to the
 // millisecond: a picture that begins within it is the one that is meant. Where the edit is not cut into, none is.
-func latestTick(e edit, c clock) int64 {
+func latestTick(e edit, c mediaClock) int64 {
 	if e.passed == 0 || e.passed > maxSum/1000-c.movie {
 		return e.mediaTime
 	}
@@ -154,7 +154,7 @@ func latestTick(e edit, c clock) int64 {
 }
 
 // mediaTicks is the length of the media that an edit of the answer shows; of a picture that stays, a tick.
-func mediaTicks(e edit, c clock) int64 {
+func mediaTicks(e edit, c mediaClock) int64 {
 	if e.rate == 0 {
 		return 1
 	}
@@ -167,12 +167,12 @@ func mediaTicks(e edit, c clock) int64 {
 
 // mediaEnd is where the media that an edit of the answer shows end, rounded up: a sample that begins there or later is
 // not shown.
-func mediaEnd(e edit, c clock) int64 {
+func mediaEnd(e edit, c mediaClock) int64 {
 	return minInt64(e.mediaTime+mediaTicks(e, c), exactEnd(e, c))
 }
 
 // exactEnd is where they end in the source, whose begin is not rounded.
-func exactEnd(e edit, c clock) int64 {
+func exactEnd(e edit, c mediaClock) int64 {
 	if e.rate != normalRate || e.passed > maxSum-e.duration {
 		return maxSum
 	}
@@ -180,7 +180,7 @@ func exactEnd(e edit, c clock) int64 {
 }
 
 // span returns the media that a cut edit list shows, [from, to), and how many of its edits show any.
-func span(edits []edit, c clock) (from, to int64, media int) {
+func span(edits []edit, c mediaClock) (from, to int64, media int) {
 	from, to, media = maxSum, 0, 0 // Yaegi does not zero results where a call is repeated
 	for _, e := range edits {
 		if e.mediaTime == empty {
@@ -193,8 +193,8 @@ func span(edits []edit, c clock) (from, to int64, media int) {
 	return from, to, media
 }
 
-// shows reports whether the edits show the media at a composition time.
-func shows(edits []edit, c clock, cts int64) bool {
+// showsMedia reports whether the edits show the media at a composition time.
+func showsMedia(edits []edit, c mediaClock, cts int64) bool {
 	for _, e := range edits {
 		if e.mediaTime != empty && e.mediaTime <= cts && cts < mediaEnd(e, c) {
 			return true

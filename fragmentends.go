@@ -188,8 +188,8 @@ func (s *search) walkToEnd(off int64) (measurement, bool, error) {
 func (m *movie) length(ticks int64) int64 {
 	longest := int64(0)
 	for _, t := range m.tracks {
-		c := clock{movie: ticks, source: m.timescale, media: t.timescale}
-		k := &kept{track: t, clock: c, edits: cutEdits(t, c, 0, -1), none: true}
+		c := mediaClock{movie: ticks, source: m.timescale, media: t.timescale}
+		k := &trackCut{track: t, clock: c, edits: cutEdits(t, c, 0, -1), none: true}
 		longest = maxInt64(longest, presentation(k))
 	}
 	return longest

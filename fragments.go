@@ -6,21 +6,21 @@ import "fmt"
 //
 // A cut of one is as purely fragmented: a moov without samples; one fragment that is made of the samples from the key
 // frame on, timed and hidden as in a progressive cut (beginning.go); and behind it the fragments of the source, changed
-// only in their decode times and absolute offsets (retime.go). Of a clip by seek: exact all samples are in the tables of a
+// only in their decode times and absolute offsets (madefragment.go). Of a clip by seek: exact all samples are in the tables of a
 // progressive answer, unless that would be too many fragments to read: then it ends in a made fragment as well.
 
 // cutFragments plans the answer for a fragmented file. src is read where the map of fragments does not know enough.
-func (m *movie) cutFragments(src source, iv interval, seek string) (*cut, error) {
+func (m *movie) cutFragments(src byteSource, iv msInterval, seek string) (*cut, error) {
 	s := m.newSearch(src)
 	err := s.measure()
 	if err != nil {
 		return nil, err
 	}
 	if m.fragments.noFragments {
-		return m.cut(iv, seek)
+		return m.cutProgressive(iv, seek)
 	}
 	ticks := answerTimescale(m)
-	w := window{ticks: ticks, from: scaleMS(iv.start, ticks), to: -1}
+	w := timeWindow{ticks: ticks, from: scaleMS(iv.start, ticks), to: -1}
 	if iv.end >= 0 {
 		w.to = scaleMS(iv.end, ticks)
 	}
@@ -58,14 +58,14 @@ func (m *movie) cutFragments(src source, iv interval, seek string) (*cut, error)
 
 // cutClip plans a progressive answer that shows exactly the window, or returns nil where that would take too many
 // fragments.
-func (s *search) cutClip(run *fragmentRun, w window) (*cut, error) {
+func (s *search) cutClip(run *fragmentRun, w timeWindow) (*cut, error) {
 	clip, err := s.clip(run, w)
 	if clip == nil || err != nil {
 		return nil, err
 	}
-	var tracks []*kept
+	var tracks []*trackCut
 	for _, t := range s.movie.tracks {
-		k, err := t.keepFragments(clock{movie: w.ticks, source: s.movie.timescale, media: t.timescale}, clip, w)
+		k, err := t.keepFragments(mediaClock{movie: w.ticks, source: s.movie.timescale, media: t.timescale}, clip, w)
 		if err != nil {
 			return nil, fmt.Errorf("trak %d: %w", t.id, err)
 		}
@@ -80,7 +80,7 @@ func (s *search) cutClip(run *fragmentRun, w window) (*cut, error) {
 }
 
 // clip is the run to the end of the window, or nil where that is too many fragments.
-func (s *search) clip(run *fragmentRun, w window) (*fragmentRun, error) {
+func (s *search) clip(run *fragmentRun, w timeWindow) (*fragmentRun, error) {
 	ends := s.movie.endTimes(w)
 	n := int64(len(run.fragments))
 	size := maxInt64((run.end-run.fragments[0].off)/n, 1)
@@ -99,7 +99,7 @@ func (s *search) clip(run *fragmentRun, w window) (*fragmentRun, error) {
 
 // keepFragments is keepTrack for a track of a fragmented file: the edit list is cut on the timeline of the whole, and
 // the samples are those of the run.
-func (t *track) keepFragments(c clock, run *fragmentRun, w window) (*kept, error) {
+func (t *track) keepFragments(c mediaClock, run *fragmentRun, w timeWindow) (*trackCut, error) {
 	edits := cutEdits(t, c, w.from, w.to)
 	_, _, media := span(edits, c)
 	if media == 0 {
@@ -113,7 +113,7 @@ func (t *track) keepFragments(c clock, run *fragmentRun, w window) (*kept, error
 }
 
 // rebase counts media times from a decode time on. What an edit shows before becomes an empty edit.
-func rebase(edits []edit, begins int64, c clock) []edit {
+func rebase(edits []edit, begins int64, c mediaClock) []edit {
 	var based []edit
 	for _, e := range edits {
 		if e.mediaTime == empty {

@@ -40,7 +40,7 @@ func fragmentsOf(count int, change func(i int, moof []byte) []byte) []byte {
 }
 
 // answerOf is what a client gets of a film.
-func answerOf(film []byte, iv interval, seek string) ([]byte, error) {
+func answerOf(film []byte, iv msInterval, seek string) ([]byte, error) {
 	m, err := findMovie(piled(film), 1<<20)
 	if err != nil {
 		return nil, err
@@ -88,20 +88,20 @@ func TestCutFragments(t *testing.T) {
 	film := fragmentsOf(5, nil)
 	for _, test := range []struct {
 		name string
-		iv   interval
+		iv   msInterval
 		seek string
 		want string // the boxes
 		at   []byte // how the media begin, of a moov with samples
 	}{
-		{"in a fragment", interval{2500, -1}, seekExact, "ftyp moov moof mdat moof mdat moof mdat moof mdat ", []byte{1, 0}},
-		{"on a key frame", interval{4000, -1}, seekExact, "ftyp moov moof mdat moof mdat moof mdat ", []byte{2, 0}},
-		{"in the last", interval{9970, -1}, seekExact, "ftyp moov moof mdat ", []byte{4, 0}},
-		{"a clip", interval{3000, 5000}, seekExact, "ftyp moov mdat ", []byte{1, 0}},
-		{"a clip to the end", interval{3000, 20000}, seekExact, "ftyp moov mdat ", []byte{1, 0}},
-		{"from the front", interval{0, 20000}, seekExact, "ftyp moov mdat ", []byte{0, 0}},
-		{"keyframe", interval{2500, -1}, seekKeyframe, "ftyp moov moof mdat moof mdat moof mdat moof mdat ", nil},
-		{"keyframe, a clip", interval{2500, 3000}, seekKeyframe, "ftyp moov moof mdat ", nil},
-		{"sample is keyframe", interval{9990, -1}, seekSample, "ftyp moov moof mdat ", nil},
+		{"in a fragment", msInterval{2500, -1}, seekExact, "ftyp moov moof mdat moof mdat moof mdat moof mdat ", []byte{1, 0}},
+		{"on a key frame", msInterval{4000, -1}, seekExact, "ftyp moov moof mdat moof mdat moof mdat ", []byte{2, 0}},
+		{"in the last", msInterval{9970, -1}, seekExact, "ftyp moov moof mdat ", []byte{4, 0}},
+		{"a clip", msInterval{3000, 5000}, seekExact, "ftyp moov mdat ", []byte{1, 0}},
+		{"a clip to the end", msInterval{3000, 20000}, seekExact, "ftyp moov mdat ", []byte{1, 0}},
+		{"from the front", msInterval{0, 20000}, seekExact, "ftyp moov mdat ", []byte{0, 0}},
+		{"keyframe", msInterval{2500, -1}, seekKeyframe, "ftyp moov moof mdat moof mdat moof mdat moof mdat ", nil},
+		{"keyframe, a clip", msInterval{2500, 3000}, seekKeyframe, "ftyp moov moof mdat ", nil},
+		{"sample is keyframe", msInterval{9990, -1}, seekSample, "ftyp moov moof mdat ", nil},
 	} {
 		got, err := answerOf(film, test.iv, test.seek)
 		if err != nil || boxesOf(got) != test.want {
@@ -113,7 +113,7 @@ func TestCutFragments(t *testing.T) {
 		}
 	}
 	for _, start := range []int64{10000, 1 << 40} {
-		if _, err := answerOf(film, interval{start, -1}, seekExact); !errors.Is(err, errPastEnd) {
+		if _, err := answerOf(film, msInterval{start, -1}, seekExact); !errors.Is(err, errPastEnd) {
 			t.Errorf("from %d ms: %v", start, err)
 		}
 	}
@@ -138,17 +138,17 @@ func TestLongClip(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		film     []byte
-		iv       interval
+		iv       msInterval
 		seek     string
 		pictures []uint32 // of the last fragments
 		last     uint32   // bytes of the last mdat
 	}{
-		{"in a fragment", film, interval{2500, 590480}, seekExact, []uint32{50, 12}, 1208},
-		{"after the first picture of one", film, interval{2500, 590001}, seekExact, []uint32{50, 1}, 108},
-		{"at the end of one", film, interval{2500, 590000}, seekExact, []uint32{50, 50}, 5008},
-		{"keyframe", film, interval{2500, 5000}, seekKeyframe, []uint32{50, 25}, 2508},
-		{"keyframe, in one fragment", film, interval{2500, 2600}, seekKeyframe, []uint32{15}, 1508},
-		{"B-frames", fragmentsOf(300, offsets), interval{2500, 590480}, seekExact, []uint32{50, 12}, 1208},
+		{"in a fragment", film, msInterval{2500, 590480}, seekExact, []uint32{50, 12}, 1208},
+		{"after the first picture of one", film, msInterval{2500, 590001}, seekExact, []uint32{50, 1}, 108},
+		{"at the end of one", film, msInterval{2500, 590000}, seekExact, []uint32{50, 50}, 5008},
+		{"keyframe", film, msInterval{2500, 5000}, seekKeyframe, []uint32{50, 25}, 2508},
+		{"keyframe, in one fragment", film, msInterval{2500, 2600}, seekKeyframe, []uint32{15}, 1508},
+		{"B-frames", fragmentsOf(300, offsets), msInterval{2500, 590480}, seekExact, []uint32{50, 12}, 1208},
 	} {
 		got, err := answerOf(test.film, test.iv, test.seek)
 		if err != nil {
@@ -183,7 +183,7 @@ func TestLongClip(t *testing.T) {
 // The times of what follows go on where the made fragment ends: 12 pictures before the one on show last a tick each, but
 // for the last, which lasts two.
 func TestFollowingTimes(t *testing.T) {
-	got, err := answerOf(fragmentsOf(3, nil), interval{2480, -1}, seekExact)
+	got, err := answerOf(fragmentsOf(3, nil), msInterval{2480, -1}, seekExact)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,13 +201,13 @@ func TestFollowingTimes(t *testing.T) {
 // A file that is being written may end anywhere: the answer is of what is whole.
 func TestGrowingFile(t *testing.T) {
 	whole := fragmentsOf(3, nil)
-	want, err := answerOf(whole, interval{2500, -1}, seekExact)
+	want, err := answerOf(whole, msInterval{2500, -1}, seekExact)
 	if err != nil {
 		t.Fatal(err)
 	}
 	longer := fragmentsOf(4, nil)
 	for end := len(whole); end < len(longer); end += 97 {
-		got, err := answerOf(longer[:end], interval{2500, -1}, seekExact)
+		got, err := answerOf(longer[:end], msInterval{2500, -1}, seekExact)
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%d bytes more: %v, %d bytes instead of %d", end-len(whole), err, len(got), len(want))
 		}
@@ -215,7 +215,7 @@ func TestGrowingFile(t *testing.T) {
 }
 
 // inPieces writes data to a retimer, so many bytes at a time.
-func inPieces(t *testing.T, r *retiming, data []byte, at readStart, off int64, limit int64, size int) []byte {
+func inPieces(t *testing.T, r *fragmentRetiming, data []byte, at readStart, off int64, limit int64, size int) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w := r.writer(off, limit, at, int64(len(data)))
@@ -235,7 +235,7 @@ func inPieces(t *testing.T, r *retiming, data []byte, at readStart, off int64, l
 func TestRetimerBrokenEnd(t *testing.T) {
 	film := fragmentsOf(2, nil)
 	begin := bytes.LastIndex(film, []byte("moof")) - 4
-	r := &retiming{later: map[uint32]int64{1: 0}}
+	r := &fragmentRetiming{later: map[uint32]int64{1: 0}}
 	for end := begin + 1; end < begin+100; end++ {
 		for _, size := range []int{3, 1 << 20} {
 			if got := inPieces(t, r, film[:end], readStart{}, 0, int64(end), size); !bytes.Equal(got, film[:end]) {
@@ -252,7 +252,7 @@ func TestRetimerInPieces(t *testing.T) {
 	data = data[bytes.Index(data, []byte("sidx"))-4:]
 	large := append(words(1, 0x6D646174, 0, 20), 1, 2, 3, 4) // an mdat with a 64-bit size
 	data = append(append(data, large...), aBox("mfra", make([]byte, 9))...)
-	r := &retiming{later: map[uint32]int64{1: -30}, moved: -100}
+	r := &fragmentRetiming{later: map[uint32]int64{1: -30}, moved: -100}
 	whole := inPieces(t, r, data, readStart{}, 0, int64(len(data)), len(data))
 	if len(whole) != len(data) || bytes.Contains(whole, []byte("sidx")) || bytes.Contains(whole, []byte("mfra")) {
 		t.Fatalf("%d bytes of %d, boxes %q", len(whole), len(data), boxesOf(whole))
@@ -295,7 +295,7 @@ func TestRetimedTimes(t *testing.T) {
 		{words(1<<24, 408, 0x80000000), -1752346656768, words(1<<24, 0, 0x80000000), "from an epoch"},
 	} {
 		moof := aBox("moof", aBox("mfhd", words(0, 1)), aBox("traf", aBox("tfhd", words(0x020000, 1)), aBox("tfdt", test.tfdt)))
-		r := &retiming{later: map[uint32]int64{1: test.later}}
+		r := &fragmentRetiming{later: map[uint32]int64{1: test.later}}
 		got := inPieces(t, r, moof, readStart{}, 0, int64(len(moof)), 7)
 		if !bytes.HasSuffix(got, test.want) {
 			t.Errorf("%s: %x", test.description, got[len(got)-len(test.want):])
@@ -310,7 +310,7 @@ func TestReadStarts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := m.cutFragments(piled(film), interval{2500, -1}, seekExact)
+	c, err := m.cutFragments(piled(film), msInterval{2500, -1}, seekExact)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -387,7 +387,7 @@ func TestHostileFragments(t *testing.T) {
 	} {
 		film := fragmentsOf(30, test.change)
 		for _, seek := range []string{seekExact, seekKeyframe} {
-			for _, iv := range []interval{{30500, -1}, {100, -1}, {20000, 40000}, {1 << 40, -1}} {
+			for _, iv := range []msInterval{{30500, -1}, {100, -1}, {20000, 40000}, {1 << 40, -1}} {
 				begin := time.Now()
 				got, err := answerOf(film, iv, seek)
 				if err != nil && !errors.Is(err, errFormat) && !errors.Is(err, errPastEnd) {
@@ -404,7 +404,7 @@ func TestHostileFragments(t *testing.T) {
 // An index that leads elsewhere, as one of before an edit of the file may, is worth nothing, but does no harm.
 func TestStaleIndex(t *testing.T) {
 	plain := fragmentsOf(30, nil)
-	want, err := answerOf(plain, interval{30500, -1}, seekExact)
+	want, err := answerOf(plain, msInterval{30500, -1}, seekExact)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -416,7 +416,7 @@ func TestStaleIndex(t *testing.T) {
 		}
 		tfra := aBox("tfra", words(1<<24, 1, 0x3F, 30), points)
 		film := append(append([]byte(nil), plain...), aBox("mfra", tfra, aBox("mfro", words(0, uint32(len(tfra)+24))))...)
-		got, err := answerOf(film, interval{30500, -1}, seekExact)
+		got, err := answerOf(film, msInterval{30500, -1}, seekExact)
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("mfra, offsets from %d on: %v, %d bytes instead of %d", offset, err, len(got), len(want))
 		}
@@ -432,7 +432,7 @@ func TestStaleIndex(t *testing.T) {
 			}
 			return append(aBox("sidx", fields), moof...)
 		})
-		got, err := answerOf(film, interval{30500, -1}, seekExact)
+		got, err := answerOf(film, msInterval{30500, -1}, seekExact)
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("sidx, offsets from %d on: %v, %d bytes instead of %d", offset, err, len(got), len(want))
 		}
@@ -484,7 +484,7 @@ func TestEndlessFragments(t *testing.T) {
 		{"a moof, and media without end", append(append([]byte(nil), moof...), append(words(1<<29), "mdat"...)...)},
 	} {
 		for _, seek := range []string{seekExact, seekKeyframe} {
-			for _, iv := range []interval{{30500, -1}, {100, -1}, {3000, 4000}, {1 << 40, -1}} {
+			for _, iv := range []msInterval{{30500, -1}, {100, -1}, {3000, 4000}, {1 << 40, -1}} {
 				src := &endless{front: film, unit: test.unit}
 				begin := time.Now()
 				m, err := findMovie(src, 1<<20)
@@ -523,7 +523,7 @@ func FuzzFragments(f *testing.F) {
 			return
 		}
 		begin := time.Now()
-		_, err = answerOf(film, interval{start, end}, seek)
+		_, err = answerOf(film, msInterval{start, end}, seek)
 		if err != nil && !errors.Is(err, errFormat) && !errors.Is(err, errPastEnd) {
 			t.Error(err)
 		}

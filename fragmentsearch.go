@@ -9,7 +9,7 @@ import (
 // search finds fragments for one request. What it learns goes into the map.
 type search struct {
 	*fragmentMap
-	src     source
+	src     byteSource
 	movie   *movie
 	track   *track    // by whose times fragments are found
 	moov    *fragment // the samples that the moov has; nil: none
@@ -42,7 +42,7 @@ const (
 )
 
 // newSearch begins a search. It goes by the first track with pictures, or else the first.
-func (m *movie) newSearch(src source) *search {
+func (m *movie) newSearch(src byteSource) *search {
 	s := &search{fragmentMap: m.fragments, src: src, movie: m, track: referenceTrack(m, 0, m.timescale)}
 	if s.track == nil {
 		s.track = m.tracks[0]
@@ -199,9 +199,9 @@ func (s *search) scan(from, to int64, backwards bool) (*fragment, error) {
 	tries, size := 0, s.fetchSize()
 	for done := int64(0); done < minInt64(to-from, maxBarren) && s.scanned < maxScanned; {
 		s.scanned += size
-		n := minInt64(size, to-from-done)
-		off := from + done
+		n, off := size, from+done // also what lies behind the last one that may begin: it is read next
 		if backwards {
+			n = minInt64(size, to-from-done)
 			off = to - done - n
 		}
 		b, err := s.src.Peek(off, n+moofFrontLen-1, n+moofFrontLen-1) // less than all of one that begins behind
@@ -210,6 +210,9 @@ func (s *search) scan(from, to int64, backwards bool) (*fragment, error) {
 		}
 		low, high := 0, len(b)
 		for at := moofIn(b, low, high, backwards); at >= 0 && tries < maxBetween; tries++ {
+			if off+int64(at) >= to {
+				return nil, nil
+			}
 			found, err := s.look(off + int64(at))
 			if found != nil && found.moof == off+int64(at) {
 				return found, nil

@@ -70,8 +70,8 @@ func cutAll(src *memorySource) error {
 		source = nil
 	}
 	for _, seek := range modes {
-		for _, iv := range []interval{{0, -1}, {1, -1}, {250, -1}, {250, 450}, {0, 100}, {1 << 40, -1}, {900, 1 << 50}} {
-			c, cutErr := m.cut(iv, seek)
+		for _, iv := range []msInterval{{0, -1}, {1, -1}, {250, -1}, {250, 450}, {0, 100}, {1 << 40, -1}, {900, 1 << 50}} {
+			c, cutErr := m.cutProgressive(iv, seek)
 			err = cutErr
 			if cutErr != nil {
 				continue
@@ -82,7 +82,7 @@ func cutAll(src *memorySource) error {
 			}
 		}
 	}
-	c, wholeErr := m.whole()
+	c, wholeErr := m.remux()
 	if wholeErr == nil {
 		checkErr := checkMade(c, nil, src)
 		if checkErr != nil {
@@ -435,7 +435,7 @@ func TestManyChunks(t *testing.T) {
 		}
 		begin := time.Now()
 		for _, seek := range modes {
-			_, err := m.cut(interval{1, -1}, seek)
+			_, err := m.cutProgressive(msInterval{1, -1}, seek)
 			if err != nil {
 				t.Errorf("%s: %s: %v", name, seek, err)
 			}

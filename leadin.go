@@ -131,7 +131,7 @@ const (
 // newLeadIn makes the lead-in of the samples [first, end) of a track with one media edit, e, and s on show at its begin.
 // It returns nil where the lead-in must stay as it is: where a tick is too long for so many pictures and the timescale
 // cannot be raised. docs/lead-in.md has the formula; f, m and p are its letters.
-func newLeadIn(t *track, c clock, e edit, s onScreen, first, end int64) *leadIn {
+func newLeadIn(t *track, c mediaClock, e edit, s onScreen, first, end int64) *leadIn {
 	l := &leadIn{raise: -leastOffset(t, first, end)}
 	if t.greatest+l.raise > maxOffset {
 		return nil
@@ -161,7 +161,7 @@ func newLeadIn(t *track, c clock, e edit, s onScreen, first, end int64) *leadIn 
 	// against them, so that no decode time is after its composition time.
 	f, begin := l.scale, times.dts[0]
 	base := begin - l.raise
-	fine := clock{movie: c.movie, source: c.source, media: c.media * f}
+	fine := mediaClock{movie: c.movie, source: c.source, media: c.media * f}
 	m := beginIn(e, c, f)
 	if gap {
 		l.gap = (halfTicks(e, fine, s.cts*f-m) + 1) / 2
@@ -294,7 +294,7 @@ func msScale(t *track) int64 {
 
 // refine counts the media times of a cut edit list in ticks of a timescale in which no edit begins at another
 // millisecond than it should, and returns by which factor that is raised.
-func refine(t *track, c clock, edits []edit) ([]edit, int64) {
+func refine(t *track, c mediaClock, edits []edit) ([]edit, int64) {
 	f := msScale(t)
 	if f == 1 {
 		return edits, 1
@@ -319,7 +319,7 @@ func refine(t *track, c clock, edits []edit) ([]edit, int64) {
 
 // beginOnPicture has the first of several edits, whose media times fine has in ticks of a timescale raised by factor,
 // begin at a picture that is shown less than a millisecond later, as a lead-in does. It reports whether there is one.
-func beginOnPicture(t *track, c clock, edits, fine []edit, factor int64) bool {
+func beginOnPicture(t *track, c mediaClock, edits, fine []edit, factor int64) bool {
 	for i, e := range edits {
 		if e.mediaTime == empty {
 			continue

@@ -75,7 +75,7 @@ func TestLeadInFormula(t *testing.T) {
 		}
 		for i := 0; i < 3; i++ {
 			start := r.Int63n((pictures.mediaEnd() - pictures.cts[0]) * 1000 / pictures.timescale)
-			c, err := engine.cut(interval{start, -1}, seekExact)
+			c, err := engine.cutProgressive(msInterval{start, -1}, seekExact)
 			if err != nil {
 				t.Fatalf("track %d from %d ms: %v", seed, start, err)
 			}

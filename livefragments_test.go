@@ -63,7 +63,7 @@ func TestLive(t *testing.T) {
 	torn := append(append([]byte(nil), film...), fragmentsOf(41, nil)[len(film):len(film)+3000]...)
 	for _, way := range []string{"200 without a length", "200 with a length", "206 of *", "206 of *, 416 of a length"} {
 		for _, seek := range []string{seekExact, seekKeyframe} {
-			for _, iv := range []interval{{30500, -1}, {2500, 7000}, {79500, -1}, {100, 200000}} {
+			for _, iv := range []msInterval{{30500, -1}, {2500, 7000}, {79500, -1}, {100, 200000}} {
 				want, err := answerOf(film, iv, seek)
 				if err != nil {
 					t.Fatal(err)

@@ -890,8 +890,8 @@ func (t *madeTrack) randomEdits(r *rand.Rand, timescale int64) {
 }
 
 // randomInterval is an interval that begins within the movie, or a little behind its end.
-func randomInterval(r *rand.Rand, lengthMS int64) interval {
-	iv := interval{start: r.Int63n(lengthMS + lengthMS/20 + 2), end: -1}
+func randomInterval(r *rand.Rand, lengthMS int64) msInterval {
+	iv := msInterval{start: r.Int63n(lengthMS + lengthMS/20 + 2), end: -1}
 	if r.Intn(8) == 0 {
 		iv.start = r.Int63n(3)
 	}

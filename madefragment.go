@@ -302,7 +302,7 @@ type readStart struct {
 // retimer is a writer that changes fragments. It is given the source's bytes from where a readStart says, and passes on
 // those behind the first skip, as many as are left.
 type retimer struct {
-	*retiming
+	*fragmentRetiming
 	w          io.Writer
 	skip, left int64
 	ahead      int64  // bytes up to the end of the segment
@@ -312,8 +312,8 @@ type retimer struct {
 
 // writer returns a retimer for the bytes of the source from an offset on, to be read as a readStart says. The segment
 // that they are of ends at end.
-func (r *retiming) writer(off, most int64, at readStart, end int64) *retimer {
-	return &retimer{retiming: r, skip: off - at.begin, left: most, ahead: end - at.begin, pass: at.pass}
+func (r *fragmentRetiming) writer(off, most int64, at readStart, end int64) *retimer {
+	return &retimer{fragmentRetiming: r, skip: off - at.begin, left: most, ahead: end - at.begin, pass: at.pass}
 }
 
 // Write takes the next bytes. Boxes other than moof pass in the pieces that they come in. Of a box that does not end
@@ -434,7 +434,7 @@ func (r *retimer) emit(p []byte) error {
 
 // readStartIn finds the readStart for the bytes of a segment from an offset within it on. src is read where the map of fragments
 // does not know enough.
-func (m *movie) readStartIn(src source, s *segment, at int64) (readStart, error) {
+func (m *movie) readStartIn(src byteSource, s *segment, at int64) (readStart, error) {
 	off, end := s.off+at, s.off+s.length
 	plain := s.off + s.retiming.plain
 	if off < plain {

@@ -514,7 +514,7 @@ func (m *plainMovie) keyMoment(scale, from int64) int64 {
 
 // nginxSamples is NGINX.md's choice of samples: from the one that is being decoded at start, as many as end within the
 // length of the interval. Tables are walked entry by entry there, sample by sample here.
-func (t *plainTrack) nginxSamples(iv interval) (int, int) {
+func (t *plainTrack) nginxSamples(iv msInterval) (int, int) {
 	first := 0
 	n := t.samples()
 	x := iv.start * t.timescale / 1000

@@ -35,7 +35,7 @@ func buildMoov(w *moovWriter, media int64) {
 // writeSlots writes the moov by its template: in one function, because a call costs the interpreter more than what most of
 // the cases do.
 func writeSlots(w *moovWriter, slots []slot) {
-	var k *kept        // whose trak it is
+	var k *trackCut    // whose trak it is
 	var opened []int   // which of the numbers are the sizes of the containers around a slot,
 	var before []int64 // and how many bytes were written before these
 	var s *slot        // declared out here, since the interpreter makes what is declared in a loop anew each time
@@ -73,14 +73,14 @@ func writeSlots(w *moovWriter, slots []slot) {
 		case s.kind > slotTables && k.none:
 			writeEmptyTable(w, s)
 			continue
-		case s.kind == slotOtherTable || w.ticks == 0 && staysWhole(k, s.kind):
+		case s.kind == slotOtherTable || w.shown.ticks == 0 && staysWhole(k, s.kind):
 			writeRaw(w.boxWriter, s.data)
 			continue
 		}
 		switch s.kind {
 		case slotSourceEdits, slotNoMore:
 		case slotMovieHeader:
-			writeHeader(w, s, w.ticks, moovDuration(w))
+			writeHeader(w, s, w.shown.ticks, moovDuration(w))
 		case slotTrackHeader:
 			writeHeader(w, s, 0, presentation(k))
 		case slotMediaHeader:
@@ -134,7 +134,7 @@ func writeSlots(w *moovWriter, slots []slot) {
 
 // staysWhole reports whether a box of that kind is the source's where all of the movie is kept: but for what says where
 // samples lie, and for tables that say something else by now.
-func staysWhole(k *kept, kind int) bool {
+func staysWhole(k *trackCut, kind int) bool {
 	if kind < slotMovieHeader || kind >= slotStsc {
 		return false
 	}
@@ -244,10 +244,10 @@ func writeChapters(w *moovWriter, s *slot) {
 	if len(p) < prefix {
 		return
 	}
-	start, _ := mulDiv(w.from, chplSecond, w.ticks)
+	start, _ := mulDiv(w.shown.from, chplSecond, w.shown.ticks)
 	end := maxSum
-	if w.to >= 0 {
-		end, _ = mulDiv(w.to, chplSecond, w.ticks)
+	if w.shown.to >= 0 {
+		end, _ = mulDiv(w.shown.to, chplSecond, w.shown.ticks)
 	}
 	var left []byte
 	count := byte(0)

@@ -21,7 +21,7 @@ type movie struct {
 	settled   bool  // fileSize is
 	timescale int64 // ticks per second of the movie timeline
 	tracks    []*track
-	leftOut   []*leftOut
+	leftOut   []*leftOutTrak
 	defaults  map[uint32]trackDefaults // by track_ID
 	fragments *fragmentMap             // nil: the moov has all samples
 	template  []slot                   // of the moov of every cut
@@ -43,7 +43,7 @@ func (m *movie) memory() int64 {
 // findMovie walks the top-level boxes to the moov, wherever it lies, reads and indexes it. At most maxMoov bytes are
 // read into memory for it. Where there are many boxes before it, which some recorders write for every picture, it mostly
 // ends the file, and is looked for there.
-func findMovie(src source, maxMoov int64) (*movie, error) {
+func findMovie(src byteSource, maxMoov int64) (*movie, error) {
 	m := &movie{}
 	off, fetched, hops, walked := int64(0), int64(0), 0, 0
 	m.moovFirst = true
@@ -117,7 +117,7 @@ func findMovie(src source, maxMoov int64) (*movie, error) {
 
 // readAtEnd reads and indexes a moov that begins behind an offset and ends the file; it reports false where there is
 // none. What is read in search for it is larger each time, up to maxMoov in all.
-func (m *movie) readAtEnd(src source, off, maxMoov int64) (bool, error) {
+func (m *movie) readAtEnd(src byteSource, off, maxMoov int64) (bool, error) {
 	var end []byte // of the file
 	most := minInt64(maxMoov, src.Size()-off)
 	for int64(len(end)) < most {
@@ -182,7 +182,7 @@ func endsWell(rest []byte) bool {
 }
 
 // read reads and indexes the moov of size bytes at off.
-func (m *movie) read(src source, off, header, size, maxMoov int64) error {
+func (m *movie) read(src byteSource, off, header, size, maxMoov int64) error {
 	if size > maxMoov {
 		return fmt.Errorf("%w: %d", origin.ErrTooLarge, size)
 	}
@@ -198,7 +198,7 @@ func (m *movie) read(src source, off, header, size, maxMoov int64) error {
 }
 
 // take indexes a moov.
-func (m *movie) take(src source, moov *box) error {
+func (m *movie) take(src byteSource, moov *box) error {
 	m.moov = moov
 	m.fileSize = src.Size()
 	m.settled = src.Settled()
@@ -208,7 +208,7 @@ func (m *movie) take(src source, moov *box) error {
 
 // moovAhead reports whether a moov that ends beyond the first bytes comes before the media: then it need not be read to
 // know that.
-func moovAhead(src source, first int64) bool {
+func moovAhead(src byteSource, first int64) bool {
 	off := int64(0)
 	for i := 0; i < maxTopBoxes && off+largeHeaderLen <= first; i++ {
 		typ, _, size, err := readHeader(src, off, origin.HopLen)
@@ -287,7 +287,7 @@ func (m *movie) index() error {
 			return err
 		}
 		if err != nil {
-			m.leftOut = append(m.leftOut, &leftOut{r.box, err})
+			m.leftOut = append(m.leftOut, &leftOutTrak{r.box, err})
 		}
 		if r.track == nil {
 			continue
@@ -329,8 +329,8 @@ type trackRead struct {
 	err       error
 }
 
-// leftOut is a trak that is neither sound nor pictures and cannot be read, or not all of it: the movie is cut without.
-type leftOut struct {
+// leftOutTrak is a trak that is neither sound nor pictures and cannot be read, or not all of it: the movie is cut without.
+type leftOutTrak struct {
 	trak *box
 	err  error
 }
@@ -360,7 +360,7 @@ func (r *trackRead) finish(left *int64, fileSize int64) error {
 		return fmt.Errorf("trak at %d: %w", r.box.at, errListed)
 	}
 	if t.samples > 0 && t.spare {
-		return locateKept(&kept{track: t, end: t.samples}, fileSize)
+		return locateKept(&trackCut{track: t, end: t.samples}, fileSize)
 	}
 	return nil
 }
@@ -432,7 +432,7 @@ func referenceTrack(m *movie, moment, ticks int64) *track {
 			continue
 		}
 		if t.visual && t.enabled {
-			if covers(t, clock{movie: ticks, source: m.timescale, media: t.timescale}, moment) {
+			if covers(t, mediaClock{movie: ticks, source: m.timescale, media: t.timescale}, moment) {
 				return t
 			}
 			if first == nil {
@@ -450,7 +450,7 @@ func referenceTrack(m *movie, moment, ticks int64) *track {
 }
 
 // covers reports whether a track's edit list shows its media at a moment.
-func covers(t *track, c clock, moment int64) bool {
+func covers(t *track, c mediaClock, moment int64) bool {
 	if t.samples == 0 {
 		return false
 	}

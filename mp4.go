@@ -95,24 +95,28 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 	log.SetFlags(0) // Traefik logs what log prints as errors, with a time of its own
 	// Traefik ignores misspelt options without a word: this is where to see what is in effect.
 	fmt.Println("mp4: " + name + ": " + o.effective)
-	shared.join(ctx, o.cacheSize, o.maxMemory)
+	allInstances.join(ctx, o.cacheSize, o.maxMemory)
 	p := &plugin{options: o, name: name, next: next, files: next}
 	if o.root != "" {
 		p.files = &origin.Folder{Root: o.root}
 	}
-	return p, nil
+	return handler(p), nil
 }
 
-// ServeHTTP hands on what is not ours as it came, with the writer that it came with, and answers the rest. It is short
-// because an interpreted function costs by its size, whichever way is taken through it; what costs least comes first.
+// handler hands on what is not ours as it came, with the writer that it came with, and answers the rest. It is short
+// because an interpreted function costs by its size, whichever way is taken through it; what costs least comes first. And
+// it is a function: compiled code calls a method at twice the price.
 //
 // There is no recover here: the panic that breaks off a response has to reach the server.
-func (p *plugin) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
-	if !p.plain && (req.URL.RawQuery == "" || !p.args.either.MatchString(req.URL.RawQuery)) {
-		p.next.ServeHTTP(rw, req)
-		return
-	}
-	route(p, rw, req)
+func handler(p *plugin) http.Handler {
+	next, either, plain := p.next, p.args.either, p.plain
+	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		if !plain && (req.URL.RawQuery == "" || !either.MatchString(req.URL.RawQuery)) {
+			next.ServeHTTP(rw, req)
+			return
+		}
+		route(p, rw, req)
+	})
 }
 
 // route sorts out whose a request is.
@@ -131,14 +135,14 @@ func route(p *plugin, rw http.ResponseWriter, req *http.Request) {
 	respond(p, rw, req, iv)
 }
 
-func respond(p *plugin, rw http.ResponseWriter, req *http.Request, iv interval) {
+func respond(p *plugin, rw http.ResponseWriter, req *http.Request, iv msInterval) {
 	t := newTransfer(p.options, p.name, p.next, rw, req, iv)
 	out := runTransfer(t)
 	closeTransfer(t)
 	switch out {
-	case passed:
+	case passedOn:
 		p.files.ServeHTTP(rw, req)
-	case broken:
+	case brokenOff:
 		abort(req)
 	}
 }
@@ -213,7 +217,7 @@ func (c *Config) parse() (*options, error) {
 func (c *Config) words(o *options) string {
 	return fmt.Sprintf("bufferSize=%d maxBufferSize=%d seek=%s root=%q extensions=%s startParam=%s endParam=%s "+
 		"faststart=%t limitRate=%g limitRateAfter=%s cacheSize=%d maxMemory=%d",
-		o.bufferSize, o.maxMoov, o.seek, o.root, strings.Join(listed(c.Extensions), ","),
+		o.bufferSize, o.maxMoov, o.seek, o.root, strings.Join(splitList(c.Extensions), ","),
 		strings.TrimSpace(c.StartParam), strings.TrimSpace(c.EndParam),
 		o.faststart, o.limitRate, o.limitRateAfter.String(), o.cacheSize, o.maxMemory)
 }

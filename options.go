@@ -56,8 +56,8 @@ func parseSeek(value string) (string, error) {
 	return seek, nil
 }
 
-// listed splits and trims a list: a label or a CRD may bring one string with commas, which Traefik does not trim.
-func listed(values []string) []string {
+// splitList splits and trims a list: a label or a CRD may bring one string with commas, which Traefik does not trim.
+func splitList(values []string) []string {
 	var list []string
 	for _, item := range strings.Split(strings.Join(values, ","), ",") {
 		if item = strings.TrimSpace(item); item != "" {
@@ -72,7 +72,7 @@ func listed(values []string) []string {
 
 func (o *options) parseExtensions(values []string) error {
 	o.extensions = make(map[string]bool)
-	for _, ext := range listed(values) {
+	for _, ext := range splitList(values) {
 		switch {
 		case ext == "*":
 			o.everyPath = true
@@ -123,15 +123,15 @@ func parseDuration(option, value string) (time.Duration, error) {
 
 // An interval is what a request asks for: milliseconds [start, end) on the
 // presentation timeline, to the end of the file where end is negative.
-type interval struct {
+type msInterval struct {
 	start, end int64
 }
 
-// whole is the interval of a request that names none: all of the file.
-var whole = interval{-1, -1}
+// everythingAsked is the interval of a request that names none: all of the file.
+var everythingAsked = msInterval{-1, -1}
 
 // everything reports whether nothing is to be cut off.
-func everything(iv interval) bool { return iv.start <= 0 && iv.end < 0 }
+func everything(iv msInterval) bool { return iv.start <= 0 && iv.end < 0 }
 
 // arguments finds the two arguments in a raw query as nginx does
 // (ngx_http_arg): not percent-decoded, each name at the very start or right
@@ -142,14 +142,14 @@ type arguments struct {
 
 func newArguments(start, end string) *arguments {
 	return &arguments{
-		either: argument(start, end),
-		start:  argument(start),
-		end:    argument(end),
+		either: matchArgument(start, end),
+		start:  matchArgument(start),
+		end:    matchArgument(end),
 	}
 }
 
-// argument matches the first of the names that occurs, with its value.
-func argument(names ...string) *regexp.Regexp {
+// matchArgument matches the first of the names that occurs, with its value.
+func matchArgument(names ...string) *regexp.Regexp {
 	for i := range names {
 		names[i] = anyCase(names[i])
 	}
@@ -169,20 +169,20 @@ func anyCase(name string) string {
 
 // parseInterval reads the interval that query asks for, by nginx's decision table:
 // an invalid argument is absent, an end that is not after start is ignored.
-func parseInterval(a *arguments, query string) (iv interval, asked bool) {
-	start, started := milliseconds(value(a.start, query))
-	end, ended := milliseconds(value(a.end, query))
+func parseInterval(a *arguments, query string) (iv msInterval, asked bool) {
+	start, started := milliseconds(argumentValue(a.start, query))
+	end, ended := milliseconds(argumentValue(a.end, query))
 	if ended && end > start { // start is 0 where it is absent
-		return interval{start, end}, true
+		return msInterval{start, end}, true
 	}
 	if !started {
-		return whole, false
+		return everythingAsked, false
 	}
-	return interval{start, -1}, true
+	return msInterval{start, -1}, true
 }
 
-// value is that of the argument's first occurrence.
-func value(argument *regexp.Regexp, query string) string {
+// argumentValue is that of the argument's first occurrence.
+func argumentValue(argument *regexp.Regexp, query string) string {
 	found := argument.FindStringSubmatch(query)
 	if found == nil {
 		return ""

@@ -15,7 +15,7 @@ import (
 // extent is the smallest range of the file that holds so many bytes as t says of each sample kept before end, in a
 // piece for each chunk, at the offsets of a table. Pieces of no bytes count, too, unless they are to be skipped; where
 // there is no other, the range is empty. It begins before 0 where an offset is beyond any file.
-func (k *kept) extent(t *track, table []byte, width, end int64, skip bool) byteRange {
+func (k *trackCut) extent(t *track, table []byte, width, end int64, skip bool) byteRange {
 	samples := lanes.ChunkCounts(k.chunkRuns, k.firstRun.Number, k.firstChunk, k.lastChunk)
 	from, to := uint64(maxSum), uint64(0)
 	first := k.first - k.skipped
@@ -63,7 +63,7 @@ const maxUnused = 256 << 10
 
 // cut is an answer: the boxes that are made, and the ranges of the source behind them.
 type cut struct {
-	interval interval
+	interval msInterval
 	seek     string
 	length   int64 // bytes
 	duration int64 // of the presentation, in milliseconds
@@ -75,8 +75,8 @@ type segment struct {
 	fromSource bool
 	off        int64
 	length     int64
-	retiming   *retiming // nil: the source's bytes are sent as they are
-	pieces     []piece   // that a made segment consists of
+	retiming   *fragmentRetiming // nil: the source's bytes are sent as they are
+	pieces     []madePiece       // that a made segment consists of
 }
 
 // writeSegment writes bytes [from, to) of a made segment to w.
@@ -103,17 +103,17 @@ func writeSegment(s *segment, w io.Writer, from, to int64) error {
 	return nil
 }
 
-// piece is a stretch of what is written before the media: bytes as they are, or entries that change on their way.
-type piece struct {
+// madePiece is a stretch of what is written before the media: bytes as they are, or entries that change on their way.
+type madePiece struct {
 	data   []byte
 	view   bool // of the source's moov, and not made for the answer
 	change *lanes.Change
 }
 
-// kept is what a cut keeps of a track.
-type kept struct {
+// trackCut is what a cut keeps of a track.
+type trackCut struct {
 	*track
-	clock      clock
+	clock      mediaClock
 	edits      []edit
 	first, end int64   // samples
 	lead       *leadIn // nil: the times stay
@@ -132,8 +132,8 @@ type kept struct {
 	none bool // no sample of it goes into the moov: all are in fragments
 }
 
-// window is what a cut shows of the movie timeline.
-type window struct {
+// timeWindow is what a cut shows of the movie timeline.
+type timeWindow struct {
 	ticks    int64 // per second of the answer's movie timeline; 0: all is kept, and times stay as they are
 	from, to int64 // in ticks; to < 0: the end
 }
@@ -151,7 +151,7 @@ func inMS(ticks, timescale int64) int64 {
 }
 
 // presentation is the length of the track in movie ticks: that of its edits, without any that of its media.
-func presentation(k *kept) int64 {
+func presentation(k *trackCut) int64 {
 	if len(k.edits) == 0 {
 		return toMovie(k.clock, mediaDuration(k))
 	}
@@ -163,7 +163,7 @@ func presentation(k *kept) int64 {
 }
 
 // lengthMS is the length of what is kept, with edits in so many ticks a second; 0: with all its media.
-func lengthMS(k *kept, ticks int64) int64 {
+func lengthMS(k *trackCut, ticks int64) int64 {
 	if ticks == 0 {
 		return inMS(k.track.end, k.timescale)
 	}
@@ -171,7 +171,7 @@ func lengthMS(k *kept, ticks int64) int64 {
 }
 
 // scaleOf is the factor by which the track's timescale is raised.
-func scaleOf(k *kept) int64 {
+func scaleOf(k *trackCut) int64 {
 	if k.lead == nil {
 		return 1
 	}
@@ -179,7 +179,7 @@ func scaleOf(k *kept) int64 {
 }
 
 // raised is what is added to composition offsets that are not special.
-func (k *kept) raised() int64 {
+func (k *trackCut) raised() int64 {
 	if k.lead == nil {
 		return 0
 	}
@@ -187,7 +187,7 @@ func (k *kept) raised() int64 {
 }
 
 // mediaDuration is the sum of the kept samples' durations, in ticks of the answer's timescale.
-func mediaDuration(k *kept) int64 {
+func mediaDuration(k *trackCut) int64 {
 	if k.none {
 		return 0
 	}
@@ -200,7 +200,7 @@ func mediaDuration(k *kept) int64 {
 }
 
 // locateKept finds the chunks and bytes of the samples kept.
-func locateKept(k *kept, fileSize int64) error {
+func locateKept(k *trackCut, fileSize int64) error {
 	k.firstRun, k.firstChunk, k.skipped = lanes.FindChunk(k.chunkRuns, k.first)
 	var before int64
 	k.lastRun, k.lastChunk, before = lanes.FindChunk(k.chunkRuns, k.end-1)
@@ -225,7 +225,7 @@ func locateKept(k *kept, fileSize int64) error {
 
 // locateAuxiliary finds the bytes of the information kept that do not lie in the moov. It is in one piece, or in one
 // for every chunk; then it must lie among the samples, as it does in every file seen.
-func locateAuxiliary(k *kept, fileSize int64) error {
+func locateAuxiliary(k *trackCut, fileSize int64) error {
 	a := k.auxiliary
 	pieces := int64(len(a.offsets)) / a.width
 	switch {
@@ -266,9 +266,9 @@ func joinRanges(needed []byteRange) []byteRange {
 	return joined
 }
 
-// retiming is what is done to fragments on their way to the client: the decode times of each track are others by so
+// fragmentRetiming is what is done to fragments on their way to the client: the decode times of each track are others by so
 // many ticks, and absolute offsets move. Lengths stay.
-type retiming struct {
+type fragmentRetiming struct {
 	later map[uint32]int64 // by track_ID, media ticks
 	moved int64            // of the source's offsets
 	plain int64            // bytes at the front of the segment that stay as they are
@@ -279,7 +279,7 @@ type byteRange struct{ from, to int64 }
 
 // cutEdits intersects the track's edit list with [from, to) on the movie timeline of the answer; to < 0: no end.
 // Without a list there is one edit, the whole media from 0 on. What is left is in the answer's ticks.
-func cutEdits(t *track, c clock, from, to int64) []edit {
+func cutEdits(t *track, c mediaClock, from, to int64) []edit {
 	edits := t.edits
 	if len(edits) == 0 {
 		edits = []edit{{duration: toMediaEnd, rate: normalRate}}
@@ -313,7 +313,7 @@ func cutEdits(t *track, c clock, from, to int64) []edit {
 }
 
 // editDuration is the length of an edit in ticks of the answer's movie timeline.
-func editDuration(t *track, e edit, c clock) int64 {
+func editDuration(t *track, e edit, c mediaClock) int64 {
 	if e.duration == toMediaEnd {
 		if e.mediaTime >= t.end || e.mediaTime == empty {
 			return 0
@@ -329,7 +329,7 @@ func editDuration(t *track, e edit, c clock) int64 {
 
 // toLastPicture is the length of the last edit where the picture shown last has no duration: if it ends within a tick of
 // the source's movie timeline before that picture, by how lengths are rounded, that picture is shown too.
-func toLastPicture(t *track, e edit, c clock, duration int64) int64 {
+func toLastPicture(t *track, e edit, c mediaClock, duration int64) int64 {
 	if e.mediaTime == empty || e.rate != normalRate || e.mediaTime >= t.end {
 		return duration
 	}

@@ -34,7 +34,7 @@ func sameCuts(t *testing.T, name string, odd, plain []byte) {
 		movies = append(movies, m)
 	}
 	for i, m := range movies { // with the moov moved, ours is read as the source is
-		whole, err := m.whole()
+		whole, err := m.remux()
 		if err == nil {
 			_, err = assemble(whole, [][]byte{odd, plain}[i], nil)
 		}
@@ -47,7 +47,7 @@ func sameCuts(t *testing.T, name string, odd, plain []byte) {
 			for _, end := range []int64{-1, start + 130} {
 				var answers [][]byte
 				for i, data := range [][]byte{odd, plain} {
-					c, err := movies[i].cut(interval{start, end}, seek)
+					c, err := movies[i].cutProgressive(msInterval{start, end}, seek)
 					if errors.Is(err, errPastEnd) {
 						answers = append(answers, []byte{})
 						continue
@@ -127,6 +127,33 @@ func TestOddTables(t *testing.T) {
 	_, err := findMovie(&memorySource{data: smallMovie(map[string][]byte{"mvhd": mvhd(0), "edts": listed(0, u32(2), one, one)})}, testMoov)
 	if !errors.Is(err, errFormat) || !strings.Contains(fmt.Sprint(err), "mvhd at 89: the timescale is 0, but edits") {
 		t.Errorf("two edits without a timescale: %v", err)
+	}
+}
+
+// TestNoTrackHeader cuts a track whose trak has no tkhd: it begins where it does with one, by the same edit list.
+func TestNoTrackHeader(t *testing.T) {
+	var lists [][]byte
+	for _, data := range [][]byte{smallMovie(nil), smallMovie(with("tkhd", nil))} {
+		m, err := findMovie(&memorySource{data: data}, testMoov)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := m.cutProgressive(msInterval{370, -1}, seekExact)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := assemble(c, data, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, list, found := bytes.Cut(answer, []byte("elst"))
+		if !found || len(list) < 20 {
+			t.Fatal("no edit list in the cut")
+		}
+		lists = append(lists, list[:20])
+	}
+	if !bytes.Equal(lists[0], lists[1]) {
+		t.Errorf("the edit list is %x without a tkhd, and %x with it", lists[1], lists[0])
 	}
 }
 
@@ -251,7 +278,7 @@ func TestUncompressedSound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		whole, err := m.whole()
+		whole, err := m.remux()
 		if err != nil || whole.length != int64(len(plain)) {
 			t.Errorf("%s: all of it is %v, %v, want %d bytes", c.name, whole, err, len(plain))
 		}
@@ -316,7 +343,7 @@ func TestSoundInPackets(t *testing.T) {
 				if i >= filmtest.Rounds(5, 2) {
 					break
 				}
-				cut, err := m.cut(interval{start, start + 60}, seek)
+				cut, err := m.cutProgressive(msInterval{start, start + 60}, seek)
 				if errors.Is(err, errPastEnd) {
 					continue
 				}
@@ -342,7 +369,7 @@ func TestSoundInPackets(t *testing.T) {
 				}
 			}
 		}
-		whole, err := m.whole()
+		whole, err := m.remux()
 		if err != nil || whole.length != int64(len(data)) {
 			t.Errorf("%s: all of it is %v, %v, want %d bytes", c.name, whole, err, len(data))
 		}
@@ -404,13 +431,13 @@ func TestAccessPoints(t *testing.T) {
 			}
 			for _, seek := range modes {
 				for start := int64(0); start < 3000; start += int64(filmtest.Rounds(110, 2440)) {
-					_, err := k.check(interval{start, -1}, seek)
+					_, err := k.check(msInterval{start, -1}, seek)
 					if err != nil {
 						t.Errorf("%s: %s from %d ms: %v", name, seek, start, err)
 					}
 				}
 			}
-			c, err := k.movie.cut(interval{2500, -1}, seekExact)
+			c, err := k.movie.cutProgressive(msInterval{2500, -1}, seekExact)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -490,7 +517,7 @@ func cutOf(data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := m.cut(interval{250, -1}, seekExact)
+	c, err := m.cutProgressive(msInterval{250, -1}, seekExact)
 	if err != nil {
 		return nil, err
 	}

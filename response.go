@@ -23,20 +23,20 @@ type response struct {
 	code     int
 	length   int64 // of the cut,
 	from, to int64 // and what is sent of it
-	parts    []part
+	parts    []responsePart
 	w        io.Writer
 }
 
-// part is a stretch of a segment that is still to be sent.
-type part struct {
-	segment  *segment
+// responsePart is a stretch of a segment that is still to be sent.
+type responsePart struct {
+	of       *segment
 	from, to int64
 	first    readStart // where reading begins, if times change on the way
 	until    int64     // and ends
 }
 
 // newResponse makes the response to a client that asks for an interval of a file at a version.
-func newResponse(client *origin.Client, o *options, iv interval, v origin.Version) *response {
+func newResponse(client *origin.Client, o *options, iv msInterval, v origin.Version) *response {
 	r := &response{options: o, client: client, etag: cutTag(o.seek, iv, v), code: http.StatusOK, w: client.Writer}
 	if modified, err := http.ParseTime(v.Modified); err == nil {
 		r.modified = modified
@@ -49,7 +49,7 @@ const cutFormat = 3
 
 // cutTag makes the cut's tag from the file's and from what was asked: the same on every replica of the origin and of
 // Traefik, and weak where what it is made of is (RFC 9110, 8.8.1).
-func cutTag(seek string, iv interval, v origin.Version) string {
+func cutTag(seek string, iv msInterval, v origin.Version) string {
 	weak, of := "", v.ETag
 	if of == "" {
 		weak, of = "W/", v.Modified
@@ -147,7 +147,7 @@ func fitRange(r *response, c *cut) {
 		from := maxInt64(r.from-at, 0)
 		to := minInt64(r.to-at, s.length)
 		if from < to {
-			r.parts = append(r.parts, part{segment: s, from: from, to: to})
+			r.parts = append(r.parts, responsePart{of: s, from: from, to: to})
 		}
 		at += s.length
 	}
@@ -232,19 +232,19 @@ func locateParts(r *response, f origin.File, m *movie) error {
 	streamed := origin.Streams(f)
 	for i := range r.parts {
 		p := &r.parts[i]
-		if p.segment.retiming == nil {
+		if p.of.retiming == nil {
 			continue
 		}
 		if streamed {
-			p.first = readStart{begin: p.segment.off, pass: p.segment.retiming.plain} // it comes along all the same
-			p.until = minInt64(p.segment.off+p.to+slack, p.segment.off+p.segment.length)
+			p.first = readStart{begin: p.of.off, pass: p.of.retiming.plain} // it comes along all the same
+			p.until = minInt64(p.of.off+p.to+slack, p.of.off+p.of.length)
 			continue
 		}
-		first, err := m.readStartIn(f, p.segment, p.from)
+		first, err := m.readStartIn(f, p.of, p.from)
 		if err != nil {
 			return err
 		}
-		last, err := m.readStartIn(f, p.segment, p.to)
+		last, err := m.readStartIn(f, p.of, p.to)
 		if err != nil {
 			return err
 		}
@@ -255,13 +255,13 @@ func locateParts(r *response, f origin.File, m *movie) error {
 }
 
 // sendMedia sends a part that comes from the file.
-func sendMedia(r *response, f origin.File, p *part) error {
-	s := p.segment
+func sendMedia(r *response, f origin.File, p *responsePart) error {
+	s := p.of
 	if s.retiming == nil {
 		return f.Send(r, s.off+p.from, p.to-p.from)
 	}
 	w := s.retiming.writer(s.off+p.from, p.to-p.from, p.first, s.off+s.length)
-	err := f.Send(&retimed{response: r, writer: w}, p.first.begin, p.until-p.first.begin)
+	err := f.Send(&retimed{answer: r, writer: w}, p.first.begin, p.until-p.first.begin)
 	if err == nil && w.left > 0 {
 		return fmt.Errorf("%w: the fragments end %d bytes early", origin.ErrMisbehaving, w.left)
 	}
@@ -270,22 +270,22 @@ func sendMedia(r *response, f origin.File, p *part) error {
 
 // retimed is the receiver of fragments whose times change on their way.
 type retimed struct {
-	response *response
-	writer   *retimer
+	answer *response
+	writer *retimer
 }
 
 func (x *retimed) Native() bool { return false }
 
 func (x *retimed) Begin(header http.Header) (io.Writer, error) {
-	w, err := x.response.Begin(header)
+	w, err := x.answer.Begin(header)
 	x.writer.w = w
 	return x.writer, err
 }
 
 // nextMedia is the first part that comes from the file.
-func nextMedia(r *response) *part {
+func nextMedia(r *response) *responsePart {
 	for i := range r.parts {
-		if r.parts[i].segment.fromSource {
+		if r.parts[i].of.fromSource {
 			return &r.parts[i]
 		}
 	}
@@ -307,11 +307,11 @@ func (r *response) Begin(header http.Header) (io.Writer, error) {
 // sendMade writes the parts up to the next one from the file, and lets go of them and of their memory: the media behind
 // them may take hours.
 func sendMade(r *response) error {
-	for len(r.parts) > 0 && !r.parts[0].segment.fromSource {
+	for len(r.parts) > 0 && !r.parts[0].of.fromSource {
 		p := r.parts[0]
-		r.parts[0] = part{}
+		r.parts[0] = responsePart{}
 		r.parts = r.parts[1:]
-		if err := writeSegment(p.segment, r.w, p.from, p.to); err != nil {
+		if err := writeSegment(p.of, r.w, p.from, p.to); err != nil {
 			return err
 		}
 	}

@@ -5,7 +5,7 @@ import (
 )
 
 // cut plans the answer for the interval iv (milliseconds on the presentation timeline), and lays it out.
-func (m *movie) cut(iv interval, seek string) (*cut, error) {
+func (m *movie) cutProgressive(iv msInterval, seek string) (*cut, error) {
 	ticks := answerTimescale(m)
 	if seek == seekSample {
 		ticks = m.timescale
@@ -18,14 +18,14 @@ func (m *movie) cut(iv interval, seek string) (*cut, error) {
 	if seek == seekKeyframe {
 		from = m.keyFrameAt(from, ticks, &left)
 	}
-	var tracks []*kept
+	var tracks []*trackCut
 	for _, t := range m.tracks {
 		if t.samples == 0 || t.handler == "hint" {
 			continue // a hint track tells how to send tracks that are no longer what they were
 		}
 		t = limitedTrack(t, &left)
-		c := clock{movie: ticks, source: m.timescale, media: t.timescale}
-		var k *kept
+		c := mediaClock{movie: ticks, source: m.timescale, media: t.timescale}
+		var k *trackCut
 		if seek == seekSample {
 			k = t.keepAsNginx(iv, c)
 		} else {
@@ -41,7 +41,7 @@ func (m *movie) cut(iv interval, seek string) (*cut, error) {
 	if len(tracks) == 0 {
 		return nil, m.pastEnd()
 	}
-	return planTracks(m, tracks, window{ticks: ticks, from: from, to: to})
+	return planTracks(m, tracks, timeWindow{ticks: ticks, from: from, to: to})
 }
 
 // pastEnd is why nothing is left: the start is past the end, or past where a file was cut short, which is not the
@@ -57,29 +57,29 @@ func (m *movie) pastEnd() error {
 }
 
 // whole plans the same movie with its moov first and every sample kept.
-func (m *movie) whole() (*cut, error) {
-	var tracks []*kept
+func (m *movie) remux() (*cut, error) {
+	var tracks []*trackCut
 	for _, t := range m.tracks {
 		if t.samples > 0 {
-			tracks = append(tracks, &kept{track: t, end: t.samples, moved: -1})
+			tracks = append(tracks, &trackCut{track: t, end: t.samples, moved: -1})
 		}
 	}
 	if len(tracks) == 0 {
 		// There is nothing to play.
 		return nil, m.moov.fail("no track with samples in it")
 	}
-	return planTracks(m, tracks, window{})
+	return planTracks(m, tracks, timeWindow{})
 }
 
 // keepTrack chooses the edits and samples of the track that are shown in [from, to) of the answer's movie ticks. It
 // returns nil where there are none.
-func keepTrack(t *track, c clock, from, to int64) *kept {
+func keepTrack(t *track, c mediaClock, from, to int64) *trackCut {
 	return keepEdits(t, c, cutEdits(t, c, from, to))
 }
 
 // keepEdits is keepTrack for an edit list that has been cut.
-func keepEdits(t *track, c clock, edits []edit) *kept {
-	k := &kept{track: t, clock: c, moved: -1}
+func keepEdits(t *track, c mediaClock, edits []edit) *trackCut {
+	k := &trackCut{track: t, clock: c, moved: -1}
 	var f int64
 	k.edits, f = refine(t, c, edits)
 	fine := c
@@ -127,7 +127,7 @@ func keepEdits(t *track, c clock, edits []edit) *kept {
 	if lowered || f > 1 {
 		k.lead = &leadIn{raise: raise, shifted: lowered, scale: f, begins: base * f}
 	}
-	if t.visual && s.sample >= 0 && s.cts*f < begins && !shows(k.edits, fine, s.cts*f) {
+	if t.visual && s.sample >= 0 && s.cts*f < begins && !showsMedia(k.edits, fine, s.cts*f) {
 		k.moved, k.moveTo = s.sample, begins
 	}
 	for i := range k.edits {
@@ -140,7 +140,7 @@ func keepEdits(t *track, c clock, edits []edit) *kept {
 
 // setLeadIn gives a track with one media edit, e, and s on show at its begin a lead-in, where it can have one. What is
 // kept then is what the edit shows in the answer's ticks.
-func setLeadIn(k *kept, e edit, s onScreen) {
+func setLeadIn(k *trackCut, e edit, s onScreen) {
 	lead := newLeadIn(k.track, k.clock, e, s, k.first, k.end)
 	if lead == nil {
 		return
@@ -165,7 +165,7 @@ func setLeadIn(k *kept, e edit, s onScreen) {
 
 // showFrom sets the one media edit of a track with a lead-in to begin at the picture on show. A gap before the first
 // picture becomes an empty edit.
-func showFrom(k *kept) {
+func showFrom(k *trackCut) {
 	edits := make([]edit, 0, len(k.edits)+1)
 	for _, e := range k.edits {
 		if e.mediaTime != empty {
@@ -184,8 +184,8 @@ func showFrom(k *kept) {
 }
 
 // planTracks makes the answer from what is kept of the tracks.
-func planTracks(m *movie, tracks []*kept, shown window) (*cut, error) {
-	located := make([]*kept, 0, len(tracks))
+func planTracks(m *movie, tracks []*trackCut, shown timeWindow) (*cut, error) {
+	located := make([]*trackCut, 0, len(tracks))
 	var broken error
 	for _, k := range tracks {
 		err := locateKept(k, m.fileSize)
@@ -212,7 +212,7 @@ func planTracks(m *movie, tracks []*kept, shown window) (*cut, error) {
 	for _, k := range tracks {
 		c.duration = maxInt64(c.duration, lengthMS(k, shown.ticks))
 	}
-	layOut(c, moovWriter{ftyp: m.ftyp, template: m.template, madeUp: m.fragments != nil, kept: tracks, window: shown, ranges: ranges})
+	layOut(c, moovWriter{ftyp: m.ftyp, template: m.template, madeUp: m.fragments != nil, kept: tracks, shown: shown, ranges: ranges})
 	return c, nil
 }
 
@@ -235,7 +235,7 @@ func layOut(c *cut, from moovWriter) {
 }
 
 // neededRanges are the ranges of the source that the tracks need.
-func neededRanges(tracks []*kept) []byteRange {
+func neededRanges(tracks []*trackCut) []byteRange {
 	var needed []byteRange
 	for _, k := range tracks {
 		needed = append(needed, k.bytes)
@@ -254,7 +254,7 @@ func (m *movie) keyFrameAt(moment, ticks int64, listed *int64) int64 {
 		return moment
 	}
 	t = limitedTrack(t, listed)
-	c := clock{movie: ticks, source: m.timescale, media: t.timescale}
+	c := mediaClock{movie: ticks, source: m.timescale, media: t.timescale}
 	left := cutEdits(t, c, moment, -1)
 	if len(left) == 0 || left[0].mediaTime == empty || left[0].rate != normalRate {
 		return moment
@@ -272,12 +272,12 @@ func (m *movie) keyFrameAt(moment, ticks int64, listed *int64) int64 {
 // keepAsNginx chooses the samples that nginx's ngx_http_mp4_module keeps: from the one that is being decoded at start,
 // as many as fit wholly into the interval's length. Edit lists and composition times play no part. Unlike nginx it
 // goes by the samples, not by the durations in the headers, and leaves out a track that keeps none.
-func (t *track) keepAsNginx(iv interval, c clock) *kept {
+func (t *track) keepAsNginx(iv msInterval, c mediaClock) *trackCut {
 	start := scaleMS(iv.start, t.timescale)
 	if start >= decodeEnd(t, t.samples) {
 		return nil
 	}
-	k := &kept{track: t, clock: c, end: t.samples, moved: -1}
+	k := &trackCut{track: t, clock: c, end: t.samples, moved: -1}
 	var begins int64
 	k.first, begins = sampleAt(t, start)
 	if t.perPacket > 0 {

@@ -73,7 +73,7 @@ func TestBoundaries(t *testing.T) {
 func cutFrom(t *testing.T, k *checker, start, left int64) {
 	t.Helper()
 	for _, lasts := range []int64{0, 1, 10, 39, 41, left - 1, left, left + 1} {
-		iv := interval{start, start + lasts}
+		iv := msInterval{start, start + lasts}
 		if lasts == 0 {
 			iv.end = -1
 		}
@@ -169,12 +169,12 @@ func TestCoarseTimescales(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, start := range []int64{0, tt.start - 41, tt.start - 13, tt.start, tt.start + 1, tt.start + 12} {
-				_, err = k.check(interval{start, -1}, seekExact)
+				_, err = k.check(msInterval{start, -1}, seekExact)
 				if err != nil {
 					t.Errorf("from %d ms: %v", start, err)
 				}
 			}
-			c, err := k.movie.cut(interval{tt.start, -1}, seekExact)
+			c, err := k.movie.cutProgressive(msInterval{tt.start, -1}, seekExact)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -233,7 +233,7 @@ func TestReferenceTrack(t *testing.T) {
 			if got != tt.want {
 				t.Errorf("it begins at %d ms, want %d", got, tt.want)
 			}
-			_, err = k.check(interval{9530, -1}, seekKeyframe)
+			_, err = k.check(msInterval{9530, -1}, seekKeyframe)
 			if err != nil {
 				t.Error(err)
 			}
@@ -263,11 +263,11 @@ func TestLastPicture(t *testing.T) {
 				t.Fatal(err)
 			}
 			for start := int64(0); start < 1200; start += step {
-				_, err := k.check(interval{start, -1}, seekExact)
+				_, err := k.check(msInterval{start, -1}, seekExact)
 				if err != nil {
 					t.Fatalf("timescale %d, from %d ms: %v", timescale, start, err)
 				}
-				c, err := k.movie.cut(interval{start, -1}, seekExact)
+				c, err := k.movie.cutProgressive(msInterval{start, -1}, seekExact)
 				if err != nil {
 					t.Fatal(err)
 				}

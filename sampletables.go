@@ -20,7 +20,7 @@ func writeEmptyTable(w *moovWriter, s *slot) {
 }
 
 // writeStts writes the decode times.
-func writeStts(w *moovWriter, k *kept, s *slot) {
+func writeStts(w *moovWriter, k *trackCut, s *slot) {
 	at := len(w.numbers)
 	w.numbers = append(w.numbers, s.begins...)
 	entries, from, scale := int64(0), k.first, int64(1)
@@ -35,7 +35,7 @@ func writeStts(w *moovWriter, k *kept, s *slot) {
 }
 
 // writeCtts writes the composition offsets.
-func writeCtts(w *moovWriter, k *kept, s *slot) {
+func writeCtts(w *moovWriter, k *trackCut, s *slot) {
 	special, from, to := []byte(nil), k.first, k.first // entries that are new, of the samples [from, to)
 	needed, scale := k.offsets != nil, int64(1)
 	if k.lead != nil {
@@ -64,7 +64,7 @@ func writeCtts(w *moovWriter, k *kept, s *slot) {
 
 // writeOffsetRuns writes the composition offsets of the samples [from, to). Samples that the source's table does not
 // reach have none.
-func writeOffsetRuns(w *moovWriter, k *kept, from, to, scale int64) int64 {
+func writeOffsetRuns(w *moovWriter, k *trackCut, from, to, scale int64) int64 {
 	if from >= to {
 		return 0
 	}
@@ -99,7 +99,7 @@ func writeRuns(w *boxWriter, r *lanes.Runs, from, to, scale, raised int64) int64
 	if scale == 1 && raised == 0 {
 		writeRaw(w, middle)
 	} else if len(middle) > 0 {
-		writeChanged(w, middle, &lanes.Change{Width: lanes.PairLen, Mask: lanes.Entry(lanes.PairLen, lanes.LowHalf), Mul: scale, Add: lanes.Entry(lanes.PairLen, uint64(raised))})
+		writeChanged(w, middle, &lanes.Change{Width: lanes.PairLen, Mask: lanes.EntryOf(lanes.PairLen, lanes.LowHalf), Mul: scale, Add: lanes.EntryOf(lanes.PairLen, uint64(raised))})
 	}
 	w.numbers = append(w.numbers, uint32(to-last.First), uint32(last.Value*scale+raised))
 	return int64(last.Entry - first.Entry + 1)
@@ -107,7 +107,7 @@ func writeRuns(w *boxWriter, r *lanes.Runs, from, to, scale, raised int64) int64
 
 // writeStss writes the sync samples, or those of open groups. A table without entries stays, of pictures: it says that
 // none is a sync sample.
-func writeStss(w *moovWriter, k *kept, s *slot, table *syncTable) {
+func writeStss(w *moovWriter, k *trackCut, s *slot, table *syncTable) {
 	from, to := countAtMost(table.samples, k.first), countAtMost(table.samples, k.end)
 	at := len(w.numbers)
 	w.numbers = append(w.numbers, s.begins...)
@@ -134,14 +134,14 @@ func writeStss(w *moovWriter, k *kept, s *slot, table *syncTable) {
 	if k.first == 0 {
 		writeRaw(w.boxWriter, table.entries[4*from:4*to])
 	} else if from < to {
-		writeChanged(w.boxWriter, table.entries[4*from:4*to], &lanes.Change{Width: 4, Mul: 1, Add: lanes.Entry(4, uint64(k.first)), Sub: true})
+		writeChanged(w.boxWriter, table.entries[4*from:4*to], &lanes.Change{Width: 4, Mul: 1, Add: lanes.EntryOf(4, uint64(k.first)), Sub: true})
 	}
 }
 
 // writeStsc writes which samples are in which chunk: the first chunk kept may lack samples at its head, the last one at
 // its tail.
-func writeStsc(w *moovWriter, k *kept, s *slot) {
-	if w.ticks == 0 && k.repaired == 0 && k.firstChunk == 0 && k.lastChunk+1 == int64(len(k.chunks))/k.chunkLen {
+func writeStsc(w *moovWriter, k *trackCut, s *slot) {
+	if w.shown.ticks == 0 && k.repaired == 0 && k.firstChunk == 0 && k.lastChunk+1 == int64(len(k.chunks))/k.chunkLen {
 		writeRaw(w.boxWriter, s.data) // only chunks without samples at either end are not kept
 		return
 	}
@@ -152,7 +152,7 @@ func writeStsc(w *moovWriter, k *kept, s *slot) {
 
 // writeChunkRuns writes the entries of the stsc for the chunks kept, of which the first and the last are in two runs, and
 // returns how many.
-func writeChunkRuns(w *boxWriter, k *kept, first, last lanes.ChunkRun) uint32 {
+func writeChunkRuns(w *boxWriter, k *trackCut, first, last lanes.ChunkRun) uint32 {
 	const one = 1 // chunks are numbered from 1 in the file
 	entries := uint32(1)
 	if k.firstChunk == k.lastChunk {
@@ -191,11 +191,11 @@ var firstChunkMask = []byte{255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0}
 
 // firstChunkAddend is an entry of stsc with that first_chunk and zeros.
 func firstChunkAddend(chunk int64) []byte {
-	return append(lanes.Entry(4, uint64(chunk)), make([]byte, 8)...)
+	return append(lanes.EntryOf(4, uint64(chunk)), make([]byte, 8)...)
 }
 
 // writeStsz writes the sizes of the samples, as a stsz or a stz2.
-func writeStsz(w *moovWriter, k *kept, s *slot) {
+func writeStsz(w *moovWriter, k *trackCut, s *slot) {
 	if k.uniform != 0 && k.perPacket == 0 {
 		w.numbers = append(w.numbers, 0, typeStsz, 0, uint32(k.uniform))
 	} else if k.made {
@@ -225,7 +225,7 @@ func bitEntries(entries []byte, width, first, end int64) []byte {
 }
 
 // writeStco lays out the chunk offsets, as a stco or a co64; they are placed when the size of the moov is known.
-func writeStco(w *moovWriter, k *kept, s *slot) {
+func writeStco(w *moovWriter, k *trackCut, s *slot) {
 	width, at := k.chunkLen, len(w.numbers)
 	w.numbers = append(w.numbers, s.begins...)
 	w.numbers[at+tableCount] = uint32(k.lastChunk - k.firstChunk + 1)
@@ -262,5 +262,5 @@ func placeChunks(w *moovWriter, o *chunkOffsets) {
 	if shift < 0 {
 		shift = -shift
 	}
-	o.rest.Add = lanes.Entry(width, uint64(shift))
+	o.rest.Add = lanes.EntryOf(width, uint64(shift))
 }

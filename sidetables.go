@@ -10,7 +10,7 @@ import (
 // entry by entry. One that cannot be read is left out, since it costs no more than what it says: players do without.
 
 // writeSideTable writes one of these.
-func writeSideTable(w *moovWriter, k *kept, s *slot) {
+func writeSideTable(w *moovWriter, k *trackCut, s *slot) {
 	switch s.kind {
 	case slotSdtp:
 		writeSdtp(w, k, s)
@@ -25,7 +25,7 @@ func writeSideTable(w *moovWriter, k *kept, s *slot) {
 
 // writeSdtp writes what samples depend on (8.6.4), a byte for every sample. The table has no count, so that one too
 // short for the samples kept says nothing that could be trusted, and is left out.
-func writeSdtp(w *moovWriter, k *kept, s *slot) {
+func writeSdtp(w *moovWriter, k *trackCut, s *slot) {
 	p := payload(s.box)
 	if int64(len(p)) < fullBoxLen+k.end {
 		return
@@ -35,14 +35,14 @@ func writeSdtp(w *moovWriter, k *kept, s *slot) {
 }
 
 // writeSbgp writes the groups of the samples kept.
-func writeSbgp(w *moovWriter, k *kept, s *slot) {
+func writeSbgp(w *moovWriter, k *trackCut, s *slot) {
 	w.numbers = append(w.numbers, s.begins...)
 	count := len(w.numbers) - 1
 	w.numbers[count] = uint32(writeRuns(w.boxWriter, s.runs, k.first, minInt64(k.end, lanes.LastTotal(s.runs.Samples)), 1, 0))
 }
 
 // writeCsgp writes a csgp (8.9.5) as the sbgp that says the same of the samples kept.
-func writeCsgp(w *moovWriter, k *kept, b *box) {
+func writeCsgp(w *moovWriter, k *trackCut, b *box) {
 	pairs, err := compactPairs(b, k.first, k.end)
 	if err != nil {
 		return
@@ -72,7 +72,7 @@ func subsAlike(entries []byte, length, n int) bool {
 
 // writeSubs writes a subs (8.7.7): entries of a distance to the sample before that has sub-samples, how many this
 // one has, and what is to be said of each.
-func writeSubs(w *moovWriter, k *kept, s *slot) {
+func writeSubs(w *moovWriter, k *trackCut, s *slot) {
 	b := s.box
 	p := payload(b)
 	if len(p) < countedLen {
@@ -131,7 +131,7 @@ func writeSubs(w *moovWriter, k *kept, s *slot) {
 }
 
 // writeAuxiliarySizes writes the saiz of the samples kept.
-func writeAuxiliarySizes(w *moovWriter, k *kept, s *slot) {
+func writeAuxiliarySizes(w *moovWriter, k *trackCut, s *slot) {
 	a := k.auxiliary
 	if a == nil || s.box != a.saiz {
 		return // others are of a kind that has no saio in the answer
@@ -146,7 +146,7 @@ func writeAuxiliarySizes(w *moovWriter, k *kept, s *slot) {
 }
 
 // writeEncryption writes the senc of the samples kept, and remembers where the information in it begins.
-func writeEncryption(w *moovWriter, k *kept, s *slot) {
+func writeEncryption(w *moovWriter, k *trackCut, s *slot) {
 	a := k.auxiliary
 	if a == nil {
 		return
@@ -159,7 +159,7 @@ func writeEncryption(w *moovWriter, k *kept, s *slot) {
 }
 
 // writeAuxiliaryOffsets writes the saio of the samples kept, in version 1.
-func writeAuxiliaryOffsets(w *moovWriter, k *kept, s *slot) {
+func writeAuxiliaryOffsets(w *moovWriter, k *trackCut, s *slot) {
 	a := k.auxiliary
 	if a == nil || s.box != a.saio {
 		return

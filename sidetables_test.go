@@ -403,11 +403,11 @@ func TestInformationPlaces(t *testing.T) {
 		}
 		for start := int64(0); start < 1000; start += 50 {
 			for _, seek := range modes {
-				_, err = k.check(interval{start, -1}, seek)
+				_, err = k.check(msInterval{start, -1}, seek)
 				if err != nil {
 					t.Errorf("%s: %s from %d ms: %v", name, seek, start, err)
 				}
-				c, err := k.movie.cut(interval{start, -1}, seek)
+				c, err := k.movie.cutProgressive(msInterval{start, -1}, seek)
 				if err != nil {
 					continue
 				}
@@ -440,11 +440,11 @@ func TestInformationKinds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole, err := m.whole()
+	whole, err := m.remux()
 	if err != nil {
 		t.Fatal(err)
 	}
-	exact, err := m.cut(interval{400, -1}, seekExact)
+	exact, err := m.cutProgressive(msInterval{400, -1}, seekExact)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
-// preroll is how much sound a decoder has to hear before a sample until it plays that sample as if it had heard all.
-type preroll struct {
+// soundPreroll is how much sound a decoder has to hear before a sample until it plays that sample as if it had heard all.
+type soundPreroll struct {
 	samples int64
 	ms      int64 // or so many milliseconds, whichever is more
 }
@@ -31,7 +31,7 @@ const plainSound = "raw twossowtin24in32fl32fl64lpcmipcmfpcmNONEulawalawalacfLaC
 
 // readPreroll reads the distances of the sample groups roll and prol (8.9.3, 10.1) and takes the most that any sample
 // asks for, or what the codec is known to need. Beyond that, sample entries are opaque.
-func readPreroll(stbl *box) preroll {
+func readPreroll(stbl *box) soundPreroll {
 	r := codecPreroll(childOf(stbl, "stsd"))
 	for _, b := range stbl.children {
 		if b.typ == "sgpd" {
@@ -73,21 +73,21 @@ func rollDistance(sgpd *box) int64 {
 }
 
 // codecPreroll is what the codec of the first sample entry of a stsd (8.5.2) needs.
-func codecPreroll(stsd *box) preroll {
+func codecPreroll(stsd *box) soundPreroll {
 	if stsd == nil || len(payload(stsd)) < countedLen+headerLen {
-		return preroll{samples: transformRoll}
+		return soundPreroll{samples: transformRoll}
 	}
 	entry := payload(stsd)[countedLen:]
 	format := string(entry[4:8])
 	switch {
 	case containsType(plainSound, format):
-		return preroll{}
+		return soundPreroll{}
 	case containsType(predictedSound, format):
-		return preroll{ms: predictedRoll}
+		return soundPreroll{ms: predictedRoll}
 	case format == ".mp3" || format == "ms\x00\x55" || format == "mp4a" && isMP3(entry):
-		return preroll{samples: mp3Roll}
+		return soundPreroll{samples: mp3Roll}
 	}
-	return preroll{samples: transformRoll}
+	return soundPreroll{samples: transformRoll}
 }
 
 // isMP3 reports whether the esds in a sample entry names MPEG-1 or -2 layer 3 sound: its object type, behind the

@@ -121,6 +121,9 @@ func addContainer(t *templateMaker, kind int, b *box) {
 	if kind == slotExtends {
 		t.slots = append(t.slots, slot{kind: slotLength})
 	}
+	if kind == slotTrack && childOf(b, "tkhd") == nil {
+		t.slots = append(t.slots, slot{kind: slotEdits}) // it has no header that they could follow
+	}
 	for _, c := range b.children {
 		addChild(t, b, c)
 	}
@@ -311,8 +314,8 @@ type moovWriter struct {
 	ftyp     []byte
 	template []slot
 	madeUp   bool // its tables are made of fragments
-	kept     []*kept
-	window   // of the movie timeline
+	kept     []*trackCut
+	shown    timeWindow // of the movie timeline
 
 	fragmented bool  // all samples are in fragments that follow
 	length     int64 // of these, in movie ticks
@@ -328,19 +331,19 @@ type moovWriter struct {
 
 // chunkOffsets is a stco or co64 in the answer. Its entries are known once the size of the moov is.
 type chunkOffsets struct {
-	kept  *kept
+	kept  *trackCut
 	first int           // which of the writer's numbers is its first entry
 	rest  *lanes.Change // of the others
 }
 
 // infoOffsets is a saio in the answer. Its entries, of 64 bits, are known once all sizes are.
 type infoOffsets struct {
-	kept    *kept
+	kept    *trackCut
 	entries []byte
 }
 
 // keptOf is what is kept of the track of a trak; nil: nothing.
-func keptOf(w *moovWriter, trak *box) *kept {
+func keptOf(w *moovWriter, trak *box) *trackCut {
 	for _, k := range w.kept {
 		if k.box == trak {
 			return k
@@ -404,9 +407,9 @@ func writeChanged(w *boxWriter, entries []byte, c *lanes.Change) {
 }
 
 // joinPieces makes pieces of all that was collected.
-func joinPieces(w *boxWriter) []piece {
+func joinPieces(w *boxWriter) []madePiece {
 	numbers := lanes.Encode(w.numbers, 4*len(w.numbers))
-	pieces, short, at := make([]piece, 0, 32), make([][]byte, 0, 64), 0
+	pieces, short, at := make([]madePiece, 0, 32), make([][]byte, 0, 64), 0
 	for i := range w.byteRuns {
 		s := &w.byteRuns[i]
 		if at < s.numbers {
@@ -421,13 +424,13 @@ func joinPieces(w *boxWriter) []piece {
 			continue
 		}
 		if len(short) > 0 {
-			pieces = append(pieces, piece{data: bytes.Join(short, nil)})
+			pieces = append(pieces, madePiece{data: bytes.Join(short, nil)})
 			short = short[:0]
 		}
-		pieces = append(pieces, piece{data: s.data, view: !w.made, change: s.change})
+		pieces = append(pieces, madePiece{data: s.data, view: !w.made, change: s.change})
 	}
 	if short = append(short, numbers[4*at:]); len(short) > 1 || len(short[0]) > 0 {
-		pieces = append(pieces, piece{data: bytes.Join(short, nil)})
+		pieces = append(pieces, madePiece{data: bytes.Join(short, nil)})
 	}
 	return pieces
 }

@@ -45,10 +45,10 @@ type track struct {
 	chunks     []byte // entries of stco or co64
 	chunkLen   int64  // bytes in such an entry
 	ordered    bool   // the chunks lie in the file in their order
-	preroll    preroll
-	auxiliary  *auxiliary // nil: none
-	fileSize   int64      // bytes; -1: not known
-	left       *int64     // samples whose times may still be listed, of all tracks; nil: as many as there are
+	preroll    soundPreroll
+	auxiliary  *auxiliaryInfo // nil: none
+	fileSize   int64          // bytes; -1: not known
+	left       *int64         // samples whose times may still be listed, of all tracks; nil: as many as there are
 	listed     sampleTimes
 	listedFrom int64 // the first of listed
 	made       bool  // the tables are made of fragments

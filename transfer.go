@@ -16,22 +16,22 @@ import (
 type outcome int
 
 const (
-	answered outcome = iota // nothing: the client has its answer, or is gone
-	passed                  // the plain file is the answer; nothing was written yet
-	broken                  // the answer cannot be completed, and the client must see that
+	answered  outcome = iota // nothing: the client has its answer, or is gone
+	passedOn                 // the plain file is the answer; nothing was written yet
+	brokenOff                // the answer cannot be completed, and the client must see that
 )
 
 // transfer is one client's request on its way through.
 type transfer struct {
 	*options
 	client   *origin.Client
-	interval interval
+	interval msInterval
 	key      string // of the file, in the cache
 	file     origin.File
 }
 
 // newTransfer makes the transfer of a request that next has the file for. name is the middleware's.
-func newTransfer(o *options, name string, next http.Handler, rw http.ResponseWriter, req *http.Request, iv interval) *transfer {
+func newTransfer(o *options, name string, next http.Handler, rw http.ResponseWriter, req *http.Request, iv msInterval) *transfer {
 	prefix := req.Header.Get("X-Forwarded-Prefix") // what stripPrefix took away: paths alike may be of two origins
 	return &transfer{
 		options: o,
@@ -133,7 +133,7 @@ func prepare(t *transfer, try int) (*response, error) {
 }
 
 // planCut is the cut that the request asks for.
-func planCut(t *transfer, e *entry) (*cut, error) {
+func planCut(t *transfer, e *cachedIndex) (*cut, error) {
 	c := plannedCut(e.plans, t.interval, t.seek)
 	if c != nil {
 		return c, nil
@@ -142,11 +142,11 @@ func planCut(t *transfer, e *entry) (*cut, error) {
 	var err error
 	switch {
 	case everything(t.interval):
-		c, err = m.whole()
+		c, err = m.remux()
 	case m.fragments != nil:
 		c, err = m.cutFragments(t.file, t.interval, t.seek)
 	default:
-		c, err = m.cut(t.interval, t.seek)
+		c, err = m.cutProgressive(t.interval, t.seek)
 	}
 	if err != nil {
 		return nil, err
@@ -159,7 +159,7 @@ func planCut(t *transfer, e *entry) (*cut, error) {
 
 // findIndex returns the file's tables: from the cache, from a request that is reading them already, or read by this
 // one.
-func findIndex(t *transfer, try int) (*entry, error) {
+func findIndex(t *transfer, try int) (*cachedIndex, error) {
 	if t.root != "" {
 		f, err := origin.OpenLocal(t.client, t.root)
 		if err != nil {
@@ -172,7 +172,7 @@ func findIndex(t *transfer, try int) (*entry, error) {
 		return t.read(try < maxTries)
 	}
 	for {
-		e, f, leads := lookUp(indexes, t.key, t.client.Query, t.client.Seen, t.interval == whole)
+		e, f, leads := lookUp(indexes, t.key, t.client.Query, t.client.Seen, t.interval == everythingAsked)
 		if e != nil {
 			return useIndex(t, e)
 		}
@@ -183,7 +183,7 @@ func findIndex(t *transfer, try int) (*entry, error) {
 		if err := t.client.Request.Context().Err(); err != nil {
 			return nil, err
 		}
-		if f.entry != nil && rankOf(f.entry, t.client.Query, t.client.Seen, t.interval == whole) > 0 {
+		if f.entry != nil && rankOf(f.entry, t.client.Query, t.client.Seen, t.interval == everythingAsked) > 0 {
 			return useIndex(t, f.entry)
 		}
 		if !f.retry {
@@ -195,18 +195,18 @@ func findIndex(t *transfer, try int) (*entry, error) {
 // useIndex takes an index that another request has read. Whether this client may have it, the origin will say. That
 // there is none is known of that request only: the next client may get the film where that one got a page to sign in,
 // and nobody would ask the origin again.
-func useIndex(t *transfer, e *entry) (*entry, error) {
+func useIndex(t *transfer, e *cachedIndex) (*cachedIndex, error) {
 	if e.err != nil && t.root == "" && !everything(t.interval) {
 		return t.read(true)
 	}
 	if t.file == nil {
-		t.file = origin.Known(t.client, e.version)
+		t.file = origin.KnownFile(t.client, e.version)
 	}
 	return e, nil
 }
 
 // lead reads the index for all who wait on f.
-func (t *transfer) lead(f *flight) (*entry, error) {
+func (t *transfer) lead(f *flight) (*cachedIndex, error) {
 	defer indexes.land(f)
 	e, err := t.read(true)
 	f.retry = err != nil && t.client.Request.Context().Err() != nil || err == nil && e.plain
@@ -218,7 +218,7 @@ func (t *transfer) lead(f *flight) (*entry, error) {
 
 // read reads and validates the index, and shares it where the file can be told from its other versions. That a file is
 // not for us is worth sharing too, with those who ask for all of it.
-func (t *transfer) read(ranges bool) (*entry, error) {
+func (t *transfer) read(ranges bool) (*cachedIndex, error) {
 	if t.file == nil {
 		f, err := origin.Open(t.client, ranges)
 		if err != nil {
@@ -226,20 +226,20 @@ func (t *transfer) read(ranges bool) (*entry, error) {
 		}
 		t.file = f
 	}
-	e := &entry{key: t.key, query: t.client.Query, plans: &plans{}}
+	e := &cachedIndex{key: t.key, query: t.client.Query, plans: &recentCuts{}}
 	// A stream's index would save nothing: its bytes come along all the same.
 	streamed := origin.Streams(t.file)
 	switch {
-	case t.interval == whole && streamed:
+	case t.interval == everythingAsked && streamed:
 		e.err = origin.ErrNoRanges // held back until the moov comes, the film would begin later than as it is
-	case t.interval == whole && moovAhead(t.file, t.bufferSize):
+	case t.interval == everythingAsked && moovAhead(t.file, t.bufferSize):
 		e.err = origin.ErrPass
 	default:
 		e.movie, e.err = findMovie(t.file, t.maxMoov)
 	}
 	notOurs := errors.Is(e.err, errNotMP4) || errors.Is(e.err, errFragmented)
 	unfit := errors.Is(e.err, errFormat) || errors.Is(e.err, origin.ErrTooLarge)
-	e.plain = t.interval == whole && (unfit || errors.Is(e.err, origin.ErrNoRanges) || errors.Is(e.err, origin.ErrPass))
+	e.plain = t.interval == everythingAsked && (unfit || errors.Is(e.err, origin.ErrNoRanges) || errors.Is(e.err, origin.ErrPass))
 	if e.err != nil && !notOurs && !e.plain {
 		return nil, e.err
 	}
@@ -280,9 +280,9 @@ func endTransfer(t *transfer, err error) outcome {
 		return answered
 	case t.client.Started:
 		t.log(err)
-		return broken
+		return brokenOff
 	case errors.Is(err, origin.ErrPass) || errors.Is(err, errNotMP4) || errors.Is(err, errFragmented):
-		return passed
+		return passedOn
 	case errors.Is(err, budget.ErrNoMemory):
 		t.log(err)
 		t.client.Writer.Header().Set("Retry-After", "10")
@@ -291,9 +291,9 @@ func endTransfer(t *transfer, err error) outcome {
 		return t.refuse(http.StatusNotFound)
 	case errors.Is(err, fs.ErrPermission):
 		return t.refuse(http.StatusForbidden)
-	case t.interval == whole && (errors.Is(err, errFormat) || errors.Is(err, origin.ErrMisbehaving) && t.file == nil):
+	case t.interval == everythingAsked && (errors.Is(err, errFormat) || errors.Is(err, origin.ErrMisbehaving) && t.file == nil):
 		t.log(err) // but who asked for nothing special gets what there is
-		return passed
+		return passedOn
 	case errors.Is(err, errFormat) || errors.Is(err, origin.ErrTooLarge):
 		t.logFormat(err)
 		return t.refuse(http.StatusInternalServerError)

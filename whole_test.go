@@ -43,7 +43,7 @@ func TestWholeTolerated(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		c, err := m.whole()
+		c, err := m.remux()
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -81,7 +81,7 @@ func sampleOf(m *movie, data []byte, sample int64) []byte {
 // checkWhole checks that an answer with all samples differs from the source in nothing but the order of its boxes and
 // where the chunks lie.
 func (k *checker) checkWhole() error {
-	c, err := k.movie.whole()
+	c, err := k.movie.remux()
 	if err != nil {
 		return err
 	}

@@ -16,10 +16,10 @@ var phases = []struct {
 }{
 	{"origin", []string{"internal/origin.callNext"}},
 	{"parse", []string{"findMovie"}},
-	{"search", []string{"movie.cut"}},
+	{"search", []string{"movie.cutProgressive"}},
 	{"rewrite", []string{"layOut"}},
 	{"write", []string{"response.Begin"}},
-	{"other", []string{"plugin.ServeHTTP"}},
+	{"other", []string{"route"}},
 }
 
 // phaseOf is the phase that begins in a function.

@@ -242,6 +242,10 @@ func crowd(t *testing.T, traefik *rig.Traefik, clients int, url string, rate flo
 				t.Errorf("an answer of half a minute ended: %v", err)
 				return
 			}
+			if len(came) == 0 {
+				t.Errorf("nothing came within %d seconds", seconds+1)
+				return
+			}
 			last := came[len(came)-1]
 			mutex.Lock()
 			defer mutex.Unlock()

@@ -1,6 +1,8 @@
 package tracks
 
 import (
+	"bytes"
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -47,5 +49,42 @@ func TestOdd(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestOddSound: uncompressed sound whose sizes are wrong is cut as the same with right sizes, in the other modes, too.
+func TestOddSound(t *testing.T) {
+	films := map[string]media.Film{}
+	for _, name := range []string{"pcm-last.mov", "odd-pcm.mov"} {
+		film, err := media.Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		films[name] = film
+	}
+	judge, err := films["pcm-last.mov"].Make()
+	if err != nil {
+		t.Fatal(err)
+	}
+	odd, err := films["odd-pcm.mov"].Make()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, seek := range []string{"keyframe", "sample"} {
+		plainly, oddly := compiled(t, filepath.Dir(judge), seek), compiled(t, filepath.Dir(odd), seek)
+		for _, start := range []int64{1, 2500, 5960} {
+			query := fmt.Sprintf("?start=%d.%03d", start/1000, start%1000)
+			_, due := plainly("/" + filepath.Base(judge) + query)
+			status, is := oddly("/" + filepath.Base(odd) + query)
+			if status != 200 || !bytes.Equal(is, due) {
+				t.Errorf("%s%s: %d, %d bytes, not the %d of the film with right sizes", seek, query, status, len(is), len(due))
+			}
+			if seek != "keyframe" {
+				continue
+			}
+			if err := oracle.CheckBytes(judge, is, start/2000*2000, -1); err != nil {
+				t.Errorf("%s%s: %v", seek, query, err)
+			}
+		}
 	}
 }

@@ -56,8 +56,8 @@ func newScratch() *scratch {
 // setPatterns sets low and ones to n lanes.
 func setPatterns(s *scratch, width, n int) {
 	if s.width != width || s.n != n {
-		setPattern(s.low, Entry(width, LowHalf), n)
-		setPattern(s.ones, Entry(width, 1), n)
+		setPattern(s.low, EntryOf(width, LowHalf), n)
+		setPattern(s.ones, EntryOf(width, 1), n)
 		s.width = width
 		s.n = n
 	}
@@ -87,8 +87,8 @@ func setPattern(x *big.Int, entry []byte, n int) *big.Int {
 	return x.SetBytes(bytes.Repeat(entry, n))
 }
 
-// Entry returns the bytes of an entry of width bytes, 4 to 16, that holds v in its lowest ones.
-func Entry(width int, v uint64) []byte {
+// EntryOf returns the bytes of an entry of width bytes, 4 to 16, that holds v in its lowest ones.
+func EntryOf(width int, v uint64) []byte {
 	b := make([]byte, 16)
 	binary.BigEndian.PutUint64(b[8:], v)
 	return b[16-width:]
@@ -166,7 +166,7 @@ func listTotals(s *scratch, x *big.Int, base int64, n int) []int64 {
 func ListSteps(first, step int64, n int) []int64 {
 	s := newScratch()
 	defer scratches.Put(s)
-	return listTotals(s, setPattern(s.x, Entry(8, uint64(step)), n), first, n)[:n]
+	return listTotals(s, setPattern(s.x, EntryOf(8, uint64(step)), n), first, n)[:n]
 }
 
 // Alike reports whether n entries have the same bits as another, of those that a mask has. It takes 10 ns of each.
@@ -181,7 +181,7 @@ func Alike(entries, entry, mask []byte, n int) bool {
 // AddTo32 adds a number to each of the 32-bit entries in b, none of which runs over by it.
 func AddTo32(b []byte, v uint64) []byte {
 	x := new(big.Int).SetBytes(b)
-	x.Add(x, pattern(Entry(4, v), len(b)/4))
+	x.Add(x, pattern(EntryOf(4, v), len(b)/4))
 	return x.FillBytes(make([]byte, len(b)))
 }
 
@@ -210,7 +210,7 @@ func SumPacked(b []byte, width uint) int64 {
 	for w := width; w < 64; w *= 2 {
 		mask := []byte{0x0F}
 		if w > 4 {
-			mask = Entry(16, uint64(1)<<w-1)[16-w/4:]
+			mask = EntryOf(16, uint64(1)<<w-1)[16-w/4:]
 		}
 		masks = append(masks, pattern(mask, minInt(len(b), PieceLen*4)/len(mask)+1))
 	}

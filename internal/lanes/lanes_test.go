@@ -51,7 +51,7 @@ func pack(values []uint64, width int) ([]byte, *big.Int) {
 
 func TestEntries(t *testing.T) {
 	for _, width := range []int{4, 8, 12, 16} {
-		b := Entry(width, 0x0102030405060708)
+		b := EntryOf(width, 0x0102030405060708)
 		want := binary.BigEndian.AppendUint64(nil, 0x0102030405060708)[8-minInt(width, 8):]
 		if len(b) != width || !bytes.Equal(b[width-len(want):], want) {
 			t.Errorf("entry of %d bytes: % x", width, b)
@@ -301,7 +301,7 @@ func TestNotLess(t *testing.T) {
 		}
 		_, x := pack(a, 8)
 		_, y := pack(b, 8)
-		if got := notLess(y, x, pattern(Entry(8, 1), n), new(big.Int)); got != want {
+		if got := notLess(y, x, pattern(EntryOf(8, 1), n), new(big.Int)); got != want {
 			t.Fatalf("%v at least %v: %v", b, a, got)
 		}
 	}
@@ -724,25 +724,25 @@ func changes(r *rand.Rand, n int) map[string]changing {
 	}
 	offsets := filmtest.Zip(randomEntries(r, n, 1<<32), signed)
 	runs := filmtest.Zip(high, randomEntries(r, n, 1<<32), randomEntries(r, n, 1<<32))
-	values := Entry(PairLen, LowHalf)
+	values := EntryOf(PairLen, LowHalf)
 	return map[string]changing{
-		"stco moved up":       {data: low, change: &Change{Width: 4, Mul: 1, Add: Entry(4, 1<<31)}},
-		"stco moved down":     {data: above, change: &Change{Width: 4, Mul: 1, Add: Entry(4, 1<<31), Sub: true}},
-		"stco not moved":      {data: low, change: &Change{Width: 4, Mul: 1, Add: Entry(4, 0)}},
-		"co64 moved up":       {data: wide, change: &Change{Width: 8, Mul: 1, Add: Entry(8, 1<<40)}},
-		"stco grown up":       {data: low, change: &Change{Width: 4, Mul: 1, Add: Entry(8, 1<<33), Grow: true}},
-		"stco grown down":     {data: above, change: &Change{Width: 4, Mul: 1, Add: Entry(8, 1<<31), Sub: true, Grow: true}},
-		"stss":                {data: above, change: &Change{Width: 4, Mul: 1, Add: Entry(4, 1<<31-7), Sub: true}},
+		"stco moved up":       {data: low, change: &Change{Width: 4, Mul: 1, Add: EntryOf(4, 1<<31)}},
+		"stco moved down":     {data: above, change: &Change{Width: 4, Mul: 1, Add: EntryOf(4, 1<<31), Sub: true}},
+		"stco not moved":      {data: low, change: &Change{Width: 4, Mul: 1, Add: EntryOf(4, 0)}},
+		"co64 moved up":       {data: wide, change: &Change{Width: 8, Mul: 1, Add: EntryOf(8, 1<<40)}},
+		"stco grown up":       {data: low, change: &Change{Width: 4, Mul: 1, Add: EntryOf(8, 1<<33), Grow: true}},
+		"stco grown down":     {data: above, change: &Change{Width: 4, Mul: 1, Add: EntryOf(8, 1<<31), Sub: true, Grow: true}},
+		"stss":                {data: above, change: &Change{Width: 4, Mul: 1, Add: EntryOf(4, 1<<31-7), Sub: true}},
 		"stsc":                {data: runs, change: &Change{Width: ChunkRunLen, Mask: chunkNumber(1<<32 - 1), Mul: 1, Add: chunkNumber(1 << 31), Sub: true}},
-		"stts scaled":         {data: times, change: &Change{Width: PairLen, Mask: values, Mul: 4095, Add: Entry(PairLen, 0)}},
-		"ctts raised":         {data: offsets, change: &Change{Width: PairLen, Mask: values, Mul: 1, Add: Entry(PairLen, 1<<19)}},
-		"ctts raised, scaled": {data: offsets, change: &Change{Width: PairLen, Mask: values, Mul: 12, Add: Entry(PairLen, 12<<19)}},
+		"stts scaled":         {data: times, change: &Change{Width: PairLen, Mask: values, Mul: 4095, Add: EntryOf(PairLen, 0)}},
+		"ctts raised":         {data: offsets, change: &Change{Width: PairLen, Mask: values, Mul: 1, Add: EntryOf(PairLen, 1<<19)}},
+		"ctts raised, scaled": {data: offsets, change: &Change{Width: PairLen, Mask: values, Mul: 12, Add: EntryOf(PairLen, 12<<19)}},
 	}
 }
 
 // chunkNumber is an entry of a stsc with that first_chunk and zeros.
 func chunkNumber(first uint64) []byte {
-	return append(Entry(4, first), make([]byte, 8)...)
+	return append(EntryOf(4, first), make([]byte, 8)...)
 }
 
 // TestWriteEntries writes changed tables whole and in any two halves around boundaries.

@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// told is what the answers to a client's requests have told of a file.
-type told struct {
+// fileNews is what the answers to a client's requests have told of a file.
+type fileNews struct {
 	client  *Client
 	version Version
 	bound   bool        // every answer must be of that version
@@ -23,7 +23,7 @@ type told struct {
 }
 
 // ask prepares a request for n bytes at off; for the whole file without Range where n is negative.
-func ask(t *told, off, n int64, to Receiver) *exchange {
+func ask(t *fileNews, off, n int64, to Receiver) *exchange {
 	ctx, cancel := context.WithCancel(t.client.Request.Context())
 	// Without a server in its context a ReverseProxy returns when its body breaks, where else it panics.
 	ctx = context.WithValue(ctx, http.ServerContextKey, nil)
@@ -66,12 +66,12 @@ type exchange struct {
 	beyond  *bufio.Writer // behind the gate,
 	exactly *tar.Writer   // and what counts before it; nil: not past the gate
 
-	told    *told
+	told    *fileNews
 	to      Receiver
-	opening *opening // for a first read, which may turn into a stream
-	open    bool     // the range that is asked for has no end
-	flows   bool     // as the body before it did, of which this one is the rest
-	hidden  bool     // from the client, whose going away no write tells
+	opening *firstRead // for a first read, which may turn into a stream
+	open    bool       // the range that is asked for has no end
+	flows   bool       // as the body before it did, of which this one is the rest
+	hidden  bool       // from the client, whose going away no write tells
 	off, n  int64
 	req     *http.Request
 	cancel  context.CancelFunc
@@ -366,16 +366,16 @@ func contentRange(s string) (first, last, total int64, ok bool) {
 	return first, last, total, err3 == nil && last < total
 }
 
-// opening is the first read. It takes the head of the file, or, from an origin that ignores Range, all of it as a
+// firstRead is the first read. It takes the head of the file, or, from an origin that ignores Range, all of it as a
 // stream.
-type opening struct {
-	buffer *buffer
-	stream *stream
+type firstRead struct {
+	buffer *memoryReceiver
+	stream *streamedFile
 	ready  chan struct{} // closed when the head is read, or the stream has begun, or neither will be
 }
 
 // runOpening is a function because Yaegi binds the receiver of go x.f() when it runs.
-func runOpening(x *exchange, head *opening) {
+func runOpening(x *exchange, head *firstRead) {
 	err := runExchange(x)
 	if head.stream == nil {
 		close(head.ready)
@@ -385,14 +385,14 @@ func runOpening(x *exchange, head *opening) {
 	close(head.stream.done)
 }
 
-func (h *opening) Native() bool { return true }
+func (h *firstRead) Native() bool { return true }
 
-func (h *opening) Begin(header http.Header) (io.Writer, error) {
+func (h *firstRead) Begin(header http.Header) (io.Writer, error) {
 	return h.buffer.Begin(header)
 }
 
 // whole turns the answer into a stream.
-func (h *opening) whole(x *exchange, header http.Header) (io.Writer, error) {
+func (h *firstRead) whole(x *exchange, header http.Header) (io.Writer, error) {
 	total := int64(-1)
 	if n, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil {
 		total = n
@@ -402,7 +402,7 @@ func (h *opening) whole(x *exchange, header http.Header) (io.Writer, error) {
 	}
 	x.length = total
 	r, w := io.Pipe()
-	h.stream = &stream{
+	h.stream = &streamedFile{
 		client: x.told.client, version: x.told.version, header: header,
 		held: &bytes.Buffer{}, body: r, in: w, cancel: x.cancel, done: make(chan struct{}),
 	}
@@ -410,11 +410,13 @@ func (h *opening) whole(x *exchange, header http.Header) (io.Writer, error) {
 	return w, nil
 }
 
-// buffer is a receiver that keeps what comes, in compiled code: an exchange lets no more through than was asked for.
-type buffer struct{ data *bytes.Buffer }
+// memoryReceiver is a receiver that keeps what comes, in compiled code: an exchange lets no more through than was asked for.
+type memoryReceiver struct{ data *bytes.Buffer }
 
-func newBuffer(n int64) *buffer { return &buffer{bytes.NewBuffer(make([]byte, 0, n))} }
+func newMemoryReceiver(n int64) *memoryReceiver {
+	return &memoryReceiver{bytes.NewBuffer(make([]byte, 0, n))}
+}
 
-func (b *buffer) Native() bool { return true }
+func (b *memoryReceiver) Native() bool { return true }
 
-func (b *buffer) Begin(header http.Header) (io.Writer, error) { return b.data, nil }
+func (b *memoryReceiver) Begin(header http.Header) (io.Writer, error) { return b.data, nil }

@@ -80,7 +80,7 @@ func TestExchangeBodies(t *testing.T) {
 				next := &writing{promised: promised, data: data[:tt.written], size: size}
 				to := &taking{limit: int64(tt.taken), compiled: compiled}
 				var handler http.Handler = next
-				asking := &told{client: &Client{Next: handler, Request: httptest.NewRequest("GET", "/film.mp4", nil)}}
+				asking := &fileNews{client: &Client{Next: handler, Request: httptest.NewRequest("GET", "/film.mp4", nil)}}
 				err := runExchange(ask(asking, 0, promised, to))
 				_ = to.writer.Close()
 				<-to.done
@@ -141,7 +141,7 @@ func TestNextForm(t *testing.T) {
 		{50, 0, 100, within, inOne},
 		{0, 0, 100, toEnd, inOne},
 	} {
-		o := &origin{told: &told{named: tt.named}}
+		o := &origin{fileNews: &fileNews{named: tt.named}}
 		if got := nextForm(o, tt.form, tt.off, tt.n); got != tt.want {
 			t.Errorf("%+v: %d", tt, got)
 		}

@@ -15,15 +15,15 @@ func Open(c *Client, ranges bool) (File, error) {
 	if err := c.Lease.Take(n); err != nil {
 		return nil, err
 	}
-	o := &origin{told: &told{client: c}}
+	o := &origin{fileNews: &fileNews{client: c}}
 	form := asAsked
 	if !ranges {
 		form = inOne
 	}
 	for {
-		head := &opening{ready: make(chan struct{})}
+		head := &firstRead{ready: make(chan struct{})}
 		if form != inOne {
-			head.buffer = newBuffer(n)
+			head.buffer = newMemoryReceiver(n)
 		}
 		x := askIn(o, form, 0, n, head)
 		x.opening = head
@@ -47,15 +47,15 @@ func Open(c *Client, ranges bool) (File, error) {
 	}
 }
 
-// Known is a file of a version that is known already. Answers of another end with ErrChanged.
-func Known(c *Client, v Version) File {
-	return &origin{told: &told{client: c, version: v, bound: true}}
+// KnownFile is a file of a version that is known already. Answers of another end with ErrChanged.
+func KnownFile(c *Client, v Version) File {
+	return &origin{fileNews: &fileNews{client: c, version: v, bound: true}}
 }
 
 // origin is a file behind the next handler, read by range. Requests go out one after another and never two at a time:
 // Traefik keeps its log of a client's request in a map without a lock.
 type origin struct {
-	*told
+	*fileNews
 	window  []byte // what was fetched last
 	from    int64  // and where it lies in the file
 	fetched int64  // in all, but for hops
@@ -137,7 +137,7 @@ func (o *origin) fetch(off, n, atOnce int64) error {
 	if err := o.admit(atOnce); err != nil {
 		return err
 	}
-	into := newBuffer(atOnce)
+	into := newMemoryReceiver(atOnce)
 	_, _ = into.data.Write(o.held(off, atOnce)) // to memory: never fails
 	before := int64(into.data.Len())
 	for int64(into.data.Len()) < n {
@@ -172,7 +172,7 @@ func (o *origin) admit(n int64) error {
 
 // fetchOnce makes a request for up to n bytes at off; a second and a third where the origin refuses a range that
 // reaches past the end, of which it has not said before where that is.
-func fetchOnce(o *origin, off, n int64, into *buffer) error {
+func fetchOnce(o *origin, off, n int64, into *memoryReceiver) error {
 	form := asAsked
 	for {
 		o.asked++
@@ -221,14 +221,14 @@ func askIn(o *origin, form int, off, n int64, to Receiver) *exchange {
 	case within:
 		n = o.named - off
 	case toEnd:
-		x := ask(o.told, off, n, to)
+		x := ask(o.fileNews, off, n, to)
 		x.open = true
 		x.req.Header.Set("Range", "bytes="+strconv.FormatInt(off, 10)+"-")
 		return x
 	case inOne:
-		return ask(o.told, 0, -1, to)
+		return ask(o.fileNews, 0, -1, to)
 	}
-	return ask(o.told, off, n, to)
+	return ask(o.fileNews, off, n, to)
 }
 
 // Send streams n bytes at off: by one request, or by as many as it takes where the origin answers less than it is asked
@@ -237,7 +237,7 @@ func (o *origin) Send(out Receiver, off, n int64) error {
 	o.window = nil // no more is read
 	flows := false
 	for n > 0 {
-		x := ask(o.told, off, n, out)
+		x := ask(o.fileNews, off, n, out)
 		x.flows = flows
 		if err := runExchange(x); err != nil {
 			return err
@@ -262,7 +262,7 @@ func (o *origin) Consent(out Receiver) error {
 		_, err := out.Begin(o.agreed)
 		return err
 	}
-	return runExchange(ask(o.told, 0, 1, &formality{out}))
+	return runExchange(ask(o.fileNews, 0, 1, &formality{out}))
 }
 
 // formality is a receiver of headers only.

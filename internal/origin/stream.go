@@ -8,9 +8,9 @@ import (
 	"net/http"
 )
 
-// stream is a file that comes in one piece, from an origin that ignores Range. What was read while looking for the moov
+// streamedFile is a file that comes in one piece, from an origin that ignores Range. What was read while looking for the moov
 // is held, up to maxBufferSize and a first read; beyond, it can only be sent on.
-type stream struct {
+type streamedFile struct {
 	client  *Client
 	version Version
 	header  http.Header
@@ -24,22 +24,22 @@ type stream struct {
 	done    chan struct{}
 }
 
-func (s *stream) Size() int64    { return s.version.Size }
-func (s *stream) State() Version { return s.version }
-func (s *stream) Settled() bool  { return false }
+func (s *streamedFile) Size() int64    { return s.version.Size }
+func (s *streamedFile) State() Version { return s.version }
+func (s *streamedFile) Settled() bool  { return false }
 
-func (s *stream) Consent(out Receiver) error {
+func (s *streamedFile) Consent(out Receiver) error {
 	_, err := out.Begin(s.header)
 	return err
 }
 
-func (s *stream) Close() {
+func (s *streamedFile) Close() {
 	_ = s.body.CloseWithError(ErrGone)
 	s.cancel()
 	<-s.done
 }
 
-func (s *stream) Read(off, n int64) ([]byte, error) {
+func (s *streamedFile) Read(off, n int64) ([]byte, error) {
 	if s.version.Size >= 0 {
 		n = maxInt64(0, minInt64(n, s.version.Size-off))
 	}
@@ -55,12 +55,12 @@ func (s *stream) Read(off, n int64) ([]byte, error) {
 }
 
 // Peek is Read: what comes, comes in order.
-func (s *stream) Peek(off, n, atOnce int64) ([]byte, error) { return s.Read(off, n) }
+func (s *streamedFile) Peek(off, n, atOnce int64) ([]byte, error) { return s.Read(off, n) }
 
-func (s *stream) Reserve(n int64) error { return s.client.Lease.Take(n) }
+func (s *streamedFile) Reserve(n int64) error { return s.client.Lease.Take(n) }
 
 // hold reads on until the first n bytes are held, or the file ends.
-func (s *stream) hold(n int64) error {
+func (s *streamedFile) hold(n int64) error {
 	more := n - s.front
 	if more <= 0 || s.ended {
 		return nil
@@ -82,7 +82,7 @@ func (s *stream) hold(n int64) error {
 }
 
 // Send sends what is held and streams the rest.
-func (s *stream) Send(out Receiver, off, n int64) error {
+func (s *streamedFile) Send(out Receiver, off, n int64) error {
 	w, err := out.Begin(s.header)
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func (s *stream) Send(out Receiver, off, n int64) error {
 }
 
 // pass hands the next n bytes to w.
-func (s *stream) pass(w io.Writer, n int64) error {
+func (s *streamedFile) pass(w io.Writer, n int64) error {
 	k, err := io.CopyN(w, s.body, n)
 	s.past += k
 	if err == io.EOF {
@@ -117,6 +117,6 @@ func (s *stream) pass(w io.Writer, n int64) error {
 
 // Streams reports whether a file comes in one piece, in order, from an origin that ignores Range.
 func Streams(f File) bool {
-	_, streams := f.(*stream)
+	_, streams := f.(*streamedFile)
 	return streams
 }

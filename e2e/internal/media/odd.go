@@ -31,6 +31,10 @@ var Odd = []Film{
 		Args: picture("25", 10) + sound(48000, 10) + x264("keyint=50:bframes=3") + "-c:a pcm_s24be ",
 	},
 	{Name: "odd-pcm.mov", Shows: "the same, whose stsz says the bytes of one channel", From: "pcm-last.mov", Same: "pcm-last.mov", After: &oneChannel},
+	{
+		Name: "packets.mov", Shows: "sound in packets of 64 samples, which stsz counts one by one",
+		Args: picture("25", 10) + sound(48000, 10) + x264("keyint=50:bframes=3") + "-c:a adpcm_ima_qt ",
+	},
 }
 
 var (

@@ -10,7 +10,8 @@ import (
 // since all that a frame takes from those before it comes from the lead-in that every cut brings along (one frame of
 // overlap; the bit reservoir for MP3). Opus predicts from all that went before: after its lead-in of 320 ms 0.0001 was
 // the worst of 40 cuts, and halves every 20 ms; 80 ms of lead-in leave 0.002.
-var tolerances = map[string]float64{"opus": 1.0 / 4096}
+// Of IMA ADPCM the decoder keeps the lower seven bits of 16 from packet to packet.
+var tolerances = map[string]float64{"opus": 1.0 / 4096, "adpcm_ima_qt": 128.0 / 32768}
 
 // compareSound compares the sound: the cut's sample i is the source's sample i + start·rate, rounded to a tick.
 func compareSound(src, cut *track, iv interval) error {

@@ -5,38 +5,38 @@ import "testing"
 func TestInterval(t *testing.T) {
 	for _, tt := range []struct {
 		query string
-		want  interval
+		want  msInterval
 		asked bool
 	}{
-		{"start=5", interval{5000, -1}, true},
-		{"start=5.25", interval{5250, -1}, true},
-		{"start=1&end=2", interval{1000, 2000}, true},
-		{"end=2", interval{0, 2000}, true},
-		{"start=0", interval{0, -1}, true},
-		{"x=1&start=5&y=2", interval{5000, -1}, true},
-		{"x=start=5", whole, false},
-		{"", whole, false},
-		{"started=5", whole, false},
-		{"restart=5", whole, false},
-		{"start", whole, false},
-		{"start=5;end=6", whole, false}, // ";" separates nothing
+		{"start=5", msInterval{5000, -1}, true},
+		{"start=5.25", msInterval{5250, -1}, true},
+		{"start=1&end=2", msInterval{1000, 2000}, true},
+		{"end=2", msInterval{0, 2000}, true},
+		{"start=0", msInterval{0, -1}, true},
+		{"x=1&start=5&y=2", msInterval{5000, -1}, true},
+		{"x=start=5", everythingAsked, false},
+		{"", everythingAsked, false},
+		{"started=5", everythingAsked, false},
+		{"restart=5", everythingAsked, false},
+		{"start", everythingAsked, false},
+		{"start=5;end=6", everythingAsked, false}, // ";" separates nothing
 
 		// nginx laxity
-		{"START=5", interval{5000, -1}, true},
-		{"sTaRt=5&EnD=6", interval{5000, 6000}, true},
-		{"start=5&start=6", interval{5000, -1}, true}, // the first counts,
-		{"start=x&start=6", whole, false},             // also where it is invalid
-		{"start=abc&end=5", interval{0, 5000}, true},
-		{"start=5&end=5", interval{5000, -1}, true},
-		{"start=5&end=4", interval{5000, -1}, true},
-		{"start=5&end=0", interval{5000, -1}, true},
-		{"start=5&end=abc", interval{5000, -1}, true},
-		{"end=0", whole, false},
-		{"start=abc", whole, false},
-		{"&start=5&", interval{5000, -1}, true},
-		{"&&start=5", interval{5000, -1}, true},
-		{"%73tart=5", whole, false},    // the raw query counts
-		{"\u017ftart=5", whole, false}, // which has no long s
+		{"START=5", msInterval{5000, -1}, true},
+		{"sTaRt=5&EnD=6", msInterval{5000, 6000}, true},
+		{"start=5&start=6", msInterval{5000, -1}, true}, // the first counts,
+		{"start=x&start=6", everythingAsked, false},     // also where it is invalid
+		{"start=abc&end=5", msInterval{0, 5000}, true},
+		{"start=5&end=5", msInterval{5000, -1}, true},
+		{"start=5&end=4", msInterval{5000, -1}, true},
+		{"start=5&end=0", msInterval{5000, -1}, true},
+		{"start=5&end=abc", msInterval{5000, -1}, true},
+		{"end=0", everythingAsked, false},
+		{"start=abc", everythingAsked, false},
+		{"&start=5&", msInterval{5000, -1}, true},
+		{"&&start=5", msInterval{5000, -1}, true},
+		{"%73tart=5", everythingAsked, false},    // the raw query counts
+		{"\u017ftart=5", everythingAsked, false}, // which has no long s
 	} {
 		got, asked := parseInterval(newArguments("start", "end"), tt.query)
 		if got != tt.want || asked != tt.asked {
@@ -113,7 +113,7 @@ func TestCutQuery(t *testing.T) {
 func TestParamNames(t *testing.T) {
 	a := newArguments("t.from", "t-to")
 	iv, asked := parseInterval(a, "tXfrom=1&T.FROM=2&t-to=3&start=9")
-	if want := (interval{2000, 3000}); iv != want || !asked {
+	if want := (msInterval{2000, 3000}); iv != want || !asked {
 		t.Errorf("%v %v, want %v", iv, asked, want)
 	}
 	if got := withoutArguments(a, "tXfrom=1&T.FROM=2&t-to=3&start=9"); got != "tXfrom=1&start=9" {
@@ -128,7 +128,7 @@ func FuzzArguments(f *testing.F) {
 	args := newArguments("start", "end")
 	f.Fuzz(func(t *testing.T, query string) {
 		iv, asked := parseInterval(args, query)
-		if asked && (iv.start < 0 || iv.end >= 0 && iv.end <= iv.start) || !asked && iv != whole {
+		if asked && (iv.start < 0 || iv.end >= 0 && iv.end <= iv.start) || !asked && iv != everythingAsked {
 			t.Errorf("%q: %v, %v", query, iv, asked)
 		}
 		rest := withoutArguments(args, query)
