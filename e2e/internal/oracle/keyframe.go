@@ -111,19 +111,20 @@ func soundFrom(src, cut *track, begin, first float64) error {
 	rate := float64(src.rate)
 	exact := (begin - first) * rate
 	slack := src.tick*rate + nanosecond
-	due := -1 // where the first whole frame is
-	for _, f := range src.frames {
-		if float64(f.at) >= begin*rate-slack {
-			due = f.at
+	due, hidden := src.end, false // where the first whole frame is, and whether there may be others, which the source hides
+	for i, f := range src.frames {
+		at := f.at
+		if i == 0 {
+			at += f.n - src.longest // the edit list may hide the front of the first one
+		}
+		if float64(at) >= begin*rate-slack {
+			due, hidden = at, i == 0
 			break
 		}
 	}
-	if due < 0 {
-		due = src.end
-	}
 	var err error
 	for shift := int(math.Ceil(exact - slack)); float64(shift) <= exact+slack; shift++ {
-		if err = soundFromFrame(src, cut, due, shift); err == nil {
+		if err = soundFromFrame(src, cut, due, hidden, shift); err == nil {
 			return nil
 		}
 	}
@@ -131,10 +132,10 @@ func soundFrom(src, cut *track, begin, first float64) error {
 }
 
 // soundFromFrame compares each sample of the cut with the source's that lies shift later, where due is the source's first
-// sample that must be there.
-func soundFromFrame(src, cut *track, due, shift int) error {
+// sample that must be there, as the first one unless others are hidden.
+func soundFromFrame(src, cut *track, due int, hidden bool, shift int) error {
 	begin := cut.begin + shift
-	if begin > due+1+preSkip[src.codec] || begin < due-src.longest && src.begin < due {
+	if begin > due+1+preSkip[src.codec] || !hidden && begin < due-1 {
 		return fmt.Errorf("begins with the source's sample %d; %d is due", begin, due)
 	}
 	if end := cut.end + shift; end != src.end {
@@ -156,8 +157,8 @@ func soundFromFrame(src, cut *track, due, shift int) error {
 func beginningAt(src *film, start float64) float64 {
 	const soon = 1.0 // that a first key frame may come later than the start
 	best, next, end := math.Inf(-1), math.Inf(1), 0.0
-	note := func(at float64) {
-		if at < start+millisecond-nanosecond {
+	note := func(at, slack float64) {
+		if at < start+slack-nanosecond {
 			best = max(best, at)
 		} else {
 			next = min(next, at)
@@ -169,13 +170,13 @@ func beginningAt(src *film, start float64) float64 {
 				continue
 			}
 			for _, at := range t.keys {
-				note(at)
+				note(at, millisecond)
 			}
 			for _, p := range t.media {
 				end = max(end, p.at+p.lasts)
 			}
 			for _, f := range t.frames {
-				note(float64(f.at) / float64(t.rate))
+				note(float64(f.at)/float64(t.rate), t.tick/2)
 				end = float64(f.at+f.n) / float64(t.rate)
 			}
 		}
