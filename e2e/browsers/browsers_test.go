@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -141,7 +143,8 @@ func testCuts(t *testing.T, name string, cuts []showing) {
 		if cut.key {
 			begin = cut.begin
 		}
-		proofs = append(proofs, browser.Cut{URL: traefik.URL(cut.path()), Film: timelines[cut.film], Start: begin, Late: cut.late})
+		url := traefik.URL(cut.path())
+		proofs = append(proofs, browser.Cut{URL: url, Film: timelines[cut.film], Start: begin, Lead: leadIn(t, url), Late: cut.late})
 	}
 	for i, err := range browser.Prove(t, name, proofs) {
 		t.Run(strings.TrimPrefix(cuts[i].path(), "/"), func(t *testing.T) {
@@ -150,6 +153,23 @@ func testCuts(t *testing.T, name string, cuts []showing) {
 			}
 		})
 	}
+}
+
+// leadIn is for how long the hidden pictures of a cut stand where nothing hides them: ffprobe gives them times before 0.
+func leadIn(t *testing.T, url string) float64 {
+	t.Helper()
+	out, err := exec.Command("ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "packet=pts_time", "-of", "csv=p=0", url).Output()
+	if err != nil {
+		t.Fatalf("ffprobe %s: %v", url, err)
+	}
+	first := 0.0
+	for _, line := range strings.Fields(string(out)) {
+		at, err := strconv.ParseFloat(strings.Trim(line, ","), 64)
+		if err == nil { // a packet may have no time
+			first = min(first, at)
+		}
+	}
+	return -first
 }
 
 // What nginx makes of the same films is the control: it must be found wrong, or the tests above prove nothing. Its cuts

@@ -111,7 +111,8 @@ type Cut struct {
 	URL   string
 	Film  Timeline
 	Start float64
-	Late  float64 // how late Firefox may be: the time that the lead-in takes there
+	Lead  float64 // how long the lead-in takes in Firefox, whose clock begins with it
+	Late  float64 // how much later Firefox may be
 }
 
 // Prove plays the cuts and checks them; it returns an error or nil for each. A cut of which a busy machine presented too
@@ -131,7 +132,7 @@ func Prove(tb testing.TB, browser string, cuts []Cut) []error {
 		var again []int
 		for k, shown := range Play(tb, browser, urls...) {
 			i := open[k]
-			errs[i] = shown.Check(cuts[i].Film, cuts[i].Start, cuts[i].Late)
+			errs[i] = shown.Check(cuts[i].Film, cuts[i].Start, cuts[i].Lead, cuts[i].Late)
 			if errors.Is(errs[i], ErrTooFew) {
 				again = append(again, i)
 			}

@@ -15,7 +15,7 @@ import (
 const (
 	shots = 9 // the picture at the start and the next eight
 
-	// leadIn is how long Firefox may show pictures from before the start: it plays what an edit list hides.
+	// leadIn is how long Firefox may show pictures from before the start, at least: it plays what an edit list hides.
 	leadIn = 0.1
 
 	// clockStep is how long Firefox's currentTime may stand while a film plays.
@@ -68,23 +68,24 @@ var (
 )
 
 // Check tells what is wrong with how a film was shown that is the given one from start on: nil where the right picture
-// was on show at once and the next eight were in step. Firefox may be late by the time that the lead-in takes there.
-func (s Showing) Check(film Timeline, start, late float64) error {
-	err := s.check(film, start, late)
+// was on show at once and the next eight were in step. Firefox's clock begins with the lead-in, which takes lead seconds,
+// and it may be late by so much more.
+func (s Showing) Check(film Timeline, start, lead, late float64) error {
+	err := s.check(film, start, lead, late)
 	if err != nil {
 		err = fmt.Errorf("%s: %s: %w\npaused %+v\nplaying %+v", s.Browser, s.URL, err, s.Paused, s.Shots)
 	}
 	return err
 }
 
-func (s Showing) check(film Timeline, start, late float64) error {
+func (s Showing) check(film Timeline, start, lead, late float64) error {
 	if s.Error != "" {
 		return errors.New(s.Error)
 	}
 	inStep := 0
 	if strings.HasPrefix(s.Browser, "Firefox") {
-		shown := s.afterLeadIn(film.At(start))
-		if err := roughly(shown, film, start, late); err != nil {
+		shown := s.afterLeadIn(film.At(start), lead)
+		if err := roughly(shown, film, start-lead, late); err != nil {
 			return err
 		}
 		inStep = len(shown)
@@ -123,9 +124,9 @@ func exactly(shown []Shot, film Timeline, start float64) error {
 }
 
 // afterLeadIn leaves out what Firefox shows in the first moment: it plays the pictures that an edit list hides.
-func (s Showing) afterLeadIn(first int) []Shot {
-	shown := s.Shots
-	for len(shown) > 0 && min(shown[0].MediaTime, shown[0].Clock) < leadIn && shown[0].Picture >= 0 && shown[0].Picture < first {
+func (s Showing) afterLeadIn(first int, lead float64) []Shot {
+	shown, ends := s.Shots, max(leadIn, lead+clockStep)
+	for len(shown) > 0 && min(shown[0].MediaTime, shown[0].Clock) < ends && shown[0].Picture >= 0 && shown[0].Picture < first {
 		shown = shown[1:]
 	}
 	return shown

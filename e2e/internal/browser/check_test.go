@@ -83,7 +83,7 @@ func TestCheck(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			test.spoil(&test.shown)
-			if err := test.shown.Check(film, 3.41, 0); !errors.Is(err, test.want) {
+			if err := test.shown.Check(film, 3.41, 0, 0); !errors.Is(err, test.want) {
 				t.Errorf("Check says %v, want %v", err, test.want)
 			}
 		})
@@ -101,8 +101,29 @@ func TestTimelineAt(t *testing.T) {
 	}
 }
 
+// TestCheckLead has Firefox's clock begin with a lead-in: all comes later by as much, and by no more.
+func TestCheckLead(t *testing.T) {
+	late := func(by float64) Showing {
+		s := firefox()
+		s.Shots[0].MediaTime, s.Shots[0].Clock = by-0.01, by-0.04
+		for i := range s.Shots[1:] {
+			s.Shots[1+i].MediaTime += by
+			s.Shots[1+i].Clock += by
+		}
+		return s
+	}
+	for _, test := range []struct {
+		shown, lead float64
+		want        error
+	}{{0.08, 0.08, nil}, {0.13, 0.13, nil}, {0.13, 0, ErrWrong}, {0, 0.13, ErrWrong}} {
+		if err := late(test.shown).Check(film, 3.41, test.lead, 0); !errors.Is(err, test.want) {
+			t.Errorf("a lead-in of %v s, where %v are due: %v, want %v", test.shown, test.lead, err, test.want)
+		}
+	}
+}
+
 func TestCheckOfFailure(t *testing.T) {
-	if err := (Showing{Browser: "Chromium 1", Error: "error 4"}).Check(film, 3.41, 0); err == nil {
+	if err := (Showing{Browser: "Chromium 1", Error: "error 4"}).Check(film, 3.41, 0, 0); err == nil {
 		t.Error("what did not play passes")
 	}
 }
