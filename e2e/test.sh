@@ -70,7 +70,7 @@ build() {
 traefik() { build "Traefik" go run -C e2e ./cmd/built traefik; }
 drivers() { build "browser drivers" npm ci --prefix e2e/internal/browser --no-audit --no-fund --ignore-scripts; }
 
-# What cuts thousands of made-up files takes five times as long with the race detector, which saw all of its code in the others.
+# What cuts thousands of made-up files takes five times as long with the race detector; the other tests run the same code.
 long='^(TestFewBytesManySamples|TestBoundaries|TestBeginnings|TestRandomCuts|TestMutated|TestLongTables|TestOriginBytes|TestLeadInFormula)$'
 native() {
 	run "native, with the race detector" go test -v -race -timeout 10m -skip "$long" ./...
