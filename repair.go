@@ -19,6 +19,9 @@ import (
 // leastNegative is the least duration of a sample that FFmpeg reads as negative, whatever the media's length is.
 const leastNegative = 1<<32 - 480_000
 
+// maxSigned is how many entries of a stts negative durations may be or change, at some 2 µs each. Real files have a few.
+const maxSigned = 1 << 17
+
 // signedDurations makes the entries of a stts in which durations are negative numbers: writers correct by them what
 // they have said before. Players give such a sample one tick and shorten those that follow, by equal parts of what is
 // left, until the times are as the sum says; so does this. A duration whose top bit is set is positive only where the
@@ -26,7 +29,7 @@ const leastNegative = 1<<32 - 480_000
 func signedDurations(entries []byte, media int64) ([]byte, error) {
 	pairs := make([]uint64, len(entries)/lanes.PairLen)
 	lanes.Decode(entries, pairs)
-	late, found := int64(0), false // ticks by which the times are behind the sum
+	late, changed := int64(0), 0 // ticks by which the times are behind the sum, and entries that differ for it
 	for i, pair := range pairs {
 		count, duration := int64(pair>>32), int64(pair&lanes.LowHalf)
 		if duration>>31 != 0 && (duration >= leastNegative || duration > media) {
@@ -36,15 +39,21 @@ func signedDurations(entries []byte, media int64) ([]byte, error) {
 			}
 			late += int64(more)
 			duration = 1
-			found = true
+			changed++
 		} else if late > 0 && count > 0 && duration > 0 {
 			each := minInt64(late/count, duration-1)
 			late -= each * count
 			duration -= each
+			changed++
+		} else {
+			continue
+		}
+		if changed > maxSigned {
+			return nil, fmt.Errorf("%w: negative durations change more than %d entries", errFormat, maxSigned)
 		}
 		pairs[i] = pair>>32<<32 | uint64(duration)
 	}
-	if !found {
+	if changed == 0 {
 		return nil, nil
 	}
 	return lanes.Encode(pairs, len(entries)), nil

@@ -189,6 +189,10 @@ func TestSignedDurations(t *testing.T) {
 	if !errors.Is(err, errOverflow) {
 		t.Errorf("sums beyond 2^60: %v", err)
 	}
+	_, err = signedDurations(bytes.Repeat(filmtest.Zip([]uint64{1}, []uint64{most}), maxSigned+1), 0)
+	if !errors.Is(err, errFormat) || !strings.Contains(fmt.Sprint(err), "131072 entries") {
+		t.Errorf("more negative durations than can be looked at: %v", err)
+	}
 	r := rand.New(rand.NewSource(1))
 	for i := 0; i < filmtest.Rounds(300, 20); i++ { // long tables, too, whose sums are done in bulk
 		n := 1 + r.Intn(130)
