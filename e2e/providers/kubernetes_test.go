@@ -124,7 +124,7 @@ func (k *kubernetes) definitions(t *testing.T) {
 func (k *kubernetes) module(t *testing.T, path string) string {
 	t.Helper()
 	list := exec.Command("go", "list", "-m", "-f", "{{.Version}}", path)
-	list.Dir = filepath.Join(k.checkout, "e2e", "traefik")
+	list.Dir = filepath.Join(k.checkout, "e2e", "internal", "builds", "traefik")
 	version, err := list.Output()
 	if err != nil {
 		t.Fatal(err)
