@@ -4,15 +4,12 @@ package browsers
 import (
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/traefik-mp4/mp4/e2e/internal/browser"
-	"github.com/traefik-mp4/mp4/e2e/internal/media"
 	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
 
@@ -206,36 +203,12 @@ func (s showing) path() string {
 	return path
 }
 
-// lay makes a folder with the films and the page, and reads when the films show their pictures.
+// lay makes a folder with the films of cuts, and reads when they show their pictures.
 func lay(t *testing.T, cuts []showing) (dir string, timelines map[string]browser.Timeline) {
 	t.Helper()
-	dir, timelines = t.TempDir(), map[string]browser.Timeline{}
-	if err := os.WriteFile(filepath.Join(dir, browser.PageName), browser.Page, 0o644); err != nil {
-		t.Fatal(err)
+	var films []string
+	for _, c := range cuts {
+		films = append(films, c.film)
 	}
-	for _, cut := range cuts {
-		if timelines[cut.film] != nil {
-			continue
-		}
-		film, err := media.Find(cut.film)
-		if err != nil {
-			t.Fatal(err)
-		}
-		path, err := film.Make()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Symlink(path, filepath.Join(dir, cut.film)); err != nil {
-			t.Fatal(err)
-		}
-		judge, err := film.Judge()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if path, err = judge.Make(); err != nil {
-			t.Fatal(err)
-		}
-		timelines[cut.film] = browser.ReadTimeline(t, path)
-	}
-	return dir, timelines
+	return browser.Lay(t, films...)
 }

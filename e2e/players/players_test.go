@@ -3,14 +3,11 @@ package players
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/traefik-mp4/mp4/e2e/internal/browser"
-	"github.com/traefik-mp4/mp4/e2e/internal/media"
 	"github.com/traefik-mp4/mp4/e2e/internal/players"
 	"github.com/traefik-mp4/mp4/e2e/internal/rig"
 )
@@ -128,38 +125,14 @@ func (c cut) path() string {
 	return path
 }
 
-// lay makes a folder with the films and the browsers' page, and reads when the films show their pictures.
+// lay makes a folder with the films of cuts, and reads when they show their pictures.
 func lay(t *testing.T, cuts []cut) (dir string, timelines map[string]browser.Timeline) {
 	t.Helper()
-	dir, timelines = t.TempDir(), map[string]browser.Timeline{}
-	if err := os.WriteFile(filepath.Join(dir, browser.PageName), browser.Page, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	var films []string
 	for _, c := range cuts {
-		if timelines[c.film] != nil {
-			continue
-		}
-		film, err := media.Find(c.film)
-		if err != nil {
-			t.Fatal(err)
-		}
-		path, err := film.Make()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Symlink(path, filepath.Join(dir, c.film)); err != nil {
-			t.Fatal(err)
-		}
-		judge, err := film.Judge()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if path, err = judge.Make(); err != nil {
-			t.Fatal(err)
-		}
-		timelines[c.film] = browser.ReadTimeline(t, path)
+		films = append(films, c.film)
 	}
-	return dir, timelines
+	return browser.Lay(t, films...)
 }
 
 // What nginx makes of the same films is the control: it must be found wrong in every player, or the tests above prove

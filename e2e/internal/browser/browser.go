@@ -8,12 +8,15 @@ import (
 	_ "embed"
 	"encoding/json"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/traefik-mp4/mp4/e2e/internal/media"
 )
 
 // Page must be served as /play.html by the servers whose films are to be played.
@@ -143,4 +146,38 @@ func Prove(tb testing.TB, browser string, cuts []Cut) []error {
 		tb.Logf("%s presented too few pictures of %d cuts", browser, len(open))
 	}
 	return errs
+}
+
+// Lay makes a folder with films and the page, and reads when the films show their pictures.
+func Lay(tb testing.TB, films ...string) (dir string, timelines map[string]Timeline) {
+	tb.Helper()
+	dir, timelines = tb.TempDir(), map[string]Timeline{}
+	if err := os.WriteFile(filepath.Join(dir, PageName), Page, 0o644); err != nil {
+		tb.Fatal(err)
+	}
+	for _, name := range films {
+		if timelines[name] != nil {
+			continue
+		}
+		film, err := media.Find(name)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		path, err := film.Make()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if err := os.Symlink(path, filepath.Join(dir, name)); err != nil {
+			tb.Fatal(err)
+		}
+		judge, err := film.Judge()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if path, err = judge.Make(); err != nil {
+			tb.Fatal(err)
+		}
+		timelines[name] = ReadTimeline(tb, path)
+	}
+	return dir, timelines
 }
