@@ -2,6 +2,8 @@ package mp4
 
 import (
 	"encoding/binary"
+
+	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
 // The moov of a cut is made of a template, which is prepared once with the index: a list of slots, each of them bytes that
@@ -13,184 +15,243 @@ import (
 // buildMoov lays everything out. media is the length of what mdat holds.
 func buildMoov(w *moovWriter, media int64) {
 	w.boxWriter = newBoxWriter(w.madeUp)
+	w.offsets = nil
+	w.information = nil
+	if w.shown.ticks > 0 {
+		measureTracks(w)
+	}
 	writeRaw(w.boxWriter, w.ftyp)
 	writeSlots(w, w.template)
-	switch {
-	case w.fragmented:
-	case media+headerLen > max32:
-		size := media + largeHeaderLen
-		w.numbers = append(w.numbers, sizeLarge, typeMdat, uint32(size>>32), uint32(size))
-	default:
-		w.numbers = append(w.numbers, uint32(media+headerLen), typeMdat)
+	if !w.fragmented {
+		writeMediaHeader(w.boxWriter, media)
 	}
 	w.size = writtenSize(w.boxWriter)
-	for i := range w.offsets {
-		placeChunks(w, &w.offsets[i])
-	}
+	placeChunks(w)
 	for _, o := range w.information {
 		w.placeInformation(o)
 	}
 }
 
-// writeSlots writes the moov by its template: in one function, because a call costs the interpreter more than what most of
-// the cases do.
-func writeSlots(w *moovWriter, slots []slot) {
-	var k *trackCut    // whose trak it is
-	var opened []int   // which of the numbers are the sizes of the containers around a slot,
-	var before []int64 // and how many bytes were written before these
-	var s *slot        // declared out here, since the interpreter makes what is declared in a loop anew each time
-	var at int
-	var size int64
-	for i := 0; i < len(slots); i++ {
-		s = &slots[i]
-		at = len(w.numbers)
-		if s.kind == slotBytes {
-			w.byteRuns = append(w.byteRuns, byteRun{numbers: at, data: s.data})
-			w.bytes += int64(len(s.data))
-			continue
-		}
-		size = 4*int64(at) + w.bytes
-		if s.kind == slotTrack {
-			k = keptOf(w, s.box)
-		}
-		if s.kind == slotTrack && k == nil || s.kind == slotExtends && !w.fragmented {
-			i += s.length
-			continue
-		}
-		if s.length > 0 {
-			opened = append(opened, at)
-			before = append(before, size)
-			w.numbers = append(w.numbers, s.begins...)
-			continue
-		}
-		switch {
-		case s.kind == slotEnd:
-			last := len(opened) - 1
-			w.numbers[opened[last]] = uint32(size - before[last]) // the source's moov is below 4 GiB, and so is this
-			opened = opened[:last]
-			before = before[:last]
-			continue
-		case s.kind > slotTables && k.none:
-			writeEmptyTable(w, s)
-			continue
-		case s.kind == slotOtherTable || w.shown.ticks == 0 && staysWhole(k, s.kind):
-			writeRaw(w.boxWriter, s.data)
-			continue
-		}
-		switch s.kind {
-		case slotSourceEdits, slotNoMore:
-		case slotMovieHeader:
-			writeHeader(w, s, w.shown.ticks, moovDuration(w))
-		case slotTrackHeader:
-			writeHeader(w, s, 0, presentation(k))
-		case slotMediaHeader:
-			writeHeader(w, s, k.timescale*scaleOf(k), mediaDuration(k))
-		case slotEdits:
-			writeEditList(w, k.edits)
-		case slotLength: // (8.8.2)
-			w.numbers = append(w.numbers, headerLen+fullBoxLen+8, typeMehd, 1<<24, uint32(w.length>>32), uint32(w.length))
-		case slotLeft:
-			if w.fragmented {
-				writeRaw(w.boxWriter, s.data)
-			}
-		case slotReferences:
-			writeReferences(w, s)
-		case slotChapters:
-			writeChapters(w, s)
-		case slotStts:
-			writeStts(w, k, s)
-		case slotCtts:
-			if k.offsets != nil || k.lead != nil || k.moved >= 0 {
-				writeCtts(w, k, s)
-			}
-		case slotStss:
-			if !k.allSync && (s.box != nil || k.made) { // the moov of a fragmented file has an empty one, and that of some sound
-				writeStss(w, k, s, &k.sync)
-			}
-		case slotStps:
-			if !k.allSync {
-				writeStss(w, k, s, &k.partial)
-			}
-		case slotStsc:
-			writeStsc(w, k, s)
-		case slotStsz:
-			writeStsz(w, k, s)
-		case slotStco:
-			writeStco(w, k, s)
-		case slotSaiz:
-			writeAuxiliarySizes(w, k, s)
-		case slotSaio:
-			writeAuxiliaryOffsets(w, k, s)
-		case slotSenc:
-			writeEncryption(w, k, s)
-		default:
-			writeSideTable(w, k, s)
-		}
-		if len(w.numbers) > at && w.numbers[at] == 0 {
-			w.numbers[at] = uint32(4*int64(len(w.numbers)) + w.bytes - size)
-		}
-	}
-}
-
-// staysWhole reports whether a box of that kind is the source's where all of the movie is kept: but for what says where
-// samples lie, and for tables that say something else by now.
-func staysWhole(k *trackCut, kind int) bool {
-	if kind < slotMovieHeader || kind >= slotStsc {
-		return false
-	}
-	return kind != slotStts && kind != slotStss && kind != slotStps || k.repaired == 0
-}
-
-// moovDuration is the length of the longest track in movie ticks.
-func moovDuration(w *moovWriter) int64 {
-	longest := int64(0)
+// measureTracks finds the length of each track, and of the longest.
+func measureTracks(w *moovWriter) {
 	for _, k := range w.kept {
-		longest = maxInt64(longest, presentation(k))
+		k.length = presentation(k)
+		if k.length > w.longest {
+			w.longest = k.length
+		}
 	}
-	return longest
 }
 
-// writeHeader writes a mvhd, tkhd or mdhd up to its duration, with a new timescale where that is not 0. Version 0 grows
-// to 1 where the duration needs it.
-func writeHeader(w *moovWriter, s *slot, timescale, duration int64) {
-	wide := duration > max32 || s.begins == nil
-	if wide {
-		w.numbers = append(w.numbers, s.wide...)
-	} else {
-		w.numbers = append(w.numbers, s.begins...)
-	}
-	if timescale != 0 {
-		w.numbers[len(w.numbers)-1] = uint32(timescale)
-	}
-	if wide {
-		w.numbers = append(w.numbers, uint32(duration>>32))
-	}
-	w.numbers = append(w.numbers, uint32(duration))
-}
-
-// writeEditList writes an edts with an elst, in version 1 where a time needs it.
-func writeEditList(w *moovWriter, edits []edit) {
-	if len(edits) == 0 {
+// writeMediaHeader writes the header of mdat.
+func writeMediaHeader(b *boxWriter, media int64) {
+	if media+headerLen > max32 {
+		size := media + largeHeaderLen
+		b.numbers = append(b.numbers, sizeLarge, typeMdat, uint32(size>>32), uint32(size))
 		return
 	}
-	wide := false
-	for _, e := range edits {
-		wide = wide || e.duration > max32 || e.mediaTime > maxOffset
-	}
-	at, count := len(w.numbers), uint32(len(edits))
-	if wide {
-		w.numbers = append(w.numbers, 0, typeEdts, headerLen+countedLen+elstLen1*count, typeElst, 1<<24, count)
-	} else {
-		w.numbers = append(w.numbers, 0, typeEdts, headerLen+countedLen+elstLen0*count, typeElst, 0, count)
-	}
-	for _, e := range edits {
-		if wide {
-			w.numbers = append(w.numbers, uint32(e.duration>>32), uint32(e.duration), uint32(e.mediaTime>>32), uint32(e.mediaTime), e.rate)
-		} else {
-			w.numbers = append(w.numbers, uint32(e.duration), uint32(e.mediaTime), e.rate)
+	b.numbers = append(b.numbers, uint32(media+headerLen), typeMdat)
+}
+
+// writeSlots writes the moov by its template: what nearly every cut has in one function, because a call costs the
+// interpreter more than what most of the cases do, and in cases that are compared one by one, frequent ones first, since
+// it boxes what a switch compares. A case that has nothing to write takes back the numbers that its box would begin with.
+func writeSlots(w *moovWriter, slots []slot) {
+	var s *slot // declared out here, since the interpreter makes what is declared in a loop anew each time
+	var kind, at, before, last, kept int
+	var k *trackCut          // whose trak it is
+	var scale int64          // of its timescale
+	var opened []int         // of the containers around a slot, which number is the size, and how many bytes are before it
+	var entries []byte       // of the source's table, which follow the numbers of a box,
+	var change *lanes.Change // and how they change
+	timescale, duration := int64(0), int64(-1)
+	b, uncut := w.boxWriter, w.fragmented || w.shown.ticks == 0
+	for i := 0; i < len(slots); i++ {
+		s = &slots[i]
+		at = len(b.numbers)
+		if s.front != nil {
+			b.byteRuns = append(b.byteRuns, byteRun{numbers: at, data: s.front})
+			b.bytes += len(s.front)
+		}
+		before = 4*at + b.bytes
+		b.numbers = append(b.numbers, s.begins...)
+		kind = s.kind
+		if uncut {
+			kind = uncutKind(w, k, s)
+		}
+		switch {
+		case kind == slotContainer:
+			opened = append(opened, at, before)
+			continue
+		case kind == slotTrackHeader:
+			timescale = 0
+			duration = k.length
+		case kind == slotMediaHeader:
+			timescale = k.timescale * scale
+			duration = mediaDuration(k)
+		case kind == slotEdits:
+			writeEdits(b, at, k.edits)
+		case kind == slotStts:
+			entries = writeStts(b, k, scale)
+		case kind == slotStsc:
+			writeStsc(b, k)
+		case kind == slotStsz:
+			entries = writeStsz(b, at, k)
+		case kind == slotStco:
+			entries, change = writeStco(w, at, k)
+		case kind == slotCtts:
+			if k.offsets == nil && k.moved < 0 && (k.lead == nil || !k.lead.shifted) {
+				b.numbers = b.numbers[:at]
+			} else {
+				entries = writeCtts(b, k, scale)
+			}
+		case kind == slotTrack:
+			if kept == len(w.kept) || w.kept[kept].box != s.box { // tracks are kept in their order
+				b.numbers = b.numbers[:at]
+				i += s.length
+				continue
+			}
+			k = w.kept[kept]
+			scale = scaleOf(k)
+			kept++
+			opened = append(opened, at, before)
+			continue
+		case kind == slotSourceEdits:
+		case kind == slotStss || kind == slotStps:
+			entries, change = writeStss(b, at, k, s)
+		case kind == slotSbgp:
+			entries = writeRuns(b, s.runs, k.first, minInt64(k.end, lanes.LastTotal(s.runs.Samples)), 1, 0)
+		case kind == slotMovieHeader:
+			timescale = w.shown.ticks
+			duration = w.longest
+		case kind == slotReady || kind == slotOtherTable:
+			b.numbers = b.numbers[:at]
+			entries = s.data
+		case kind == slotExtends && w.fragmented:
+			opened = append(opened, at, before)
+			continue
+		case kind == slotExtends:
+			b.numbers = b.numbers[:at]
+			i += s.length
+			continue
+		default:
+			b.numbers = b.numbers[:at]
+			writeRareBox(w, k, s, kind)
+		}
+		if duration >= 0 {
+			last = len(b.numbers) - 1
+			if duration > max32 || s.wide == nil {
+				writeWideHeader(b, at, s, timescale, duration)
+			} else {
+				b.numbers[last] = uint32(duration)
+				if timescale > 0 {
+					b.numbers[last-1] = uint32(timescale)
+				}
+			}
+			duration = -1
+		}
+		if entries != nil {
+			b.byteRuns = append(b.byteRuns, byteRun{numbers: len(b.numbers), data: entries, change: change})
+			b.bytes += len(entries)
+			entries = nil
+			change = nil
+		}
+		last = len(b.numbers)
+		if last > at && b.numbers[at] == 0 {
+			last = 4*last + b.bytes - before
+			b.numbers[at] = uint32(last)
+			if s.width > 0 {
+				b.numbers[at+len(s.begins)-1] = uint32((last - 4*len(s.begins)) / s.width)
+			}
+		}
+		for n := s.ends; n > 0; n-- {
+			last = len(opened) - 2
+			b.numbers[opened[last]] = uint32(4*len(b.numbers) + b.bytes - opened[last+1]) // the source's moov is below 4 GiB, and so is this
+			opened = opened[:last]
 		}
 	}
-	w.numbers[at] = uint32(4 * (len(w.numbers) - at))
+}
+
+// uncutKind is the kind of a slot's box where all samples are in fragments, or where all of the movie is kept: then it is
+// the source's, but for what says where samples lie, and for tables that say something else by now.
+func uncutKind(w *moovWriter, k *trackCut, s *slot) int {
+	stays := true
+	switch {
+	case w.fragmented && s.kind > slotTables:
+		return slotEmptyTable
+	case w.fragmented || s.kind < slotMovieHeader || s.kind > slotStsc:
+		return s.kind
+	case s.kind == slotStts || s.kind == slotStss || s.kind == slotStps:
+		stays = k.repaired == 0
+	case s.kind == slotStsc: // only chunks without samples at either end are not kept
+		stays = k.repaired == 0 && k.firstChunk == 0 && k.lastChunk+1 == int64(len(k.chunks))/k.chunkLen
+	}
+	if stays {
+		return slotReady
+	}
+	return s.kind
+}
+
+// writeRareBox writes a box that few files have, or cuts have not.
+func writeRareBox(w *moovWriter, k *trackCut, s *slot, kind int) {
+	switch kind {
+	case slotSourceEdits, slotNoMore:
+	case slotEmptyTable:
+		writeEmptyTable(w, s)
+	case slotLength: // (8.8.2)
+		w.numbers = append(w.numbers, headerLen+fullBoxLen+8, typeMehd, 1<<24, uint32(w.length>>32), uint32(w.length))
+	case slotLeft:
+		if w.fragmented {
+			writeRaw(w.boxWriter, s.data)
+		}
+	case slotReferences:
+		writeReferences(w, s)
+	case slotChapters:
+		writeChapters(w, s)
+	default:
+		writeSideTable(w, k, s)
+	}
+}
+
+// writeWideHeader writes a mvhd, tkhd or mdhd up to its duration in version 1: the source's, or since the duration needs
+// it. A timescale of 0 is none.
+func writeWideHeader(b *boxWriter, at int, s *slot, timescale, duration int64) {
+	if s.wide != nil {
+		b.numbers = append(b.numbers[:at], s.wide...)
+	}
+	last := len(b.numbers) - 1
+	if timescale > 0 {
+		b.numbers[last-2] = uint32(timescale)
+	}
+	b.numbers[last-1] = uint32(duration >> 32)
+	b.numbers[last] = uint32(duration)
+}
+
+// writeEdits writes the edits into an elst, in version 1 where a time needs it.
+func writeEdits(b *boxWriter, at int, edits []edit) {
+	if len(edits) == 0 {
+		b.numbers = b.numbers[:at]
+		return
+	}
+	var e *edit
+	for i := range edits {
+		e = &edits[i]
+		if e.duration > max32 || e.mediaTime > maxOffset {
+			writeWideEdits(b, at, edits)
+			return
+		}
+		b.numbers = append(b.numbers, uint32(e.duration), uint32(e.mediaTime), e.rate)
+	}
+	b.numbers[at+elstStart] = uint32(headerLen + countedLen + elstLen0*len(edits))
+}
+
+// writeWideEdits writes an edts with an elst of version 1.
+func writeWideEdits(b *boxWriter, at int, edits []edit) {
+	count := uint32(len(edits))
+	size := headerLen + countedLen + elstLen1*count
+	b.numbers = append(b.numbers[:at], headerLen+size, typeEdts, size, typeElst, 1<<24, count)
+	for _, e := range edits {
+		b.numbers = append(b.numbers, uint32(e.duration>>32), uint32(e.duration), uint32(e.mediaTime>>32), uint32(e.mediaTime), e.rate)
+	}
 }
 
 // writeReferences writes a tref (8.3.3) without the tracks that are left out.

@@ -81,26 +81,35 @@ type segment struct {
 
 // writeSegment writes bytes [from, to) of a made segment to w.
 func writeSegment(s *segment, w io.Writer, from, to int64) error {
+	var p *madePiece
+	var size int64
+	var err error
 	for i := range s.pieces {
-		p := &s.pieces[i]
-		size := int64(len(p.data))
+		p = &s.pieces[i]
+		size = int64(len(p.data))
 		if p.change != nil && p.change.Grow {
 			size *= 2
 		}
-		high := minInt64(to, size)
-		var err error
-		if from < high && p.change == nil {
-			_, err = w.Write(p.data[from:high])
-		} else if from < high {
-			err = lanes.WriteEntries(p.data, p.change, w, from, high)
+		if from < size {
+			err = writePiece(p, w, from, minInt64(to, size))
+			from = size
 		}
-		to -= size
-		if err != nil || to <= 0 {
+		if err != nil || to <= size {
 			return err
 		}
-		from = maxInt64(from-size, 0)
+		from -= size
+		to -= size
 	}
 	return nil
+}
+
+// writePiece writes bytes [from, to) of a piece to w.
+func writePiece(p *madePiece, w io.Writer, from, to int64) error {
+	if p.change != nil {
+		return lanes.WriteEntries(p.data, p.change, w, from, to)
+	}
+	_, err := w.Write(p.data[from:to])
+	return err
 }
 
 // madePiece is a stretch of what is written before the media: bytes as they are, or entries that change on their way.
@@ -129,7 +138,8 @@ type trackCut struct {
 	info                  byteRange // of the auxiliary information outside of the moov
 	encryption            int64     // where the answer has it, inside
 
-	none bool // no sample of it goes into the moov: all are in fragments
+	length int64 // in movie ticks, once the moov is laid out
+	none   bool  // no sample of it goes into the moov: all are in fragments
 }
 
 // timeWindow is what a cut shows of the movie timeline.
@@ -162,28 +172,12 @@ func presentation(k *trackCut) int64 {
 	return sum
 }
 
-// lengthMS is the length of what is kept, with edits in so many ticks a second; 0: with all its media.
-func lengthMS(k *trackCut, ticks int64) int64 {
-	if ticks == 0 {
-		return inMS(k.track.end, k.timescale)
-	}
-	return inMS(presentation(k), ticks)
-}
-
 // scaleOf is the factor by which the track's timescale is raised.
 func scaleOf(k *trackCut) int64 {
 	if k.lead == nil {
 		return 1
 	}
 	return k.lead.scale
-}
-
-// raised is what is added to composition offsets that are not special.
-func (k *trackCut) raised() int64 {
-	if k.lead == nil {
-		return 0
-	}
-	return k.lead.raise * k.lead.scale
 }
 
 // mediaDuration is the sum of the kept samples' durations, in ticks of the answer's timescale.
@@ -253,17 +247,28 @@ func locateAuxiliary(k *trackCut, fileSize int64) error {
 // joinRanges returns ranges of the source in the order of the file, joined where what lies between them is not worth
 // leaving out.
 func joinRanges(needed []byteRange) []byteRange {
+	sortRanges(needed)
 	var joined []byteRange
-	sort.Slice(needed, func(i, j int) bool { return needed[i].from < needed[j].from })
+	last := -1
 	for _, r := range needed {
-		last := len(joined) - 1
-		if last >= 0 && r.from <= joined[last].to+maxUnused {
-			joined[last].to = maxInt64(joined[last].to, r.to)
-			continue
+		if last < 0 || r.from > joined[last].to+maxUnused {
+			joined = append(joined, r)
+			last++
+		} else if r.to > joined[last].to {
+			joined[last].to = r.to
 		}
-		joined = append(joined, r)
 	}
 	return joined
+}
+
+// sortRanges puts ranges in the order of the file.
+func sortRanges(ranges []byteRange) {
+	for i := 1; i < len(ranges); i++ {
+		if ranges[i].from < ranges[i-1].from {
+			sort.Slice(ranges, func(i, j int) bool { return ranges[i].from < ranges[j].from })
+			return
+		}
+	}
 }
 
 // fragmentRetiming is what is done to fragments on their way to the client: the decode times of each track are others by so

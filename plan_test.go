@@ -13,8 +13,8 @@ import (
 
 // severalPieces are a made segment of bytes as they are and entries that change, and the bytes that it stands for.
 func severalPieces() (*segment, []byte) {
-	add := &lanes.Change{Width: 4, Mul: 1, Add: lanes.EntryOf(4, 7)}
-	grow := &lanes.Change{Width: 4, Mul: 1, Add: lanes.EntryOf(8, 7), Grow: true}
+	add := &lanes.Change{Width: 4, Add: 7}
+	grow := &lanes.Change{Width: 4, Add: 7, Grow: true}
 	s := &segment{pieces: []madePiece{
 		{data: []byte("front")},
 		{data: u32(1, 2, 3), change: add},

@@ -186,57 +186,65 @@ func showFrom(k *trackCut) {
 // planTracks makes the answer from what is kept of the tracks.
 func planTracks(m *movie, tracks []*trackCut, shown timeWindow) (*cut, error) {
 	located := make([]*trackCut, 0, len(tracks))
-	var broken error
+	var broken, err error
 	for _, k := range tracks {
-		err := locateKept(k, m.fileSize)
-		if err != nil && !k.spare {
-			return nil, err
-		}
-		if err != nil {
-			broken = err
+		err = locateKept(k, m.fileSize)
+		if err == nil {
+			located = append(located, k)
 			continue
 		}
-		located = append(located, k)
+		if !k.spare {
+			return nil, err
+		}
+		broken = err
 	}
 	if len(located) == 0 {
 		return nil, broken
 	}
-	tracks = located
-	ranges := joinRanges(neededRanges(tracks))
-	c := &cut{segments: []*segment{{}}}
-	for _, r := range ranges {
-		if r.from < r.to {
-			c.segments = append(c.segments, &segment{fromSource: true, off: r.from, length: r.to - r.from})
-		}
+	w := &moovWriter{ftyp: m.ftyp, template: m.template, madeUp: m.fragments != nil, kept: located, shown: shown}
+	w.ranges = joinRanges(neededRanges(located))
+	c := layOut(w)
+	if shown.ticks > 0 {
+		c.duration = inMS(w.longest, shown.ticks)
+	} else {
+		c.duration = wholeMS(located)
 	}
-	for _, k := range tracks {
-		c.duration = maxInt64(c.duration, lengthMS(k, shown.ticks))
-	}
-	layOut(c, moovWriter{ftyp: m.ftyp, template: m.template, madeUp: m.fragments != nil, kept: tracks, shown: shown, ranges: ranges})
 	return c, nil
 }
 
-// layOut lays out what comes before the media of a cut.
-func layOut(c *cut, from moovWriter) {
-	media := int64(0)
-	for _, s := range c.segments[1:] {
-		media += s.length
+// wholeMS is the length of the longest track with all its media.
+func wholeMS(tracks []*trackCut) int64 {
+	longest := int64(0)
+	for _, k := range tracks {
+		longest = maxInt64(longest, inMS(k.track.end, k.timescale))
 	}
-	w := from
-	buildMoov(&w, media)
+	return longest
+}
+
+// layOut lays out a cut: what comes before its media, and these.
+func layOut(w *moovWriter) *cut {
+	head := &segment{}
+	c := &cut{segments: []*segment{head}}
+	for _, r := range w.ranges {
+		if r.from < r.to {
+			c.segments = append(c.segments, &segment{fromSource: true, off: r.from, length: r.to - r.from})
+			c.length += r.to - r.from
+		}
+	}
+	buildMoov(w, c.length)
 	if w.overflow {
-		w = from
 		w.wide = true
-		buildMoov(&w, media)
+		buildMoov(w, c.length)
 	}
-	c.segments[0].pieces = joinPieces(w.boxWriter)
-	c.segments[0].length = w.size
-	c.length = w.size + media
+	head.pieces = joinPieces(w.boxWriter)
+	head.length = w.size
+	c.length += w.size
+	return c
 }
 
 // neededRanges are the ranges of the source that the tracks need.
 func neededRanges(tracks []*trackCut) []byteRange {
-	var needed []byteRange
+	needed := make([]byteRange, 0, len(tracks))
 	for _, k := range tracks {
 		needed = append(needed, k.bytes)
 		if k.info.from < k.info.to {

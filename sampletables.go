@@ -19,196 +19,191 @@ func writeEmptyTable(w *moovWriter, s *slot) {
 	}
 }
 
+// What follows writes a table behind the numbers that it begins with. Those entries of the source's that end it are
+// returned, with their change where they have one.
+
 // writeStts writes the decode times.
-func writeStts(w *moovWriter, k *trackCut, s *slot) {
-	at := len(w.numbers)
-	w.numbers = append(w.numbers, s.begins...)
-	entries, from, scale := int64(0), k.first, int64(1)
+func writeStts(b *boxWriter, k *trackCut, scale int64) []byte {
+	from := k.first
 	if k.lead != nil {
-		writeRaw(w.boxWriter, k.lead.durations)
-		entries = int64(len(k.lead.durations) / lanes.PairLen)
+		writeRaw(b, k.lead.durations)
 		from += k.lead.samples
-		scale = k.lead.scale
 	}
-	entries += writeRuns(w.boxWriter, k.durations, from, k.end, scale, 0)
-	w.numbers[at+tableCount] = uint32(entries)
+	return writeRuns(b, k.durations, from, k.end, scale, 0)
 }
 
 // writeCtts writes the composition offsets.
-func writeCtts(w *moovWriter, k *trackCut, s *slot) {
-	special, from, to := []byte(nil), k.first, k.first // entries that are new, of the samples [from, to)
-	needed, scale := k.offsets != nil, int64(1)
+func writeCtts(b *boxWriter, k *trackCut, scale int64) []byte {
+	from, raised := k.first, int64(0)
 	if k.lead != nil {
-		special = k.lead.offsets
-		to = k.first + k.lead.samples
-		needed = needed || k.lead.shifted
-		scale = k.lead.scale
-	}
-	if k.moved >= 0 {
-		special = lanes.RunLengths([]int64{k.moveTo - decodeTime(k.track, k.moved)*scaleOf(k) + k.raised()})
-		from = k.moved
-		to = k.moved + 1
-		needed = true
-	}
-	if !needed {
-		return
-	}
-	at := len(w.numbers)
-	w.numbers = append(w.numbers, s.begins...)
-	entries := writeOffsetRuns(w, k, k.first, from, scale)
-	writeRaw(w.boxWriter, special)
-	entries += int64(len(special) / lanes.PairLen)
-	entries += writeOffsetRuns(w, k, to, k.end, scale)
-	w.numbers[at+tableCount] = uint32(entries)
-}
-
-// writeOffsetRuns writes the composition offsets of the samples [from, to). Samples that the source's table does not
-// reach have none.
-func writeOffsetRuns(w *moovWriter, k *trackCut, from, to, scale int64) int64 {
-	if from >= to {
-		return 0
-	}
-	reach, raised, entries := from, int64(0), int64(0)
-	if k.lead != nil {
+		writeRaw(b, k.lead.offsets)
+		from += k.lead.samples
 		raised = k.lead.raise * scale
 	}
-	if k.offsets != nil {
-		reach = minInt64(to, maxInt64(from, lanes.LastTotal(k.offsets.Samples)))
-		entries = writeRuns(w.boxWriter, k.offsets, from, reach, scale, raised)
+	if k.moved >= 0 {
+		writeMoved(b, k, scale, raised)
+		from = k.moved + 1
 	}
-	if reach < to {
-		w.numbers = append(w.numbers, uint32(to-reach), uint32(raised))
-		entries++
-	}
-	return entries
+	return writeOffsets(b, k, from, k.end, scale, raised)
 }
 
-// writeRuns writes the entries of a table of runs for the samples [from, to), and returns how many. Only the first and
-// the last can be cut into. Values are multiplied by the change of the timescale, and raised is added.
-func writeRuns(w *boxWriter, r *lanes.Runs, from, to, scale, raised int64) int64 {
+// writeMoved writes the composition offsets up to that of the sample moved.
+func writeMoved(b *boxWriter, k *trackCut, scale, raised int64) {
+	writeRaw(b, writeOffsets(b, k, k.first, k.moved, scale, raised))
+	b.numbers = append(b.numbers, 1, uint32(k.moveTo-decodeTime(k.track, k.moved)*scale+raised))
+}
+
+// writeOffsets writes the composition offsets of the samples [from, to). Samples that the source's table does not
+// reach have none.
+func writeOffsets(b *boxWriter, k *trackCut, from, to, scale, raised int64) []byte {
+	reach := int64(0)
+	if k.offsets != nil {
+		reach = lanes.LastTotal(k.offsets.Samples)
+	}
+	if to <= reach {
+		return writeRuns(b, k.offsets, from, to, scale, raised)
+	}
+	if from < reach {
+		writeRaw(b, writeRuns(b, k.offsets, from, reach, scale, raised))
+		from = reach
+	}
+	if from < to {
+		b.numbers = append(b.numbers, uint32(to-from), uint32(raised))
+	}
+	return nil
+}
+
+// writeRuns writes the entries of a table of runs for the samples [from, to). Only the first and the last can be cut into.
+// Values are multiplied by the change of the timescale, and raised is added.
+func writeRuns(b *boxWriter, r *lanes.Runs, from, to, scale, raised int64) []byte {
 	if from >= to {
-		return 0
+		return nil
 	}
-	first, last := lanes.FindRun(r, from), lanes.FindRun(r, to-1)
-	if first.Entry == last.Entry {
-		w.numbers = append(w.numbers, uint32(to-from), uint32(first.Value*scale+raised))
-		return 1
+	first := lanes.FindRun(r, from)
+	ends := minInt64(first.First+first.Count, to)
+	b.numbers = append(b.numbers, uint32(ends-from), uint32(first.Value*scale+raised))
+	if ends == to {
+		return nil
 	}
-	w.numbers = append(w.numbers, uint32(first.First+first.Count-from), uint32(first.Value*scale+raised))
-	middle := r.Entries[(first.Entry+1)*lanes.PairLen : last.Entry*lanes.PairLen]
+	last := lanes.FindRun(r, to-1)
+	if scale == 1 && raised == 0 && last.First+last.Count == to {
+		return r.Entries[(first.Entry+1)*lanes.PairLen : (last.Entry+1)*lanes.PairLen]
+	}
+	writeLastRuns(b, r.Entries[(first.Entry+1)*lanes.PairLen:last.Entry*lanes.PairLen], last, to, scale, raised)
+	return nil
+}
+
+// writeLastRuns writes entries that change, and behind them the last run up to a sample.
+func writeLastRuns(b *boxWriter, entries []byte, last lanes.Run, to, scale, raised int64) {
 	if scale == 1 && raised == 0 {
-		writeRaw(w, middle)
-	} else if len(middle) > 0 {
-		writeChanged(w, middle, &lanes.Change{Width: lanes.PairLen, Mask: lanes.EntryOf(lanes.PairLen, lanes.LowHalf), Mul: scale, Add: lanes.EntryOf(lanes.PairLen, uint64(raised))})
+		writeRaw(b, entries)
+	} else if len(entries) > 0 {
+		writeChanged(b, entries, &lanes.Change{Width: lanes.PairLen, Low: true, Mul: scale, Add: raised})
 	}
-	w.numbers = append(w.numbers, uint32(to-last.First), uint32(last.Value*scale+raised))
-	return int64(last.Entry - first.Entry + 1)
+	b.numbers = append(b.numbers, uint32(to-last.First), uint32(last.Value*scale+raised))
 }
 
 // writeStss writes the sync samples, or those of open groups. A table without entries stays, of pictures: it says that
 // none is a sync sample.
-func writeStss(w *moovWriter, k *trackCut, s *slot, table *syncTable) {
-	from, to := countAtMost(table.samples, k.first), countAtMost(table.samples, k.end)
-	at := len(w.numbers)
-	w.numbers = append(w.numbers, s.begins...)
-	entries := len(w.numbers)
-	if s.kind == slotStss && k.access != nil && k.access.before(k.first) == k.first && lastAtMost(k.sync.samples, k.first+1) <= k.first {
-		w.numbers = append(w.numbers, 1) // players that know no groups must be able to begin
+func writeStss(b *boxWriter, at int, k *trackCut, s *slot) ([]byte, *lanes.Change) {
+	if k.allSync || s.box == nil && !k.made { // the moov of a fragmented file has an empty one, and that of some sound
+		b.numbers = b.numbers[:at]
+		return nil, nil
+	}
+	table := &k.sync
+	if s.kind == slotStps {
+		table = &k.partial
+	}
+	samples, entries := table.samples, len(b.numbers)
+	from, to := countAtMost(samples, k.first), len(samples)
+	if to > 0 && int64(samples[to-1]) > k.end {
+		to = countAtMost(samples, k.end)
+	}
+	if k.access != nil && s.kind == slotStss && beginsGroup(k) {
+		b.numbers = append(b.numbers, 1) // players that know no groups must be able to begin
 	}
 	if k.lead != nil && k.lead.listedFrom > 0 { // only some of what lies before that
 		for _, sample := range k.lead.listed {
-			if sample < k.end && lastAtMost(table.samples, sample+1) == sample+1 {
-				w.numbers = append(w.numbers, uint32(sample+1-k.first))
+			if sample < k.end && lastAtMost(samples, sample+1) == sample+1 {
+				b.numbers = append(b.numbers, uint32(sample+1-k.first))
 			}
 		}
-		if others := countAtMost(table.samples, k.lead.listedFrom); others > from {
+		if others := countAtMost(samples, k.lead.listedFrom); others > from {
 			from = minInt(others, to)
 		}
 	}
-	listed := len(w.numbers) - entries + to - from
-	if listed == 0 && k.handler == "soun" {
-		w.numbers = w.numbers[:at] // it would say nothing
-		return
+	if from == to {
+		if len(b.numbers) == entries && k.handler == "soun" {
+			b.numbers = b.numbers[:at] // it would say nothing
+		}
+		return nil, nil
 	}
-	w.numbers[at+tableCount] = uint32(listed)
 	if k.first == 0 {
-		writeRaw(w.boxWriter, table.entries[4*from:4*to])
-	} else if from < to {
-		writeChanged(w.boxWriter, table.entries[4*from:4*to], &lanes.Change{Width: 4, Mul: 1, Add: lanes.EntryOf(4, uint64(k.first)), Sub: true})
+		return table.entries[4*from : 4*to], nil
 	}
+	return table.entries[4*from : 4*to], &lanes.Change{Width: 4, Add: -k.first}
+}
+
+// beginsGroup reports whether a cut begins at a sample at which decoding may begin, but which the stss does not list.
+func beginsGroup(k *trackCut) bool {
+	return k.access.before(k.first) == k.first && lastAtMost(k.sync.samples, k.first+1) <= k.first
 }
 
 // writeStsc writes which samples are in which chunk: the first chunk kept may lack samples at its head, the last one at
 // its tail.
-func writeStsc(w *moovWriter, k *trackCut, s *slot) {
-	if w.shown.ticks == 0 && k.repaired == 0 && k.firstChunk == 0 && k.lastChunk+1 == int64(len(k.chunks))/k.chunkLen {
-		writeRaw(w.boxWriter, s.data) // only chunks without samples at either end are not kept
+func writeStsc(b *boxWriter, k *trackCut) {
+	const one = 1 // chunks are numbered from 1 in the file
+	first, last := &k.firstRun, &k.lastRun
+	final := k.lastChunk - k.firstChunk // in the answer
+	if final == 0 {
+		b.numbers = append(b.numbers, one, uint32(k.end-k.first), first.Description)
 		return
 	}
-	at := len(w.numbers)
-	w.numbers = append(w.numbers, s.begins...)
-	w.numbers[at+tableCount] = writeChunkRuns(w.boxWriter, k, k.firstRun, k.lastRun)
-}
-
-// writeChunkRuns writes the entries of the stsc for the chunks kept, of which the first and the last are in two runs, and
-// returns how many.
-func writeChunkRuns(w *boxWriter, k *trackCut, first, last lanes.ChunkRun) uint32 {
-	const one = 1 // chunks are numbered from 1 in the file
-	entries := uint32(1)
-	if k.firstChunk == k.lastChunk {
-		w.numbers = append(w.numbers, one, uint32(k.end-k.first), first.Description)
-		return entries
+	b.numbers = append(b.numbers, one, uint32(first.PerChunk-k.skipped), first.Description)
+	if k.skipped > 0 && final > 1 && k.firstChunk+1 < first.End {
+		b.numbers = append(b.numbers, one+1, uint32(first.PerChunk), first.Description)
 	}
-	w.numbers = append(w.numbers, one, uint32(first.PerChunk-k.skipped), first.Description)
-	// The chunks of a run behind its first kept one, up to the last chunk of the track, which may be shorter.
-	if k.skipped > 0 && k.firstChunk+1 < minInt64(first.End, k.lastChunk) {
-		w.numbers = append(w.numbers, one+1, uint32(first.PerChunk), first.Description)
-		entries++
-	} else if k.skipped > 0 && first.Number == last.Number {
-		w.numbers = append(w.numbers, uint32(k.lastChunk-k.firstChunk)+one, uint32(k.lastKept), last.Description)
-		return entries + 1
-	}
-	if first.Number < last.Number {
-		middle := k.chunkRuns.Entries[(first.Number+1)*lanes.ChunkRunLen : last.Number*lanes.ChunkRunLen]
-		if len(middle) > 0 {
-			writeChanged(w, middle, &lanes.Change{Width: lanes.ChunkRunLen, Mask: firstChunkMask, Mul: 1, Add: firstChunkAddend(k.firstChunk), Sub: true})
-			entries += uint32(len(middle) / lanes.ChunkRunLen)
+	apart := k.lastKept < last.PerChunk // the last chunk has an entry of its own
+	if first.Number == last.Number {
+		apart = apart || k.skipped > 0 && final == 1
+	} else {
+		if first.Number+1 < last.Number {
+			writeChanged(b, k.chunkRuns.Entries[(first.Number+1)*lanes.ChunkRunLen:last.Number*lanes.ChunkRunLen],
+				&lanes.Change{Width: lanes.ChunkRunLen, Behind: lanes.ChunkRunLen - 4, Add: -k.firstChunk})
 		}
 		if last.First < k.lastChunk {
-			w.numbers = append(w.numbers, uint32(last.First-k.firstChunk)+one, uint32(last.PerChunk), last.Description)
-			entries++
+			b.numbers = append(b.numbers, uint32(last.First-k.firstChunk)+one, uint32(last.PerChunk), last.Description)
+		} else {
+			apart = true
 		}
 	}
-	if k.lastKept < last.PerChunk || last.First == k.lastChunk && first.Number < last.Number {
-		w.numbers = append(w.numbers, uint32(k.lastChunk-k.firstChunk)+one, uint32(k.lastKept), last.Description)
-		entries++
+	if apart {
+		b.numbers = append(b.numbers, uint32(final)+one, uint32(k.lastKept), last.Description)
 	}
-	return entries
-}
-
-// firstChunkMask are the bits of first_chunk in an entry of stsc.
-var firstChunkMask = []byte{255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0}
-
-// firstChunkAddend is an entry of stsc with that first_chunk and zeros.
-func firstChunkAddend(chunk int64) []byte {
-	return append(lanes.EntryOf(4, uint64(chunk)), make([]byte, 8)...)
 }
 
 // writeStsz writes the sizes of the samples, as a stsz or a stz2.
-func writeStsz(w *moovWriter, k *trackCut, s *slot) {
+func writeStsz(b *boxWriter, at int, k *trackCut) []byte {
+	if k.uniform != 0 || k.made || k.sizeBits != 32 {
+		return writeOtherSizes(b, at, k)
+	}
+	b.numbers = append(b.numbers, uint32(k.end-k.first))
+	return k.sizes[4*k.first : 4*k.end]
+}
+
+// writeOtherSizes is writeStsz where samples are all of one size, or it is not the stsz of the source whose sizes are
+// written.
+func writeOtherSizes(b *boxWriter, at int, k *trackCut) []byte {
 	if k.uniform != 0 && k.perPacket == 0 {
-		w.numbers = append(w.numbers, 0, typeStsz, 0, uint32(k.uniform))
+		b.numbers = append(b.numbers[:at], 0, typeStsz, 0, uint32(k.uniform))
 	} else if k.made {
-		w.numbers = append(w.numbers, 0, typeStsz, 0, 0)
-	} else {
-		w.numbers = append(w.numbers, s.begins...) // with sample_size or field_size
+		b.numbers = append(b.numbers[:at], 0, typeStsz, 0, 0)
 	}
-	w.numbers = append(w.numbers, uint32(k.end-k.first))
-	if k.uniform == 0 && k.sizeBits == 32 {
-		writeRaw(w.boxWriter, k.sizes[4*k.first:4*k.end])
-	} else if k.uniform == 0 {
-		writeRaw(w.boxWriter, bitEntries(k.sizes, k.sizeBits, k.first, k.end))
+	b.numbers = append(b.numbers, uint32(k.end-k.first)) // behind sample_size or field_size
+	if k.uniform != 0 {
+		return nil
 	}
+	return bitEntries(k.sizes, k.sizeBits, k.first, k.end)
 }
 
 // bitEntries returns the entries [first, end) of a table whose entries have so many bits. Where entries of 4 bits
@@ -225,42 +220,43 @@ func bitEntries(entries []byte, width, first, end int64) []byte {
 }
 
 // writeStco lays out the chunk offsets, as a stco or a co64; they are placed when the size of the moov is known.
-func writeStco(w *moovWriter, k *trackCut, s *slot) {
-	width, at := k.chunkLen, len(w.numbers)
-	w.numbers = append(w.numbers, s.begins...)
-	w.numbers[at+tableCount] = uint32(k.lastChunk - k.firstChunk + 1)
-	rest := &lanes.Change{Width: int(width), Mul: 1, Grow: w.wide && width == 4}
-	w.offsets = append(w.offsets, chunkOffsets{kept: k, first: len(w.numbers), rest: rest})
-	if rest.Grow || width == 8 {
-		w.numbers[at+1] = typeCo64
-		w.numbers = append(w.numbers, 0)
+func writeStco(w *moovWriter, at int, k *trackCut) ([]byte, *lanes.Change) {
+	b, width, others := w.boxWriter, k.chunkLen, k.lastChunk-k.firstChunk
+	rest := &lanes.Change{Width: int(width)}
+	w.offsets = append(w.offsets, chunkOffsets{kept: k, first: len(b.numbers), rest: rest})
+	b.numbers[at+tableCount] = uint32(others + 1)
+	b.numbers = append(b.numbers, 0)
+	if w.wide || width == 8 {
+		b.numbers[at+1] = typeCo64
+		b.numbers = append(b.numbers, 0)
+		if width == 4 {
+			rest.Grow = true
+			b.bytes += 4 * int(others)
+		}
 	}
-	w.numbers = append(w.numbers, 0)
-	if k.firstChunk < k.lastChunk {
-		writeChanged(w.boxWriter, k.chunks[(k.firstChunk+1)*width:(k.lastChunk+1)*width], rest)
+	if others == 0 {
+		return nil, nil
 	}
+	return k.chunks[(k.firstChunk+1)*width : (k.lastChunk+1)*width], rest
 }
 
-// placeChunks fills in the entries of a chunk offset table.
-func placeChunks(w *moovWriter, o *chunkOffsets) {
-	k := o.kept
-	shift, at := shiftOf(w, k.bytes.from), o.first
-	wide := w.wide || k.chunkLen == 8
-	if !wide && k.bytes.to+shift > max32 {
-		w.overflow = true
-		return
+// placeChunks fills in the entries of the chunk offset tables.
+func placeChunks(w *moovWriter) {
+	var o *chunkOffsets
+	var at int
+	var shift int64
+	for i := range w.offsets {
+		o = &w.offsets[i]
+		at = o.first
+		shift = shiftOf(w, o.kept.bytes.from)
+		if w.wide || o.rest.Width == 8 {
+			w.numbers[at] = uint32((o.kept.at + shift) >> 32)
+			at++
+		} else if o.kept.bytes.to+shift > max32 {
+			w.overflow = true
+			return
+		}
+		w.numbers[at] = uint32(o.kept.at + shift)
+		o.rest.Add = shift
 	}
-	first := k.at + shift
-	width := 4
-	if wide {
-		width = 8
-		w.numbers[at] = uint32(first >> 32)
-		at++
-	}
-	w.numbers[at] = uint32(first)
-	o.rest.Sub = shift < 0
-	if shift < 0 {
-		shift = -shift
-	}
-	o.rest.Add = lanes.EntryOf(width, uint64(shift))
 }

@@ -14,12 +14,16 @@ func writeSideTable(w *moovWriter, k *trackCut, s *slot) {
 	switch s.kind {
 	case slotSdtp:
 		writeSdtp(w, k, s)
-	case slotSbgp:
-		writeSbgp(w, k, s)
 	case slotCsgp:
 		writeCsgp(w, k, s.box)
 	case slotSubs:
 		writeSubs(w, k, s)
+	case slotSaiz:
+		writeAuxiliarySizes(w, k, s)
+	case slotSaio:
+		writeAuxiliaryOffsets(w, k, s)
+	case slotSenc:
+		writeEncryption(w, k, s)
 	}
 }
 
@@ -32,13 +36,6 @@ func writeSdtp(w *moovWriter, k *trackCut, s *slot) {
 	}
 	w.numbers = append(w.numbers, s.begins[:tableCount]...)
 	writeRaw(w.boxWriter, p[fullBoxLen+k.first:fullBoxLen+k.end])
-}
-
-// writeSbgp writes the groups of the samples kept.
-func writeSbgp(w *moovWriter, k *trackCut, s *slot) {
-	w.numbers = append(w.numbers, s.begins...)
-	count := len(w.numbers) - 1
-	w.numbers[count] = uint32(writeRuns(w.boxWriter, s.runs, k.first, minInt64(k.end, lanes.LastTotal(s.runs.Samples)), 1, 0))
 }
 
 // writeCsgp writes a csgp (8.9.5) as the sbgp that says the same of the samples kept.

@@ -8,22 +8,24 @@ import (
 	"github.com/traefik-mp4/mp4/internal/lanes"
 )
 
-// slot is a part of the template.
+// slot is a part of the template: bytes that every cut has, and behind them a box that each makes anew.
 type slot struct {
+	front  []byte // of the source's moov; fewer than leastView
 	kind   int
-	data   []byte      // bytes that are ready; of a box that is made anew, what stands there where all of the movie is kept
+	data   []byte      // what stands there where all of the movie is kept
 	box    *box        // the source's; nil: it has none
 	begins []uint32    // numbers that the box begins with: size, type and what else is known of its first ones
-	wide   []uint32    // the same of a header with times of 64 bits; begins is nil where the source's has them
+	wide   []uint32    // the same of a header with times of 64 bits; nil where the source's has them, and begins is that
+	width  int         // bytes in an entry of a table whose entries are counted in the last of these numbers
 	length int         // of a container: slots in it
+	ends   int         // containers that end behind the box
 	runs   *lanes.Runs // of a sbgp
 }
 
 // Kinds of slots.
 const (
-	slotBytes = iota
+	slotReady = iota // data, in every cut
 	slotContainer
-	slotEnd // of a container
 	slotTrack
 	slotExtends
 	slotLength // the mehd of a mvex
@@ -52,14 +54,20 @@ const (
 	slotSaiz
 	slotSaio
 	slotSenc
+	slotEmptyTable // of which all samples are in fragments; no template has it
 )
 
 // tableSlots are the kinds of the tables of a stbl by their types.
 var tableSlots = map[string]int{
 	"stts": slotStts, "ctts": slotCtts, "stss": slotStss, "stps": slotStps, "stsc": slotStsc, "stsz": slotStsz, "stz2": slotStsz,
 	"stco": slotStco, "co64": slotStco, "sdtp": slotSdtp, "sbgp": slotSbgp, "csgp": slotCsgp, "subs": slotSubs,
-	"saiz": slotSaiz, "saio": slotSaio, "senc": slotSenc, "stsd": slotBytes, "sgpd": slotBytes,
+	"saiz": slotSaiz, "saio": slotSaio, "senc": slotSenc, "stsd": slotReady, "sgpd": slotReady,
 	"cslg": slotNoMore, "stdp": slotNoMore, "padb": slotNoMore, "stsh": slotNoMore,
+}
+
+// tableWidths are the bytes in an entry of those tables whose count is told by their length.
+var tableWidths = map[int]int{
+	slotStts: lanes.PairLen, slotCtts: lanes.PairLen, slotSbgp: lanes.PairLen, slotStss: 4, slotStps: 4, slotStsc: lanes.ChunkRunLen,
 }
 
 // templateMaker makes the template of a movie.
@@ -68,8 +76,9 @@ type templateMaker struct {
 	tracks  []*track // that were read,
 	leftOut []*box   // and the traks that cuts do without
 	slots   []slot
-	from    int64 // where in the source the bytes of the last slot begin,
-	to      int64 // and end
+	sealed  int    // slots before which no other container ends: those that a cut may skip
+	ready   []byte // what stands before the next slot,
+	to      int64  // and where in the source it ends
 }
 
 // newTemplate makes the template of a moov of which tracks have been read, and others are left out of cuts.
@@ -99,37 +108,66 @@ func isLeftOut(t *templateMaker, trak *box) bool {
 	return false
 }
 
-// addReady appends the bytes of the source's moov at an offset of the source. Those behind each other become one slot.
+// addSlot appends a slot, with what is ready in front of it.
+func addSlot(t *templateMaker, s slot) {
+	if len(t.ready) >= leastView {
+		addReadySlot(t)
+	}
+	s.front = t.ready
+	t.ready = nil
+	t.slots = append(t.slots, s)
+}
+
+// addReadySlot makes a slot of what is ready, if anything is.
+func addReadySlot(t *templateMaker) {
+	if len(t.ready) > 0 {
+		t.slots = append(t.slots, slot{kind: slotReady, data: t.ready})
+		t.ready = nil
+	}
+}
+
+// addReady appends the bytes of the source's moov at an offset of the source to what is ready. Those behind each other
+// become one stretch.
 func addReady(t *templateMaker, b []byte, at int64) {
 	if len(b) == 0 {
 		return
 	}
-	last := len(t.slots) - 1
-	if t.slots[last].kind != slotBytes || t.to != at {
-		t.slots = append(t.slots, slot{kind: slotBytes})
-		last++
-		t.from = at
+	if t.to != at {
+		addReadySlot(t)
 	}
+	from := at - int64(len(t.ready)) - t.moov.at
 	t.to = at + int64(len(b))
-	t.slots[last].data = t.moov.data[t.from-t.moov.at : t.to-t.moov.at]
+	t.ready = t.moov.data[from : t.to-t.moov.at]
 }
 
 // addContainer appends a box whose children are looked into.
 func addContainer(t *templateMaker, kind int, b *box) {
+	addSlot(t, slot{kind: kind, box: b, begins: []uint32{0, typeNumber(b.typ)}})
 	first := len(t.slots)
-	t.slots = append(t.slots, slot{kind: kind, box: b, begins: []uint32{0, typeNumber(b.typ)}})
 	if kind == slotExtends {
-		t.slots = append(t.slots, slot{kind: slotLength})
+		addSlot(t, slot{kind: slotLength})
 	}
 	if kind == slotTrack && childOf(b, "tkhd") == nil {
-		t.slots = append(t.slots, slot{kind: slotEdits}) // it has no header that they could follow
+		addSlot(t, editsSlot()) // it has no header that they could follow
 	}
 	for _, c := range b.children {
 		addChild(t, b, c)
 	}
 	addReady(t, b.tail, b.at+int64(len(b.data)-len(b.tail)))
-	t.slots = append(t.slots, slot{kind: slotEnd})
-	t.slots[first].length = len(t.slots) - 1 - first
+	addReadySlot(t)
+	if len(t.slots) == first || len(t.slots) == t.sealed {
+		addSlot(t, slot{kind: slotReady})
+	}
+	t.slots[len(t.slots)-1].ends++
+	t.slots[first-1].length = len(t.slots) - first
+	if kind != slotContainer {
+		t.sealed = len(t.slots)
+	}
+}
+
+// editsSlot is where the edits of a track are written: an edts that is an elst.
+func editsSlot() slot {
+	return slot{kind: slotEdits, begins: []uint32{0, typeEdts, 0, typeElst, 0, 0}, width: elstLen0}
 }
 
 // addChild appends a box that is in another.
@@ -145,7 +183,7 @@ func addChild(t *templateMaker, in, b *box) {
 		if isTrack(t, b) {
 			addContainer(t, slotTrack, b)
 		} else if isLeftOut(t, b) {
-			t.slots = append(t.slots, slot{kind: slotLeft, data: b.data})
+			addSlot(t, slot{kind: slotLeft, data: b.data})
 		}
 	case "moov/mvex":
 		addContainer(t, slotExtends, b)
@@ -158,14 +196,14 @@ func addChild(t *templateMaker, in, b *box) {
 			addReady(t, b.data, b.at)
 		}
 	case "udta/chpl":
-		t.slots = append(t.slots, slot{kind: slotChapters, data: b.data, box: b, begins: []uint32{0, typeNumber(b.typ)}})
+		addSlot(t, slot{kind: slotChapters, data: b.data, box: b, begins: []uint32{0, typeNumber(b.typ)}})
 	case "trak/tkhd":
 		addHeader(t, slotTrackHeader, b, tkhdDuration0, tkhdDuration1)
-		t.slots = append(t.slots, slot{kind: slotEdits})
+		addSlot(t, editsSlot())
 	case "trak/edts":
-		t.slots = append(t.slots, slot{kind: slotSourceEdits, data: b.data})
+		addSlot(t, slot{kind: slotSourceEdits, data: b.data})
 	case "trak/tref":
-		t.slots = append(t.slots, slot{kind: slotReferences, box: b, begins: []uint32{0, typeNumber(b.typ)}})
+		addSlot(t, slot{kind: slotReferences, box: b, begins: []uint32{0, typeNumber(b.typ)}})
 	case "trak/mdia", "mdia/minf", "minf/stbl":
 		addContainer(t, slotContainer, b)
 	case "mdia/mdhd":
@@ -175,22 +213,23 @@ func addChild(t *templateMaker, in, b *box) {
 	}
 }
 
-// addHeader appends a mvhd, tkhd or mdhd. Its slot reaches up to the duration.
+// addHeader appends a mvhd, tkhd or mdhd. Its slot reaches up to and with the duration.
 func addHeader(t *templateMaker, kind int, b *box, v0, v1 int) {
 	p := payload(b)
 	s := slot{kind: kind, box: b}
 	end := v0 + 4
 	if p[0] != 0 {
 		end = v1 + 8
-		s.wide = append([]uint32{uint32(headerLen + len(p)), typeNumber(b.typ)}, lanes.Words(p[:v1])...)
-	} else {
-		s.begins = append([]uint32{uint32(headerLen + len(p)), typeNumber(b.typ)}, lanes.Words(p[:v0])...)
+	}
+	s.begins = append([]uint32{uint32(headerLen + len(p)), typeNumber(b.typ)}, lanes.Words(p[:end])...)
+	if p[0] == 0 {
 		const growth = 3 * 4 // of creation and modification time, and of the duration
 		w := s.begins
 		s.wide = append([]uint32{w[0] + growth, w[1], w[2] | 1<<24, 0, w[3], 0, w[4]}, w[5:]...)
+		s.wide = append(s.wide, 0)
 	}
 	s.data = b.data[:int(b.header)+end]
-	t.slots = append(t.slots, s)
+	addSlot(t, s)
 	addReady(t, p[end:], b.at+b.header+int64(end))
 }
 
@@ -209,27 +248,27 @@ func addUserData(t *templateMaker, b *box) {
 func addTable(t *templateMaker, stbl, b *box) {
 	kind, known := tableSlots[b.typ]
 	switch {
-	case known && kind == slotBytes:
+	case known && kind == slotReady:
 		addReady(t, b.data, b.at)
 		return
 	case !known:
 		kind = slotOtherTable
 	}
-	s := slot{kind: kind, data: b.data, box: b, begins: tableBegins(b)}
+	s := slot{kind: kind, data: b.data, box: b, begins: tableBegins(b), width: tableWidths[kind]}
 	if kind == slotSbgp {
 		if readSbgp(&s, b) != nil {
 			s.kind = slotNoMore
 		}
 	}
-	t.slots = append(t.slots, s)
+	addSlot(t, s)
 	if b.typ != "stts" {
 		return
 	}
 	if childOf(stbl, "ctts") == nil {
-		t.slots = append(t.slots, slot{kind: slotCtts, begins: []uint32{0, typeNumber("ctts"), 0, 0}})
+		addSlot(t, slot{kind: slotCtts, begins: []uint32{0, typeNumber("ctts"), 0, 0}, width: lanes.PairLen})
 	}
-	if childOf(stbl, "stss") == nil {
-		t.slots = append(t.slots, slot{kind: slotStss, begins: []uint32{0, typeNumber("stss"), 0, 0}})
+	if childOf(stbl, "stss") == nil && childOf(t.moov, "mvex") != nil {
+		addSlot(t, slot{kind: slotStss, begins: []uint32{0, typeNumber("stss"), 0, 0}, width: 4})
 	}
 }
 
@@ -305,6 +344,7 @@ func readSbgp(s *slot, b *box) error {
 const (
 	tableStart = 2
 	tableCount = 3
+	elstStart  = 2         // of an edts with an elst: where the latter begins
 	flagBits   = 1<<24 - 1 // of the former, whose highest byte is the version
 )
 
@@ -319,6 +359,7 @@ type moovWriter struct {
 
 	fragmented bool  // all samples are in fragments that follow
 	length     int64 // of these, in movie ticks
+	longest    int64 // movie ticks of the longest track
 
 	wide     bool // chunk offsets of 32 bits become offsets of 64
 	overflow bool // one of them would have had to
@@ -342,16 +383,6 @@ type infoOffsets struct {
 	entries []byte
 }
 
-// keptOf is what is kept of the track of a trak; nil: nothing.
-func keptOf(w *moovWriter, trak *box) *trackCut {
-	for _, k := range w.kept {
-		if k.box == trak {
-			return k
-		}
-	}
-	return nil
-}
-
 // shiftOf is how far the bytes of the source at an offset move in the answer.
 func shiftOf(w *moovWriter, offset int64) int64 {
 	at := w.size
@@ -361,7 +392,7 @@ func shiftOf(w *moovWriter, offset int64) int64 {
 		}
 		at += r.to - r.from
 	}
-	return 0 // not reached: the ranges hold all that is kept
+	return 0 // of auxiliary information of no bytes: the ranges hold all that is kept
 }
 
 // boxWriter collects boxes. Nearly all that a cut changes are numbers of 32 bits, so these are collected as numbers: one
@@ -370,8 +401,8 @@ func shiftOf(w *moovWriter, offset int64) int64 {
 type boxWriter struct {
 	numbers  []uint32
 	byteRuns []byteRun
-	bytes    int64 // of the runs of bytes
-	made     bool  // long runs are no views of the source's moov either
+	bytes    int  // of the runs of bytes
+	made     bool // long runs are no views of the source's moov either
 }
 
 // byteRun is bytes that stand behind so many numbers.
@@ -389,48 +420,35 @@ func newBoxWriter(made bool) *boxWriter {
 }
 
 // writtenSize is the number of bytes so far.
-func writtenSize(w *boxWriter) int64 { return 4*int64(len(w.numbers)) + w.bytes }
+func writtenSize(b *boxWriter) int64 { return int64(4*len(b.numbers) + b.bytes) }
 
 // writeRaw appends bytes as they are.
-func writeRaw(w *boxWriter, b []byte) {
-	w.byteRuns = append(w.byteRuns, byteRun{numbers: len(w.numbers), data: b})
-	w.bytes += int64(len(b))
+func writeRaw(b *boxWriter, data []byte) {
+	b.byteRuns = append(b.byteRuns, byteRun{numbers: len(b.numbers), data: data})
+	b.bytes += len(data)
 }
 
-// writeChanged appends entries that change on their way out.
-func writeChanged(w *boxWriter, entries []byte, c *lanes.Change) {
-	w.byteRuns = append(w.byteRuns, byteRun{numbers: len(w.numbers), data: entries, change: c})
-	w.bytes += int64(len(entries))
-	if c != nil && c.Grow {
-		w.bytes += int64(len(entries))
-	}
+// writeChanged appends entries that change on their way out, but not in length.
+func writeChanged(b *boxWriter, entries []byte, c *lanes.Change) {
+	b.byteRuns = append(b.byteRuns, byteRun{numbers: len(b.numbers), data: entries, change: c})
+	b.bytes += len(entries)
 }
 
 // joinPieces makes pieces of all that was collected.
-func joinPieces(w *boxWriter) []madePiece {
-	numbers := lanes.Encode(w.numbers, 4*len(w.numbers))
-	pieces, short, at := make([]madePiece, 0, 32), make([][]byte, 0, 64), 0
-	for i := range w.byteRuns {
-		s := &w.byteRuns[i]
-		if at < s.numbers {
-			short = append(short, numbers[4*at:4*s.numbers])
-			at = s.numbers
-		}
-		if s.change == nil && len(s.data) < leastView {
-			short = append(short, s.data)
+func joinPieces(b *boxWriter) []madePiece {
+	var r *byteRun
+	numbers, at := lanes.Encode(b.numbers, 4*len(b.numbers)), 0
+	short, pieces := make([][]byte, 0, 2*len(b.byteRuns)+1), make([]madePiece, 0, 32)
+	for i := range b.byteRuns {
+		r = &b.byteRuns[i]
+		short = append(short, numbers[at:4*r.numbers])
+		at = 4 * r.numbers
+		if len(r.data) < leastView && r.change == nil {
+			short = append(short, r.data)
 			continue
 		}
-		if len(s.data) == 0 {
-			continue
-		}
-		if len(short) > 0 {
-			pieces = append(pieces, madePiece{data: bytes.Join(short, nil)})
-			short = short[:0]
-		}
-		pieces = append(pieces, madePiece{data: s.data, view: !w.made, change: s.change})
+		pieces = append(pieces, madePiece{data: bytes.Join(short, nil)}, madePiece{data: r.data, view: !b.made, change: r.change})
+		short = short[:0]
 	}
-	if short = append(short, numbers[4*at:]); len(short) > 1 || len(short[0]) > 0 {
-		pieces = append(pieces, madePiece{data: bytes.Join(short, nil)})
-	}
-	return pieces
+	return append(pieces, madePiece{data: bytes.Join(append(short, numbers[at:]), nil)})
 }

@@ -787,15 +787,14 @@ func ChunkCounts(t *ChunkRuns, number int, first, last int64) []uint32 {
 	return counts
 }
 
-// Change says what is done to each entry of a table on its way out: the bits in mask are multiplied by mul, then add
-// is added to them or subtracted from them, and they are put back.
+// Change says what is done to the number in each entry of a table on its way out.
 type Change struct {
-	Width int    // bytes in an entry
-	Mask  []byte // an entry's bits that are changed; nil: all of them
-	Mul   int64  // at least 1
-	Add   []byte // an entry's addend, in place
-	Sub   bool   // subtract it instead: no entry may be less
-	Grow  bool   // entries of 4 bytes become entries of 8: stco grows into co64
+	Width  int   // bytes in an entry
+	Behind int   // bytes of it behind its number
+	Add    int64 // to the number, which does not run over
+	Low    bool  // the number is the lowest 32 bits of an entry, is multiplied by Mul before, and what runs over is lost
+	Mul    int64
+	Grow   bool // entries of 4 bytes become entries of 8: stco grows into co64
 }
 
 // changedLen is how many bytes of a table are changed at once: few steps for each call, and far from the whole table.
@@ -805,97 +804,86 @@ const changedLen = 64 << 10
 // instead of 250.
 func WriteEntries(entries []byte, c *Change, w io.Writer, from, to int64) error {
 	width := int64(c.Width)
-	step := width
+	step := width // of what is written
 	if c.Grow {
-		step = 2 * width
+		step *= 2
 	}
 	first := from / step
-	last := (to + step - 1) / step
+	entries = entries[first*width : (to+step-1)/step*width]
 	from -= first * step
 	to -= first * step
-	entries = entries[first*width : last*width]
-	most := changedLen / int(width) * int(width)
-	t := newTransform(c, minInt(len(entries), most)/int(width))
-	defer scratches.Put(t.s)
-	for len(entries) > 0 {
-		n := minInt(len(entries), most)
-		out := applyChange(t, entries[:n])
-		end := minInt64(to, int64(len(out)))
-		_, err := w.Write(out[from:end])
-		if err != nil {
-			return err
+	most, prepared, n := changedLen/c.Width*c.Width, 0, 0
+	s := newScratch()
+	var out []byte
+	var err error
+	for len(entries) > 0 && err == nil {
+		n = minInt(len(entries), most)
+		if n != prepared {
+			setAddend(s, c, n/c.Width)
+			prepared = n
 		}
+		out = changeEntries(s, c, entries[:n])
+		_, err = w.Write(out[from:minInt64(to, int64(len(out)))])
 		entries = entries[n:]
 		to -= int64(len(out))
 		from = 0
 	}
-	return nil
+	scratches.Put(s)
+	return err
 }
 
-// transform is a change made ready for pieces of a table: its numbers for a whole piece.
-type transform struct {
-	s         *scratch
-	change    *Change
-	lanes     int
-	mask, add *big.Int
-	mul       *big.Int
+// setAddend sets counts to what is added to the entries in n lanes, or subtracted from them, and the patterns that
+// changeLow needs.
+func setAddend(s *scratch, c *Change, n int) {
+	v := c.Add
+	if c.Low {
+		v &= int64(LowHalf)
+		setPatterns(s, c.Width, n)
+	} else if v < 0 {
+		v = -v
+	}
+	setPattern(s.counts, EntryOf(c.Width, uint64(v)), n)
+	if c.Behind > 0 {
+		s.counts.Lsh(s.counts, uint(8*c.Behind))
+	}
 }
 
-func newTransform(c *Change, lanes int) *transform {
-	t := &transform{s: newScratch(), change: c, lanes: lanes, mul: big.NewInt(c.Mul)}
+// changeEntries returns changed entries, valid until the next call. No number runs over its lane.
+func changeEntries(s *scratch, c *Change, data []byte) []byte {
 	if c.Grow {
-		return t
+		return growOffsets(c, data)
 	}
-	t.add = setPattern(t.s.counts, c.Add, lanes)
-	if c.Mask != nil {
-		t.mask = setPattern(t.s.values, c.Mask, lanes)
-	}
-	return t
-}
-
-// applyChange returns the changed entries, valid until the next call. Products and sums stay within their lanes, or run
-// over into bits that the mask clears again.
-func applyChange(t *transform, data []byte) []byte {
-	if t.change.Grow {
-		return growOffsets(t, data)
-	}
-	n := len(data) / t.change.Width
-	if n < t.lanes {
-		t.add.Rsh(t.add, uint((t.lanes-n)*t.change.Width*8))
-		t.lanes = n
-	}
-	x, keep := t.s.x.SetBytes(data), t.s.spare
-	if t.mask != nil {
-		keep.AndNot(x, t.mask)
-		x.And(x, t.mask)
-	}
-	if t.change.Mul > 1 {
-		x.Mul(x, t.mul)
-	}
-	if t.change.Sub {
-		x.Sub(x, t.add)
+	x := s.x.SetBytes(data)
+	if c.Low {
+		changeLow(s, c)
+	} else if c.Add < 0 {
+		x.Sub(x, s.counts)
 	} else {
-		x.Add(x, t.add)
+		x.Add(x, s.counts)
 	}
-	if t.mask != nil {
-		x.And(x, t.mask)
-		x.Or(x, keep)
-	}
-	return fillBytes(t.s, x, len(data))
+	return fillBytes(s, x, len(data))
 }
 
-// growOffsets returns 32-bit entries as 64-bit ones, with the addend added or subtracted. Entry by entry, some 100 ns
-// each: only files that end beyond 4 GiB need it.
-func growOffsets(t *transform, data []byte) []byte {
+// changeLow changes the low numbers in x. Products and sums stay within their lanes, or run over into bits that are cleared
+// again.
+func changeLow(s *scratch, c *Change) {
+	x := s.x
+	s.spare.And(x, s.low)
+	x.Xor(x, s.spare)
+	s.spare.Mul(s.spare, s.factor.SetInt64(c.Mul))
+	s.spare.Add(s.spare, s.counts)
+	s.spare.And(s.spare, s.low)
+	x.Or(x, s.spare)
+}
+
+// growOffsets returns 32-bit entries as 64-bit ones, with something added. Entry by entry, some 100 ns each: only files
+// that end beyond 4 GiB need it.
+func growOffsets(c *Change, data []byte) []byte {
 	u := make([]uint32, len(data)/4)
 	Decode(data, u)
 	v := make([]uint64, len(u))
-	add := binary.BigEndian.Uint64(t.change.Add)
-	if t.change.Sub {
-		add = -add
-	}
 	for i, offset := range u {
-		v[i] = uint64(offset) + add
+		v[i] = uint64(int64(offset) + c.Add)
 	}
 	return Encode(v, len(data)*2)
 }

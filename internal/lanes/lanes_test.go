@@ -673,31 +673,23 @@ func plainChange(data []byte, c *Change) []byte {
 		entry := data[:c.Width]
 		data = data[c.Width:]
 		if c.Grow {
-			v := uint64(binary.BigEndian.Uint32(entry))
-			if c.Sub {
-				v -= binary.BigEndian.Uint64(c.Add)
-			} else {
-				v += binary.BigEndian.Uint64(c.Add)
-			}
-			out = binary.BigEndian.AppendUint64(out, v)
+			out = binary.BigEndian.AppendUint64(out, uint64(int64(binary.BigEndian.Uint32(entry))+c.Add))
 			continue
 		}
-		mask := c.Mask
-		if mask == nil {
-			mask = bytes.Repeat([]byte{255}, c.Width)
+		front, number, behind := []byte(nil), entry[:c.Width-c.Behind], entry[c.Width-c.Behind:]
+		mul := int64(1)
+		if c.Low {
+			front = number[:len(number)-4]
+			number = number[len(number)-4:]
+			mul = c.Mul
 		}
-		x, m := new(big.Int).SetBytes(entry), new(big.Int).SetBytes(mask)
-		kept := new(big.Int).AndNot(x, m)
-		x.And(x, m)
-		x.Mul(x, big.NewInt(c.Mul))
-		if c.Sub {
-			x.Sub(x, new(big.Int).SetBytes(c.Add))
-		} else {
-			x.Add(x, new(big.Int).SetBytes(c.Add))
-		}
-		x.And(x, m)
-		x.Or(x, kept)
-		out = append(out, x.FillBytes(make([]byte, c.Width))...)
+		x := new(big.Int).SetBytes(number)
+		x.Mul(x, big.NewInt(mul))
+		x.Add(x, big.NewInt(c.Add))
+		x.Mod(x, new(big.Int).Lsh(big.NewInt(1), uint(8*len(number))))
+		out = append(out, front...)
+		out = append(out, x.FillBytes(make([]byte, len(number)))...)
+		out = append(out, behind...)
 	}
 	return out
 }
@@ -724,25 +716,20 @@ func changes(r *rand.Rand, n int) map[string]changing {
 	}
 	offsets := filmtest.Zip(randomEntries(r, n, 1<<32), signed)
 	runs := filmtest.Zip(high, randomEntries(r, n, 1<<32), randomEntries(r, n, 1<<32))
-	values := EntryOf(PairLen, LowHalf)
 	return map[string]changing{
-		"stco moved up":       {data: low, change: &Change{Width: 4, Mul: 1, Add: EntryOf(4, 1<<31)}},
-		"stco moved down":     {data: above, change: &Change{Width: 4, Mul: 1, Add: EntryOf(4, 1<<31), Sub: true}},
-		"stco not moved":      {data: low, change: &Change{Width: 4, Mul: 1, Add: EntryOf(4, 0)}},
-		"co64 moved up":       {data: wide, change: &Change{Width: 8, Mul: 1, Add: EntryOf(8, 1<<40)}},
-		"stco grown up":       {data: low, change: &Change{Width: 4, Mul: 1, Add: EntryOf(8, 1<<33), Grow: true}},
-		"stco grown down":     {data: above, change: &Change{Width: 4, Mul: 1, Add: EntryOf(8, 1<<31), Sub: true, Grow: true}},
-		"stss":                {data: above, change: &Change{Width: 4, Mul: 1, Add: EntryOf(4, 1<<31-7), Sub: true}},
-		"stsc":                {data: runs, change: &Change{Width: ChunkRunLen, Mask: chunkNumber(1<<32 - 1), Mul: 1, Add: chunkNumber(1 << 31), Sub: true}},
-		"stts scaled":         {data: times, change: &Change{Width: PairLen, Mask: values, Mul: 4095, Add: EntryOf(PairLen, 0)}},
-		"ctts raised":         {data: offsets, change: &Change{Width: PairLen, Mask: values, Mul: 1, Add: EntryOf(PairLen, 1<<19)}},
-		"ctts raised, scaled": {data: offsets, change: &Change{Width: PairLen, Mask: values, Mul: 12, Add: EntryOf(PairLen, 12<<19)}},
+		"stco moved up":        {data: low, change: &Change{Width: 4, Add: 1 << 31}},
+		"stco moved down":      {data: above, change: &Change{Width: 4, Add: -1 << 31}},
+		"stco not moved":       {data: low, change: &Change{Width: 4}},
+		"co64 moved up":        {data: wide, change: &Change{Width: 8, Add: 1 << 40}},
+		"stco grown up":        {data: low, change: &Change{Width: 4, Add: 1 << 33, Grow: true}},
+		"stco grown down":      {data: above, change: &Change{Width: 4, Add: -1 << 31, Grow: true}},
+		"stss":                 {data: above, change: &Change{Width: 4, Add: 7 - 1<<31}},
+		"stsc":                 {data: runs, change: &Change{Width: ChunkRunLen, Behind: 8, Add: -1 << 31}},
+		"stts scaled":          {data: times, change: &Change{Width: PairLen, Low: true, Mul: 4095}},
+		"ctts raised":          {data: offsets, change: &Change{Width: PairLen, Low: true, Mul: 1, Add: 1 << 19}},
+		"ctts lowered, scaled": {data: offsets, change: &Change{Width: PairLen, Low: true, Mul: 5, Add: -1 << 19}},
+		"ctts raised, scaled":  {data: offsets, change: &Change{Width: PairLen, Low: true, Mul: 12, Add: 12 << 19}},
 	}
-}
-
-// chunkNumber is an entry of a stsc with that first_chunk and zeros.
-func chunkNumber(first uint64) []byte {
-	return append(EntryOf(4, first), make([]byte, 8)...)
 }
 
 // TestWriteEntries writes changed tables whole and in any two halves around boundaries.
