@@ -115,7 +115,6 @@ func writeSlots(w *moovWriter, slots []slot) {
 			kept++
 			opened = append(opened, at, before)
 			continue
-		case kind == slotSourceEdits:
 		case kind == slotStss || kind == slotStps:
 			entries, change = writeStss(b, at, k, s)
 		case kind == slotSbgp:

@@ -82,7 +82,7 @@ type segment struct {
 // writeSegment writes bytes [from, to) of a made segment to w.
 func writeSegment(s *segment, w io.Writer, from, to int64) error {
 	var p *madePiece
-	var size int64
+	var size, high int64
 	var err error
 	for i := range s.pieces {
 		p = &s.pieces[i]
@@ -91,7 +91,12 @@ func writeSegment(s *segment, w io.Writer, from, to int64) error {
 			size *= 2
 		}
 		if from < size {
-			err = writePiece(p, w, from, minInt64(to, size))
+			high = minInt64(to, size)
+			if p.change == nil {
+				_, err = w.Write(p.data[from:high])
+			} else {
+				err = lanes.WriteEntries(p.data, p.change, w, from, high)
+			}
 			from = size
 		}
 		if err != nil || to <= size {
@@ -101,15 +106,6 @@ func writeSegment(s *segment, w io.Writer, from, to int64) error {
 		to -= size
 	}
 	return nil
-}
-
-// writePiece writes bytes [from, to) of a piece to w.
-func writePiece(p *madePiece, w io.Writer, from, to int64) error {
-	if p.change != nil {
-		return lanes.WriteEntries(p.data, p.change, w, from, to)
-	}
-	_, err := w.Write(p.data[from:to])
-	return err
 }
 
 // madePiece is a stretch of what is written before the media: bytes as they are, or entries that change on their way.
@@ -185,12 +181,14 @@ func mediaDuration(k *trackCut) int64 {
 	if k.none {
 		return 0
 	}
-	end := decodeEnd(k.track, k.end)
+	last := lanes.FindRun(k.durations, k.end-1)
+	end := last.Begins + (k.end-last.First)*last.Value
 	if k.lead == nil {
 		return end - decodeTime(k.track, k.first)
 	}
 	// From m on, times have only moved, with m to the edit's media time.
-	return (end-k.lead.raise)*k.lead.scale - k.lead.begins + k.lead.mediaTime
+	lead := k.lead
+	return (end-lead.raise)*lead.scale - lead.begins + lead.mediaTime
 }
 
 // locateKept finds the chunks and bytes of the samples kept.

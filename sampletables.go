@@ -73,34 +73,42 @@ func writeOffsets(b *boxWriter, k *trackCut, from, to, scale, raised int64) []by
 	return nil
 }
 
-// writeRuns writes the entries of a table of runs for the samples [from, to). Only the first and the last can be cut into.
-// Values are multiplied by the change of the timescale, and raised is added.
+// writeRuns writes the entries of a table of runs for the samples [from, to). Values are multiplied by the change of the
+// timescale, and raised is added.
 func writeRuns(b *boxWriter, r *lanes.Runs, from, to, scale, raised int64) []byte {
 	if from >= to {
 		return nil
 	}
-	first := lanes.FindRun(r, from)
-	ends := minInt64(first.First+first.Count, to)
-	b.numbers = append(b.numbers, uint32(ends-from), uint32(first.Value*scale+raised))
-	if ends == to {
+	run := lanes.FindRun(r, from)
+	ends := run.First + run.Count
+	if ends >= to {
+		b.numbers = append(b.numbers, uint32(to-from), uint32(run.Value*scale+raised))
 		return nil
 	}
+	b.numbers = append(b.numbers, uint32(ends-from), uint32(run.Value*scale+raised))
+	return writeNextRuns(b, r, run.Entry+1, to, scale, raised)
+}
+
+// writeNextRuns writes the entries from one on up to the sample to, which only the last can be cut into by.
+func writeNextRuns(b *boxWriter, r *lanes.Runs, entry int, to, scale, raised int64) []byte {
 	last := lanes.FindRun(r, to-1)
-	if scale == 1 && raised == 0 && last.First+last.Count == to {
-		return r.Entries[(first.Entry+1)*lanes.PairLen : (last.Entry+1)*lanes.PairLen]
+	first, end := entry*lanes.PairLen, last.Entry*lanes.PairLen
+	if scale != 1 || raised != 0 {
+		writeChangedRuns(b, r.Entries[first:end], scale, raised)
+	} else if last.First+last.Count == to {
+		return r.Entries[first : end+lanes.PairLen]
+	} else {
+		writeRaw(b, r.Entries[first:end])
 	}
-	writeLastRuns(b, r.Entries[(first.Entry+1)*lanes.PairLen:last.Entry*lanes.PairLen], last, to, scale, raised)
+	b.numbers = append(b.numbers, uint32(to-last.First), uint32(last.Value*scale+raised))
 	return nil
 }
 
-// writeLastRuns writes entries that change, and behind them the last run up to a sample.
-func writeLastRuns(b *boxWriter, entries []byte, last lanes.Run, to, scale, raised int64) {
-	if scale == 1 && raised == 0 {
-		writeRaw(b, entries)
-	} else if len(entries) > 0 {
+// writeChangedRuns writes whole entries of a table of runs that change.
+func writeChangedRuns(b *boxWriter, entries []byte, scale, raised int64) {
+	if len(entries) > 0 {
 		writeChanged(b, entries, &lanes.Change{Width: lanes.PairLen, Low: true, Mul: scale, Add: raised})
 	}
-	b.numbers = append(b.numbers, uint32(to-last.First), uint32(last.Value*scale+raised))
 }
 
 // writeStss writes the sync samples, or those of open groups. A table without entries stays, of pictures: it says that
@@ -113,35 +121,34 @@ func writeStss(b *boxWriter, at int, k *trackCut, s *slot) ([]byte, *lanes.Chang
 	table := &k.sync
 	if s.kind == slotStps {
 		table = &k.partial
+	} else if k.access != nil && beginsGroup(k) {
+		b.numbers = append(b.numbers, 1) // players that know no groups must be able to begin
 	}
-	samples, entries := table.samples, len(b.numbers)
-	from, to := countAtMost(samples, k.first), len(samples)
+	samples, first := table.samples, k.first
+	from, to := countAtMost(samples, first), len(samples)
 	if to > 0 && int64(samples[to-1]) > k.end {
 		to = countAtMost(samples, k.end)
-	}
-	if k.access != nil && s.kind == slotStss && beginsGroup(k) {
-		b.numbers = append(b.numbers, 1) // players that know no groups must be able to begin
 	}
 	if k.lead != nil && k.lead.listedFrom > 0 { // only some of what lies before that
 		for _, sample := range k.lead.listed {
 			if sample < k.end && lastAtMost(samples, sample+1) == sample+1 {
-				b.numbers = append(b.numbers, uint32(sample+1-k.first))
+				b.numbers = append(b.numbers, uint32(sample+1-first))
 			}
 		}
 		if others := countAtMost(samples, k.lead.listedFrom); others > from {
 			from = minInt(others, to)
 		}
 	}
-	if from == to {
-		if len(b.numbers) == entries && k.handler == "soun" {
-			b.numbers = b.numbers[:at] // it would say nothing
-		}
-		return nil, nil
-	}
-	if k.first == 0 {
+	if from < to && first == 0 {
 		return table.entries[4*from : 4*to], nil
 	}
-	return table.entries[4*from : 4*to], &lanes.Change{Width: 4, Add: -k.first}
+	if from < to {
+		return table.entries[4*from : 4*to], &lanes.Change{Width: 4, Add: -first}
+	}
+	if k.handler == "soun" && len(b.numbers) == at+tableCount+1 {
+		b.numbers = b.numbers[:at] // it would say nothing
+	}
+	return nil, nil
 }
 
 // beginsGroup reports whether a cut begins at a sample at which decoding may begin, but which the stss does not list.
@@ -163,23 +170,21 @@ func writeStsc(b *boxWriter, k *trackCut) {
 	if k.skipped > 0 && final > 1 && k.firstChunk+1 < first.End {
 		b.numbers = append(b.numbers, one+1, uint32(first.PerChunk), first.Description)
 	}
-	apart := k.lastKept < last.PerChunk // the last chunk has an entry of its own
-	if first.Number == last.Number {
-		apart = apart || k.skipped > 0 && final == 1
-	} else {
+	if first.Number < last.Number {
 		if first.Number+1 < last.Number {
 			writeChanged(b, k.chunkRuns.Entries[(first.Number+1)*lanes.ChunkRunLen:last.Number*lanes.ChunkRunLen],
 				&lanes.Change{Width: lanes.ChunkRunLen, Behind: lanes.ChunkRunLen - 4, Add: -k.firstChunk})
 		}
 		if last.First < k.lastChunk {
 			b.numbers = append(b.numbers, uint32(last.First-k.firstChunk)+one, uint32(last.PerChunk), last.Description)
-		} else {
-			apart = true
+			if k.lastKept == last.PerChunk {
+				return
+			}
 		}
+	} else if k.lastKept == last.PerChunk && (k.skipped == 0 || final > 1) {
+		return
 	}
-	if apart {
-		b.numbers = append(b.numbers, uint32(final)+one, uint32(k.lastKept), last.Description)
-	}
+	b.numbers = append(b.numbers, uint32(final)+one, uint32(k.lastKept), last.Description)
 }
 
 // writeStsz writes the sizes of the samples, as a stsz or a stz2.
@@ -227,12 +232,7 @@ func writeStco(w *moovWriter, at int, k *trackCut) ([]byte, *lanes.Change) {
 	b.numbers[at+tableCount] = uint32(others + 1)
 	b.numbers = append(b.numbers, 0)
 	if w.wide || width == 8 {
-		b.numbers[at+1] = typeCo64
-		b.numbers = append(b.numbers, 0)
-		if width == 4 {
-			rest.Grow = true
-			b.bytes += 4 * int(others)
-		}
+		widenChunks(b, at, rest, others)
 	}
 	if others == 0 {
 		return nil, nil
@@ -240,23 +240,35 @@ func writeStco(w *moovWriter, at int, k *trackCut) ([]byte, *lanes.Change) {
 	return k.chunks[(k.firstChunk+1)*width : (k.lastChunk+1)*width], rest
 }
 
+// widenChunks makes a table of chunk offsets a co64, and has the others than the first grow where they are shorter.
+func widenChunks(b *boxWriter, at int, rest *lanes.Change, others int64) {
+	b.numbers[at+1] = typeCo64
+	b.numbers = append(b.numbers, 0)
+	if rest.Width == 4 {
+		rest.Grow = true
+		b.bytes += 4 * int(others)
+	}
+}
+
 // placeChunks fills in the entries of the chunk offset tables.
 func placeChunks(w *moovWriter) {
 	var o *chunkOffsets
+	var k *trackCut
 	var at int
 	var shift int64
 	for i := range w.offsets {
 		o = &w.offsets[i]
+		k = o.kept
 		at = o.first
-		shift = shiftOf(w, o.kept.bytes.from)
+		shift = shiftOf(w, k.bytes.from)
 		if w.wide || o.rest.Width == 8 {
-			w.numbers[at] = uint32((o.kept.at + shift) >> 32)
+			w.numbers[at] = uint32((k.at + shift) >> 32)
 			at++
-		} else if o.kept.bytes.to+shift > max32 {
+		} else if k.bytes.to+shift > max32 {
 			w.overflow = true
 			return
 		}
-		w.numbers[at] = uint32(o.kept.at + shift)
+		w.numbers[at] = uint32(k.at + shift)
 		o.rest.Add = shift
 	}
 }

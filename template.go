@@ -201,7 +201,7 @@ func addChild(t *templateMaker, in, b *box) {
 		addHeader(t, slotTrackHeader, b, tkhdDuration0, tkhdDuration1)
 		addSlot(t, editsSlot())
 	case "trak/edts":
-		addSlot(t, slot{kind: slotSourceEdits, data: b.data})
+		addSourceEdits(t, b)
 	case "trak/tref":
 		addSlot(t, slot{kind: slotReferences, box: b, begins: []uint32{0, typeNumber(b.typ)}})
 	case "trak/mdia", "mdia/minf", "minf/stbl":
@@ -231,6 +231,16 @@ func addHeader(t *templateMaker, kind int, b *box, v0, v1 int) {
 	s.data = b.data[:int(b.header)+end]
 	addSlot(t, s)
 	addReady(t, p[end:], b.at+b.header+int64(end))
+}
+
+// addSourceEdits appends the edts of a track: to the slot before, where that is for the edits of a cut.
+func addSourceEdits(t *templateMaker, edts *box) {
+	before := &t.slots[len(t.slots)-1]
+	if before.kind == slotEdits && before.data == nil && len(t.ready) == 0 {
+		before.data = edts.data
+		return
+	}
+	addSlot(t, slot{kind: slotSourceEdits, data: edts.data})
 }
 
 // addUserData appends a udta, with a slot for the list of chapters in it.
