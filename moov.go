@@ -59,7 +59,7 @@ func writeSlots(w *moovWriter, slots []slot) {
 	var s *slot // declared out here, since the interpreter makes what is declared in a loop anew each time
 	var kind, at, before, last, kept int
 	var k *trackCut          // whose trak it is
-	var scale int64          // of its timescale
+	var scale, from int64    // of its timescale; the sample from which its stts is the source's
 	var opened []int         // of the containers around a slot, which number is the size, and how many bytes are before it
 	var entries []byte       // of the source's table, which follow the numbers of a box,
 	var change *lanes.Change // and how they change
@@ -91,11 +91,25 @@ func writeSlots(w *moovWriter, slots []slot) {
 		case kind == slotEdits:
 			writeEdits(b, at, k.edits)
 		case kind == slotStts:
-			entries = writeStts(b, k, scale)
+			from = k.first
+			if k.lead != nil {
+				writeRaw(b, k.lead.durations)
+				from += k.lead.samples
+			}
+			entries = writeRuns(b, k.durations, from, k.end, scale, 0)
 		case kind == slotStsc:
-			writeStsc(b, k)
+			if k.firstRun.Number == k.lastRun.Number {
+				writeChunkRun(b, k)
+			} else {
+				writeChunkRuns(b, k)
+			}
 		case kind == slotStsz:
-			entries = writeStsz(b, at, k)
+			if k.uniform != 0 || k.made || k.sizeBits != 32 {
+				entries = writeOtherSizes(b, at, k)
+			} else {
+				b.numbers = append(b.numbers, uint32(k.end-k.first))
+				entries = k.sizes[4*k.first : 4*k.end]
+			}
 		case kind == slotStco:
 			entries, change = writeStco(w, at, k)
 		case kind == slotCtts:

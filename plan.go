@@ -245,7 +245,12 @@ func locateAuxiliary(k *trackCut, fileSize int64) error {
 // joinRanges returns ranges of the source in the order of the file, joined where what lies between them is not worth
 // leaving out.
 func joinRanges(needed []byteRange) []byteRange {
-	sortRanges(needed)
+	for i := 1; i < len(needed); i++ {
+		if needed[i].from < needed[i-1].from {
+			sortRanges(needed)
+			break
+		}
+	}
 	var joined []byteRange
 	last := -1
 	for _, r := range needed {
@@ -259,14 +264,10 @@ func joinRanges(needed []byteRange) []byteRange {
 	return joined
 }
 
-// sortRanges puts ranges in the order of the file.
+// sortRanges puts ranges in the order of the file. It is a function of its own, since a closure costs the interpreter
+// more than to see that they are in order.
 func sortRanges(ranges []byteRange) {
-	for i := 1; i < len(ranges); i++ {
-		if ranges[i].from < ranges[i-1].from {
-			sort.Slice(ranges, func(i, j int) bool { return ranges[i].from < ranges[j].from })
-			return
-		}
-	}
+	sort.Slice(ranges, func(i, j int) bool { return ranges[i].from < ranges[j].from })
 }
 
 // fragmentRetiming is what is done to fragments on their way to the client: the decode times of each track are others by so

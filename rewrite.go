@@ -185,29 +185,33 @@ func showFrom(k *trackCut) {
 
 // planTracks makes the answer from what is kept of the tracks.
 func planTracks(m *movie, tracks []*trackCut, shown timeWindow) (*cut, error) {
-	located := make([]*trackCut, 0, len(tracks))
+	w := &moovWriter{ftyp: m.ftyp, template: m.template, madeUp: m.fragments != nil, shown: shown}
+	var needed []byteRange // of the source
 	var broken, err error
 	for _, k := range tracks {
 		err = locateKept(k, m.fileSize)
-		if err == nil {
-			located = append(located, k)
-			continue
-		}
-		if !k.spare {
+		if err != nil && !k.spare {
 			return nil, err
 		}
-		broken = err
+		if err != nil {
+			broken = err
+			continue
+		}
+		w.kept = append(w.kept, k)
+		needed = append(needed, k.bytes)
+		if k.info.from < k.info.to {
+			needed = append(needed, k.info)
+		}
 	}
-	if len(located) == 0 {
+	if len(needed) == 0 {
 		return nil, broken
 	}
-	w := &moovWriter{ftyp: m.ftyp, template: m.template, madeUp: m.fragments != nil, kept: located, shown: shown}
-	w.ranges = joinRanges(neededRanges(located))
+	w.ranges = joinRanges(needed)
 	c := layOut(w)
 	if shown.ticks > 0 {
 		c.duration = inMS(w.longest, shown.ticks)
 	} else {
-		c.duration = wholeMS(located)
+		c.duration = wholeMS(w.kept)
 	}
 	return c, nil
 }
@@ -240,18 +244,6 @@ func layOut(w *moovWriter) *cut {
 	head.length = w.size
 	c.length += w.size
 	return c
-}
-
-// neededRanges are the ranges of the source that the tracks need.
-func neededRanges(tracks []*trackCut) []byteRange {
-	needed := make([]byteRange, 0, len(tracks))
-	for _, k := range tracks {
-		needed = append(needed, k.bytes)
-		if k.info.from < k.info.to {
-			needed = append(needed, k.info)
-		}
-	}
-	return needed
 }
 
 // keyFrameAt returns where the reference track shows the key frame at or before a moment of the movie timeline: the

@@ -22,16 +22,6 @@ func writeEmptyTable(w *moovWriter, s *slot) {
 // What follows writes a table behind the numbers that it begins with. Those entries of the source's that end it are
 // returned, with their change where they have one.
 
-// writeStts writes the decode times.
-func writeStts(b *boxWriter, k *trackCut, scale int64) []byte {
-	from := k.first
-	if k.lead != nil {
-		writeRaw(b, k.lead.durations)
-		from += k.lead.samples
-	}
-	return writeRuns(b, k.durations, from, k.end, scale, 0)
-}
-
 // writeCtts writes the composition offsets.
 func writeCtts(b *boxWriter, k *trackCut, scale int64) []byte {
 	from, raised := k.first, int64(0)
@@ -156,48 +146,46 @@ func beginsGroup(k *trackCut) bool {
 	return k.access.before(k.first) == k.first && lastAtMost(k.sync.samples, k.first+1) <= k.first
 }
 
-// writeStsc writes which samples are in which chunk: the first chunk kept may lack samples at its head, the last one at
-// its tail.
-func writeStsc(b *boxWriter, k *trackCut) {
-	const one = 1 // chunks are numbered from 1 in the file
+// Of the entries of the stsc, the first chunk kept may lack samples at its head, the last one at its tail. Chunks are
+// numbered from 1 in the file.
+
+// writeChunkRuns writes the stsc where the chunks kept are of several runs.
+func writeChunkRuns(b *boxWriter, k *trackCut) {
 	first, last := &k.firstRun, &k.lastRun
-	final := k.lastChunk - k.firstChunk // in the answer
-	if final == 0 {
-		b.numbers = append(b.numbers, one, uint32(k.end-k.first), first.Description)
-		return
+	b.numbers = append(b.numbers, 1, uint32(first.PerChunk-k.skipped), first.Description)
+	if k.skipped > 0 && k.firstChunk+1 < first.End {
+		b.numbers = append(b.numbers, 2, uint32(first.PerChunk), first.Description)
 	}
-	b.numbers = append(b.numbers, one, uint32(first.PerChunk-k.skipped), first.Description)
-	if k.skipped > 0 && final > 1 && k.firstChunk+1 < first.End {
-		b.numbers = append(b.numbers, one+1, uint32(first.PerChunk), first.Description)
+	if first.Number+1 < last.Number {
+		writeChanged(b, k.chunkRuns.Entries[(first.Number+1)*lanes.ChunkRunLen:last.Number*lanes.ChunkRunLen],
+			&lanes.Change{Width: lanes.ChunkRunLen, Behind: lanes.ChunkRunLen - 4, Add: -k.firstChunk})
 	}
-	if first.Number < last.Number {
-		if first.Number+1 < last.Number {
-			writeChanged(b, k.chunkRuns.Entries[(first.Number+1)*lanes.ChunkRunLen:last.Number*lanes.ChunkRunLen],
-				&lanes.Change{Width: lanes.ChunkRunLen, Behind: lanes.ChunkRunLen - 4, Add: -k.firstChunk})
+	if last.First < k.lastChunk {
+		b.numbers = append(b.numbers, uint32(last.First-k.firstChunk+1), uint32(last.PerChunk), last.Description)
+		if k.lastKept == last.PerChunk {
+			return
 		}
-		if last.First < k.lastChunk {
-			b.numbers = append(b.numbers, uint32(last.First-k.firstChunk)+one, uint32(last.PerChunk), last.Description)
-			if k.lastKept == last.PerChunk {
-				return
-			}
-		}
-	} else if k.lastKept == last.PerChunk && (k.skipped == 0 || final > 1) {
-		return
 	}
-	b.numbers = append(b.numbers, uint32(final)+one, uint32(k.lastKept), last.Description)
+	b.numbers = append(b.numbers, uint32(k.lastChunk-k.firstChunk+1), uint32(k.lastKept), last.Description)
 }
 
-// writeStsz writes the sizes of the samples, as a stsz or a stz2.
-func writeStsz(b *boxWriter, at int, k *trackCut) []byte {
-	if k.uniform != 0 || k.made || k.sizeBits != 32 {
-		return writeOtherSizes(b, at, k)
+// writeChunkRun writes the stsc where they are all of one run.
+func writeChunkRun(b *boxWriter, k *trackCut) {
+	run, final := &k.firstRun, k.lastChunk-k.firstChunk+1
+	if final == 1 {
+		b.numbers = append(b.numbers, 1, uint32(k.end-k.first), run.Description)
+		return
 	}
-	b.numbers = append(b.numbers, uint32(k.end-k.first))
-	return k.sizes[4*k.first : 4*k.end]
+	b.numbers = append(b.numbers, 1, uint32(run.PerChunk-k.skipped), run.Description)
+	if k.skipped > 0 && final > 2 {
+		b.numbers = append(b.numbers, 2, uint32(run.PerChunk), run.Description)
+	}
+	if k.lastKept < run.PerChunk || k.skipped > 0 && final == 2 {
+		b.numbers = append(b.numbers, uint32(final), uint32(k.lastKept), run.Description)
+	}
 }
 
-// writeOtherSizes is writeStsz where samples are all of one size, or it is not the stsz of the source whose sizes are
-// written.
+// writeOtherSizes writes the sizes of the samples, as a stsz or a stz2, where they are not a part of the source's stsz.
 func writeOtherSizes(b *boxWriter, at int, k *trackCut) []byte {
 	if k.uniform != 0 && k.perPacket == 0 {
 		b.numbers = append(b.numbers[:at], 0, typeStsz, 0, uint32(k.uniform))
