@@ -22,8 +22,13 @@ func buildMoov(w *moovWriter, media int64) {
 	}
 	writeRaw(w.boxWriter, w.ftyp)
 	writeSlots(w, w.template)
-	if !w.fragmented {
-		writeMediaHeader(w.boxWriter, media)
+	switch {
+	case w.fragmented:
+	case media+headerLen > max32:
+		size := media + largeHeaderLen
+		w.numbers = append(w.numbers, sizeLarge, typeMdat, uint32(size>>32), uint32(size))
+	default:
+		w.numbers = append(w.numbers, uint32(media+headerLen), typeMdat)
 	}
 	w.size = writtenSize(w.boxWriter)
 	placeChunks(w)
@@ -42,24 +47,15 @@ func measureTracks(w *moovWriter) {
 	}
 }
 
-// writeMediaHeader writes the header of mdat.
-func writeMediaHeader(b *boxWriter, media int64) {
-	if media+headerLen > max32 {
-		size := media + largeHeaderLen
-		b.numbers = append(b.numbers, sizeLarge, typeMdat, uint32(size>>32), uint32(size))
-		return
-	}
-	b.numbers = append(b.numbers, uint32(media+headerLen), typeMdat)
-}
-
 // writeSlots writes the moov by its template: what nearly every cut has in one function, because a call costs the
 // interpreter more than what most of the cases do, and in cases that are compared one by one, frequent ones first, since
 // it boxes what a switch compares. A case that has nothing to write takes back the numbers that its box would begin with.
 func writeSlots(w *moovWriter, slots []slot) {
 	var s *slot // declared out here, since the interpreter makes what is declared in a loop anew each time
-	var kind, at, before, last, kept int
+	var kind, at, before, last, kept, n int
 	var k *trackCut          // whose trak it is
-	var scale, from int64    // of its timescale; the sample from which its stts is the source's
+	var scale int64          // of its timescale
+	var from int64           // the sample from which its stts is the source's
 	var opened []int         // of the containers around a slot, which number is the size, and how many bytes are before it
 	var entries []byte       // of the source's table, which follow the numbers of a box,
 	var change *lanes.Change // and how they change
@@ -68,7 +64,7 @@ func writeSlots(w *moovWriter, slots []slot) {
 	for i := 0; i < len(slots); i++ {
 		s = &slots[i]
 		at = len(b.numbers)
-		if s.front != nil {
+		if len(s.front) > 0 {
 			b.byteRuns = append(b.byteRuns, byteRun{numbers: at, data: s.front})
 			b.bytes += len(s.front)
 		}
@@ -176,7 +172,7 @@ func writeSlots(w *moovWriter, slots []slot) {
 				b.numbers[at+len(s.begins)-1] = uint32((last - 4*len(s.begins)) / s.width)
 			}
 		}
-		for n := s.ends; n > 0; n-- {
+		for n = s.ends; n > 0; n-- {
 			last = len(opened) - 2
 			b.numbers[opened[last]] = uint32(4*len(b.numbers) + b.bytes - opened[last+1]) // the source's moov is below 4 GiB, and so is this
 			opened = opened[:last]

@@ -79,26 +79,24 @@ func writeRuns(b *boxWriter, r *lanes.Runs, from, to, scale, raised int64) []byt
 	return writeNextRuns(b, r, run.Entry+1, to, scale, raised)
 }
 
-// writeNextRuns writes the entries from one on up to the sample to, which only the last can be cut into by.
+// writeNextRuns writes the entries from one on up to the sample to.
 func writeNextRuns(b *boxWriter, r *lanes.Runs, entry int, to, scale, raised int64) []byte {
 	last := lanes.FindRun(r, to-1)
-	first, end := entry*lanes.PairLen, last.Entry*lanes.PairLen
-	if scale != 1 || raised != 0 {
-		writeChangedRuns(b, r.Entries[first:end], scale, raised)
-	} else if last.First+last.Count == to {
-		return r.Entries[first : end+lanes.PairLen]
-	} else {
-		writeRaw(b, r.Entries[first:end])
+	if scale == 1 && raised == 0 && last.First+last.Count == to {
+		return r.Entries[entry*lanes.PairLen : (last.Entry+1)*lanes.PairLen]
 	}
-	b.numbers = append(b.numbers, uint32(to-last.First), uint32(last.Value*scale+raised))
+	writeLastRuns(b, r.Entries[entry*lanes.PairLen:last.Entry*lanes.PairLen], last, to, scale, raised)
 	return nil
 }
 
-// writeChangedRuns writes whole entries of a table of runs that change.
-func writeChangedRuns(b *boxWriter, entries []byte, scale, raised int64) {
-	if len(entries) > 0 {
+// writeLastRuns writes entries, and behind them the last run up to the sample to.
+func writeLastRuns(b *boxWriter, entries []byte, last lanes.Run, to, scale, raised int64) {
+	if scale == 1 && raised == 0 {
+		writeRaw(b, entries)
+	} else if len(entries) > 0 {
 		writeChanged(b, entries, &lanes.Change{Width: lanes.PairLen, Low: true, Mul: scale, Add: raised})
 	}
+	b.numbers = append(b.numbers, uint32(to-last.First), uint32(last.Value*scale+raised))
 }
 
 // writeStss writes the sync samples, or those of open groups. A table without entries stays, of pictures: it says that
@@ -119,13 +117,13 @@ func writeStss(b *boxWriter, at int, k *trackCut, s *slot) ([]byte, *lanes.Chang
 	if to > 0 && int64(samples[to-1]) > k.end {
 		to = countAtMost(samples, k.end)
 	}
-	if k.lead != nil && k.lead.listedFrom > 0 { // only some of what lies before that
-		for _, sample := range k.lead.listed {
+	if lead := k.lead; lead != nil && lead.listedFrom > 0 { // only some of what lies before that
+		for _, sample := range lead.listed {
 			if sample < k.end && lastAtMost(samples, sample+1) == sample+1 {
 				b.numbers = append(b.numbers, uint32(sample+1-first))
 			}
 		}
-		if others := countAtMost(samples, k.lead.listedFrom); others > from {
+		if others := countAtMost(samples, lead.listedFrom); others > from {
 			from = minInt(others, to)
 		}
 	}
