@@ -54,7 +54,7 @@ func writeSlots(w *moovWriter, slots []slot) {
 	var s *slot // declared out here, since the interpreter makes what is declared in a loop anew each time
 	var kind, at, before, last, kept, n int
 	var k *trackCut          // whose trak it is
-	var scale int64          // of its timescale
+	var scale int64          // factor of its timescale
 	var from int64           // the sample from which its stts is the source's
 	var opened []int         // of the containers around a slot, which number is the size, and how many bytes are before it
 	var entries []byte       // of the source's table, which follow the numbers of a box,
@@ -121,7 +121,10 @@ func writeSlots(w *moovWriter, slots []slot) {
 				continue
 			}
 			k = w.kept[kept]
-			scale = scaleOf(k)
+			scale = 1
+			if k.lead != nil {
+				scale = k.lead.scale
+			}
 			kept++
 			opened = append(opened, at, before)
 			continue

@@ -168,14 +168,6 @@ func presentation(k *trackCut) int64 {
 	return sum
 }
 
-// scaleOf is the factor by which the track's timescale is raised.
-func scaleOf(k *trackCut) int64 {
-	if k.lead == nil {
-		return 1
-	}
-	return k.lead.scale
-}
-
 // mediaDuration is the sum of the kept samples' durations, in ticks of the answer's timescale.
 func mediaDuration(k *trackCut) int64 {
 	if k.none {
