@@ -157,7 +157,7 @@ func (s *sampleColumns) asTrack(t *track) (*track, error) {
 	if err != nil {
 		return nil, err
 	}
-	made.end = made.lastEnd()
+	made.findEnd()
 	return made, nil
 }
 

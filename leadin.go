@@ -224,7 +224,7 @@ func unlistKeys(l *leadIn, t *track, first, quiet int64) {
 }
 
 // syncAfter is the first sample after another that a table of sync samples lists; maxSum where there is none.
-func syncAfter(samples []uint32, sample int64) int64 {
+func syncAfter(samples []float64, sample int64) int64 {
 	n := countAtMost(samples, sample+1)
 	if n == len(samples) {
 		return maxSum

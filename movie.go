@@ -353,7 +353,7 @@ func (r *trackRead) finish(left *int64, fileSize int64) error {
 	t.spare = r.spare
 	if t.samples > 0 {
 		t.left = left
-		t.end = t.lastEnd()
+		t.findEnd()
 		t.left = nil
 	}
 	if *left < 0 {

@@ -201,26 +201,37 @@ func mediaDuration(k *trackCut) int64 {
 
 // locateKept finds the chunks and bytes of the samples kept.
 func locateKept(k *trackCut, fileSize int64) error {
-	k.firstRun, k.firstChunk, k.skipped = lanes.FindChunk(k.chunkRuns, k.first)
-	var before int64
-	k.lastRun, k.lastChunk, before = lanes.FindChunk(k.chunkRuns, k.end-1)
-	k.lastKept = before + 1
-	lastFirst := maxInt64(k.end-k.lastKept, 0)
-	k.at = chunkOffset(k.track, k.firstChunk) + sizeOf(k.track, k.first-k.skipped, k.first)
-	k.bytes.from = k.at
-	k.bytes.to = chunkOffset(k.track, k.lastChunk) + sizeOf(k.track, lastFirst, k.end)
-	if !k.ordered || k.firstChunk < k.lastChunk && chunkOffset(k.track, k.firstChunk+1) < k.bytes.from { // the next chunk is in this one
-		k.bytes = k.extent(k.track, k.chunks, k.chunkLen, k.end, false)
+	t := k.track
+	var chunk, skipped int64
+	k.firstRun, chunk, skipped = lanes.FindChunk(t.chunkRuns, k.first)
+	k.firstChunk, k.skipped = chunk, skipped
+	place := t.last.place
+	if k.end < t.samples {
+		place = placeOfEnd(t, k.end)
+	}
+	k.lastRun, k.lastChunk, k.lastKept = place.run, place.chunk, place.kept
+	at := chunkOffset(t, chunk)
+	if skipped > 0 {
+		at += sizeOf(t, k.first-skipped, k.first)
+	}
+	k.at = at
+	k.bytes = byteRange{from: at, to: place.to}
+	if !t.ordered || skipped > 0 && chunk < place.chunk && chunkOffset(t, chunk+1) < at { // the next chunk is in this one
+		k.bytes = k.extent(t, t.chunks, t.chunkLen, k.end, false)
 	}
 	if k.bytes.from < 0 || k.bytes.to < k.bytes.from || fileSize >= 0 && k.bytes.to > fileSize {
-		// The cut would be short, and nobody would know.
-		return fmt.Errorf("%w: trak %d: mdia/minf/stbl: chunks %d to %d lie at bytes %d to %d of a file of %d", errFormat, k.id,
-			k.firstChunk+1, k.lastChunk+1, k.bytes.from, k.bytes.to, fileSize)
+		return errLocated(k, fileSize)
 	}
-	if k.auxiliary == nil || k.auxiliary.senc != nil {
+	if t.auxiliary == nil || t.auxiliary.senc != nil {
 		return nil
 	}
 	return locateAuxiliary(k, fileSize)
+}
+
+// errLocated says that a cut would be short, and nobody would know.
+func errLocated(k *trackCut, fileSize int64) error {
+	return fmt.Errorf("%w: trak %d: mdia/minf/stbl: chunks %d to %d lie at bytes %d to %d of a file of %d", errFormat, k.id,
+		k.firstChunk+1, k.lastChunk+1, k.bytes.from, k.bytes.to, fileSize)
 }
 
 // locateAuxiliary finds the bytes of the information kept that do not lie in the moov. It is in one piece, or in one

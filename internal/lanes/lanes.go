@@ -14,14 +14,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/big"
 	"math/bits"
+	"sort"
 	"sync"
 )
 
 const (
 	PieceLen    = 8192              // entries in a piece
-	openLen     = 512               // entries that a look-up takes apart, which divides pieceLen
+	shortLen    = 512               // entries of a table up to which the running totals are as close as can be
+	sparse      = 32                // entries between two running totals of a longer table, which divides PieceLen
 	BlockLen    = 128               // entries in a block
 	PairLen     = 8                 // stts, ctts, sbgp: sample_count(4) + value(4)
 	ChunkRunLen = 12                // first_chunk(4) + samples_per_chunk(4) + sample_description_index(4)
@@ -37,6 +40,7 @@ type scratch struct {
 	low, ones                   *big.Int // patterns for so many lanes of a width in bytes
 	width, n                    int
 	bytes                       []byte
+	words                       []int64
 }
 
 var scratches sync.Pool
@@ -46,6 +50,10 @@ func newScratch() *scratch {
 	if ok {
 		return s
 	}
+	return makeScratch()
+}
+
+func makeScratch() *scratch {
 	return &scratch{
 		x: new(big.Int), counts: new(big.Int), values: new(big.Int), spare: new(big.Int),
 		upper: new(big.Int), lower: new(big.Int), plane: new(big.Int), factor: new(big.Int),
@@ -77,6 +85,16 @@ func fillBytes(s *scratch, x *big.Int, n int) []byte {
 		s.bytes = make([]byte, n)
 	}
 	return x.FillBytes(s.bytes[:n])
+}
+
+// takeWords returns the 64-bit numbers in b. They are overwritten by the next.
+func takeWords(s *scratch, b []byte) []int64 {
+	n := len(b) / 8
+	if len(s.words) < n {
+		s.words = make([]int64, n)
+	}
+	Decode(b, s.words[:n])
+	return s.words
 }
 
 // pattern returns n copies of entry as one number.
@@ -135,38 +153,37 @@ func runningTotals(q, x *big.Int, width int) int64 {
 	return total.Int64()
 }
 
-// appendTotals appends to totals the running total of x's n lanes after every openLen of them and after the last one,
-// from the last one in totals on. x is spent.
-func appendTotals(s *scratch, totals []int64, x *big.Int, width, n int) ([]int64, error) {
-	all := runningTotals(x, x, width)
+// appendTotals appends to totals the running totals of x's n lanes before every stride of them but the first, and that
+// behind the last one, all from the last one in totals on. x is spent.
+func appendTotals(s *scratch, totals []float64, x *big.Int, width, n, stride int) ([]float64, error) {
 	base := LastTotal(totals)
+	all := runningTotals(x, x, width)
 	if all < 0 || all > MaxSum-base {
 		return nil, ErrSum
 	}
-	for i := openLen; i < n; i += openLen { // a shift costs half of what all bytes would
-		s.upper.Rsh(x, uint((n-1-i)*width*8))
-		totals = append(totals, base+int64(s.upper.Uint64()))
+	// The lower 64 bits of a lane, and of every stride of lanes behind it, are a number of 64 bits from there on.
+	before := fillBytes(s, x, n*width)[width-8:]
+	words := takeWords(s, before)
+	between := make([]int64, (n-1)/stride)
+	gap := stride * width / 8
+	at := gap
+	for i := range between {
+		between[i] = base + words[at]
+		at += gap
 	}
-	return append(totals, base+all), nil
-}
-
-// listTotals lists running totals of n lanes of 64 bits that start from base: one for each lane, and that of all. x is
-// spent.
-func listTotals(s *scratch, x *big.Int, base int64, n int) []int64 {
-	start := big.NewInt(base) // one more lane in front
-	x.Or(x, start.Lsh(start, uint(n)*64))
-	total := runningTotals(x, x, 8)
-	list := make([]int64, n+1)
-	Decode(fillBytes(s, x, n*8), list[:n])
-	list[n] = total
-	return list
+	return append(append(totals, totalsOf(between)...), totalOf(base+all)), nil
 }
 
 // ListSteps lists n numbers, of which each is step more than the one before it. All must be less than 2^60.
 func ListSteps(first, step int64, n int) []int64 {
 	s := newScratch()
-	defer scratches.Put(s)
-	return listTotals(s, setPattern(s.x, EntryOf(8, uint64(step)), n), first, n)[:n]
+	x, base := setPattern(s.x, EntryOf(8, uint64(step)), n), s.upper.SetInt64(first)
+	x.Or(x, base.Lsh(base, uint(n)*64)) // one more lane in front
+	runningTotals(x, x, 8)
+	list := make([]int64, n)
+	Decode(fillBytes(s, x, n*8), list)
+	scratches.Put(s)
+	return list
 }
 
 // Alike reports whether n entries have the same bits as another, of those that a mask has. It takes 10 ns of each.
@@ -263,7 +280,7 @@ func notLess(y, x, lowest, difference *big.Int) bool {
 
 // Decode reads the big-endian numbers in b into u, a slice of numbers: one compiled call for the whole table.
 func Decode(b []byte, u interface{}) {
-	// The only error is too few bytes, and every caller makes u as long as b.
+	// The only error is too few bytes, and no caller makes u longer than b.
 	_ = binary.Read(bytes.NewReader(b), binary.BigEndian, u)
 }
 
@@ -307,50 +324,57 @@ func Numbers(b []byte, width int64) []uint64 {
 	return wide
 }
 
-// LastTotal is the last of the running totals: what all of a table adds up to.
-func LastTotal(totals []int64) int64 { return totals[len(totals)-1] }
+// Running totals of a table are in ascending order. Each is kept as the float64 of the same bits, which compare like the
+// numbers: so compiled code bisects them, on every platform.
 
-// intervalOf returns between which two running totals at lies: the number of the last one before that is above it. Past
-// the last total it is the number of intervals.
-func intervalOf(totals []int64, at int64) int {
-	low, high := 0, len(totals)-1
-	for low < high {
-		middle := (low + high) / 2
-		if totals[middle+1] > at {
-			high = middle
-		} else {
-			low = middle + 1
-		}
+// totalsOf makes them of numbers.
+func totalsOf(sums []int64) []float64 {
+	totals := make([]float64, len(sums))
+	Decode(Encode(sums, 8*len(sums)), totals)
+	return totals
+}
+
+// totalOf makes one of a number.
+func totalOf(sum int64) float64 { return math.Float64frombits(uint64(sum)) }
+
+// LastTotal is the last of running totals: what all of a table adds up to.
+func LastTotal(totals []float64) int64 { return int64(math.Float64bits(totals[len(totals)-1])) }
+
+// intervalOf returns between which two running totals at, which is not negative, lies: the number of the last one that
+// is not above it.
+func intervalOf(totals []float64, at int64) int {
+	return sort.SearchFloat64s(totals, math.Float64frombits(uint64(at+1))) - 1
+}
+
+// strideFor is how many entries of a table are between two running totals: so few that a look-up reads them one by one,
+// and so many that they have a whole number of 64-bit words.
+func strideFor(entries []byte, width int) int {
+	if len(entries) > shortLen*width {
+		return sparse
 	}
-	return low
+	if width%8 != 0 {
+		return 2
+	}
+	return 1
 }
 
 // Runs is a table of pairs (sample_count, value), one for a run of samples: stts (8.6.1.2), ctts (8.6.1.3), sbgp
-// (8.9.2). Running totals for every openLen entries say where a sample is to be found. What was looked into last stays
-// open, since most look-ups of a cut are around its start.
+// (8.9.2). Running totals say where a sample is to be found.
 type Runs struct {
 	Entries []byte
-	Samples []int64 // samples before every openLen entries, and at the end all of them
-	Ticks   []int64 // sample_count · value likewise, where the values are durations; else nil
-	Any     uint64  // the bits that any value has set
-	planes  int     // bits in the greatest count of a timed table
-	tail    Run     // the last entry: its samples are asked for in every cut
-
-	mu   sync.Mutex
-	last *openRuns
-}
-
-// openRuns are openLen entries of a table of runs, taken apart.
-type openRuns struct {
-	number  int
-	entries []uint64 // count<<32 | value
-	samples []int64  // before each entry, and behind the last one
-	ticks   []int64  // likewise, of a timed table
+	Samples []float64 // running totals: samples before every stride of entries, and at the end all of them
+	Ticks   []float64 // of sample_count · value likewise, where the values are durations; else nil
+	Any     uint64    // the bits that any value has set
+	stride  int
+	tail    *Run // the last entry: its samples are asked for in every cut
 }
 
 // NewRuns indexes a table. timed says that its values are durations to sum up as well.
 func NewRuns(entries []byte, timed bool) (*Runs, error) {
-	r := &Runs{Entries: entries, Samples: []int64{0}}
+	r := &Runs{Entries: entries, Samples: []float64{0}, stride: strideFor(entries, PairLen)}
+	if timed {
+		r.Ticks = []float64{0}
+	}
 	err := addUpRuns(r, timed)
 	if err == nil && len(entries) > 0 {
 		r.tail = lastRun(r)
@@ -359,9 +383,9 @@ func NewRuns(entries []byte, timed bool) (*Runs, error) {
 }
 
 // lastRun is the last entry of a table that has one.
-func lastRun(r *Runs) Run {
+func lastRun(r *Runs) *Run {
 	v := binary.BigEndian.Uint64(r.Entries[len(r.Entries)-PairLen:])
-	u := Run{Entry: len(r.Entries)/PairLen - 1, Count: int64(v >> 32), Value: int64(v & LowHalf)}
+	u := &Run{Entry: len(r.Entries)/PairLen - 1, Count: int64(v >> 32), Value: int64(v & LowHalf)}
 	u.First = LastTotal(r.Samples) - u.Count
 	if r.Ticks != nil {
 		u.Begins = LastTotal(r.Ticks) - u.Count*u.Value
@@ -379,9 +403,6 @@ func addUpRuns(r *Runs, timed bool) error {
 	defer scratches.Put(s)
 	lanes := minInt(PieceLen, len(entries)/PairLen)
 	setPatterns(s, PairLen, lanes)
-	if timed {
-		r.Ticks = []int64{0}
-	}
 	x, counts, values, any := s.x, s.counts, s.values, s.spare.SetInt64(0)
 	var err error
 	for len(entries) > 0 {
@@ -395,16 +416,13 @@ func addUpRuns(r *Runs, timed bool) error {
 			if planes+bits.Len64(both&LowHalf)+bits.Len(uint(n)) > 64 {
 				return ErrSum
 			}
-			if planes > r.planes {
-				r.planes = planes
-			}
 			mulLanes(s, x, values, counts, planes, PairLen*8)
-			r.Ticks, err = appendTotals(s, r.Ticks, x, PairLen, n)
+			r.Ticks, err = appendTotals(s, r.Ticks, x, PairLen, n, r.stride)
 			if err != nil {
 				return err
 			}
 		}
-		r.Samples, err = appendTotals(s, r.Samples, counts, PairLen, n)
+		r.Samples, err = appendTotals(s, r.Samples, counts, PairLen, n, r.stride)
 		if err != nil {
 			return err
 		}
@@ -414,12 +432,12 @@ func addUpRuns(r *Runs, timed bool) error {
 	return nil
 }
 
-// RunsMemory is the number of bytes that the index of a table holds, with what stays open; r is nil where there is none.
+// RunsMemory is the number of bytes that the index of a table holds; r is nil where there is none.
 func RunsMemory(r *Runs) int {
 	if r == nil {
 		return 0
 	}
-	return 8*(len(r.Samples)+len(r.Ticks)) + 3*8*minInt(openLen, len(r.Entries)/PairLen)
+	return 8 * (len(r.Samples) + len(r.Ticks))
 }
 
 // ChunkRunsMemory is the same of a sample-to-chunk table.
@@ -427,7 +445,7 @@ func ChunkRunsMemory(t *ChunkRuns) int {
 	if t == nil {
 		return 0
 	}
-	return 8*len(t.Samples) + minInt(openLen*ChunkRunLen, len(t.Entries))
+	return 8 * len(t.Samples)
 }
 
 // fewRuns is up to how many entries are added up sooner by a loop.
@@ -435,70 +453,41 @@ const fewRuns = 32
 
 // addUpFew is addUpRuns for a table of few entries.
 func addUpFew(r *Runs, timed bool) error {
-	samples, ticks, any, counts := int64(0), int64(0), uint64(0), uint64(0)
+	samples, ticks, any := int64(0), int64(0), uint64(0)
 	for _, v := range BlockOf(r, 0) {
 		count, value := v>>32, v&LowHalf
 		samples += int64(count)
+		r.Samples = append(r.Samples, totalOf(samples))
 		any |= value
-		counts |= count
 		if high, low := bits.Mul64(count, value); timed {
 			if high != 0 || low > uint64(MaxSum) || ticks+int64(low) > MaxSum {
 				return ErrSum
 			}
 			ticks += int64(low)
+			r.Ticks = append(r.Ticks, totalOf(ticks))
 		}
 	}
 	r.Any = any
-	r.planes = bits.Len64(counts)
-	if len(r.Entries) > 0 {
-		r.Samples = append(r.Samples, samples)
-	}
-	if timed {
-		r.Ticks = append([]int64{0}, ticks)[:len(r.Samples)]
-	}
 	return nil
 }
 
 // BlockOf returns the entries of a block, each as count<<32 | value.
-func BlockOf(r *Runs, b int) []uint64 { return pairsOf(r, b, BlockLen) }
+func BlockOf(r *Runs, b int) []uint64 { return decodePairs(r.Entries[b*BlockLen*PairLen:], BlockLen) }
 
-// pairsOf returns the entries of part number i of so many entries.
-func pairsOf(r *Runs, i, length int) []uint64 {
-	part := r.Entries[i*length*PairLen:]
-	u := make([]uint64, minInt(len(part)/PairLen, length))
-	Decode(part[:len(u)*PairLen], u)
-	return u
+// pairsOf returns those between two running totals.
+func pairsOf(r *Runs, k int) []uint64 {
+	return decodePairs(r.Entries[k*r.stride*PairLen:], r.stride)
 }
 
-// openRunsAt takes the entries between two running totals apart, unless they are those that were looked into last.
-func openRunsAt(r *Runs, number int) *openRuns {
-	r.mu.Lock()
-	p := r.last
-	r.mu.Unlock()
-	if p == nil || p.number != number {
-		p = openRunsOf(r, number)
-		r.mu.Lock()
-		r.last = p
-		r.mu.Unlock()
+// decodePairs decodes up to so many entries.
+func decodePairs(entries []byte, most int) []uint64 {
+	n := len(entries) / PairLen
+	if n > most {
+		n = most
 	}
-	return p
-}
-
-func openRunsOf(r *Runs, number int) *openRuns {
-	p := &openRuns{number: number, entries: pairsOf(r, number, openLen)}
-	n := len(p.entries)
-	at := number * openLen * PairLen
-	s := newScratch()
-	setPatterns(s, PairLen, n)
-	takePairs(s, r.Entries[at:at+n*PairLen])
-	if r.Ticks != nil {
-		s.values.And(s.x, s.low)
-		mulLanes(s, s.x, s.values, s.counts, r.planes, PairLen*8)
-		p.ticks = listTotals(s, s.x, r.Ticks[number], n)
-	}
-	p.samples = listTotals(s, s.counts, r.Samples[number], n)
-	scratches.Put(s)
-	return p
+	pairs := make([]uint64, n)
+	Decode(entries, pairs)
+	return pairs
 }
 
 // Run is one entry of the table.
@@ -510,100 +499,128 @@ type Run struct {
 }
 
 // FindRun returns the run that a sample below total belongs to.
-func FindRun(r *Runs, sample int64) Run {
+func FindRun(r *Runs, sample int64) *Run {
 	if sample >= r.tail.First {
 		return r.tail
 	}
-	p := openRunsAt(r, intervalOf(r.Samples, sample))
-	return runAt(p, intervalOf(p.samples, sample))
+	return searchRun(r, sample)
 }
 
-// runAt returns entry i.
-func runAt(p *openRuns, i int) Run {
-	v := p.entries[i]
-	u := Run{Entry: p.number*openLen + i, First: p.samples[i], Count: int64(v >> 32), Value: int64(v & LowHalf)}
-	if p.ticks != nil {
-		u.Begins = p.ticks[i]
+// searchRun is FindRun before the last run.
+func searchRun(r *Runs, sample int64) *Run {
+	k := intervalOf(r.Samples, sample)
+	next, above := math.Float64bits(r.Samples[k]), uint64(sample)
+	pairs := pairsOf(r, k)
+	for i, v := range pairs {
+		next += v >> 32
+		if next > above {
+			return &Run{
+				Entry: k*r.stride + i, First: int64(next - v>>32), Count: int64(v >> 32), Begins: ticksBefore(r, k, pairs[:i]), Value: int64(v & LowHalf),
+			}
+		}
 	}
-	return u
+	return r.tail // not reached: the next running total is above sample
+}
+
+// ticksBefore is what the durations behind a running total add up to, with it; 0 where the table is not timed.
+func ticksBefore(r *Runs, k int, pairs []uint64) int64 {
+	if r.Ticks == nil {
+		return 0
+	}
+	sum := math.Float64bits(r.Ticks[k])
+	for _, v := range pairs {
+		sum += (v >> 32) * (v & LowHalf)
+	}
+	return int64(sum)
 }
 
 // TickIn is the tick at which a sample of the run begins, or which follows its last one.
-func TickIn(u Run, sample int64) int64 { return u.Begins + (sample-u.First)*u.Value }
+func TickIn(u *Run, sample int64) int64 { return u.Begins + (sample-u.First)*u.Value }
 
 // SampleAtTick returns the last sample that begins at or before tick, which is not negative, and the tick at which it
 // begins; past the end of a timed table, its last sample.
 func SampleAtTick(r *Runs, tick int64) (sample, begins int64) {
-	if tick >= r.tail.Begins && r.tail.Count > 0 && r.tail.Value > 0 { // always, where all samples last equally long
-		k := minInt64((tick-r.tail.Begins)/r.tail.Value, r.tail.Count-1)
-		return r.tail.First + k, r.tail.Begins + k*r.tail.Value
-	}
-	return searchTick(r, tick)
-}
-
-// searchTick is SampleAtTick before the last run.
-func searchTick(r *Runs, tick int64) (sample, begins int64) {
-	i := intervalOf(r.Ticks, tick)
-	if i == len(r.Ticks)-1 {
+	k := intervalOf(r.Ticks, tick)
+	if k == len(r.Ticks)-1 {
 		sample = LastTotal(r.Samples) - 1
 		return sample, TickIn(FindRun(r, sample), sample)
 	}
-	p := openRunsAt(r, i)
-	u := runAt(p, intervalOf(p.ticks, tick))
-	k := (tick - u.Begins) / u.Value // not 0: more ticks follow in the run
-	return u.First + k, u.Begins + k*u.Value
+	first, next, above := math.Float64bits(r.Samples[k]), math.Float64bits(r.Ticks[k]), uint64(tick)
+	count, value := uint64(0), uint64(0) // declared out here, since the interpreter makes what is declared in a loop anew each time
+	for _, v := range pairsOf(r, k) {
+		count = v >> 32
+		value = v & LowHalf
+		next += count * value
+		if next > above {
+			break // value is not 0
+		}
+		first += count
+	}
+	next -= count * value
+	count = (above - next) / value
+	return int64(first + count), int64(next + count*value)
 }
 
-// ExpandRuns returns the values of n samples from the sample first on, read as signed where signed is set. Samples beyond
-// the table have the value 0.
+// ExpandRuns returns the values of n samples from the sample first on. Samples beyond the table have the value 0.
 func ExpandRuns(r *Runs, first, n int64, signed bool) []int64 {
-	out := make([]int64, 0, n)
-	var value int64 // declared out here, since the interpreter makes what is declared in a loop anew each time
-	for first < LastTotal(r.Samples) && int64(len(out)) < n {
-		p := openRunsAt(r, intervalOf(r.Samples, first))
-		i := intervalOf(p.samples, first)
-		last := minInt(len(p.entries), i+int(n)-len(out)) // no more entries are needed, if none has a count of 0
-		skip := first - p.samples[i]
-		for _, v := range p.entries[i:last] {
+	values := make([]int64, n)
+	AddRuns(values, r, first, signed)
+	return values
+}
+
+// AddRuns adds to each of some numbers the value of its sample, from the sample first on, read as signed where signed is
+// set. Samples beyond the table have the value 0.
+func AddRuns(sums []int64, r *Runs, first int64, signed bool) {
+	if len(sums) == 0 || first >= LastTotal(r.Samples) {
+		return
+	}
+	limit := int64(1) << 32
+	if signed {
+		limit = 1 << 31
+	}
+	u := FindRun(r, first)
+	skipped, at, entries := first-u.First, 0, r.Entries[u.Entry*PairLen:]
+	value := int64(0)
+	for len(entries) > 0 {
+		pairs := make([]uint64, minInt(len(entries)/PairLen, len(sums)-at)) // no more are needed, if none has a count of 0
+		Decode(entries, pairs)
+		entries = entries[len(pairs)*PairLen:]
+		for _, v := range pairs {
 			value = int64(v & LowHalf)
-			if signed && value>>31 != 0 {
+			if value >= limit {
 				value -= 1 << 32
 			}
-			if v>>32 == 1 { // what most entries of a ctts say
-				out = append(out, value)
-				continue
+			if v>>32 != 1 { // what most entries of a ctts do not say
+				at = addRun(sums, at, value, int64(v>>32)-skipped)
+				skipped = 0
+			} else {
+				sums[at] += value
+				at++
 			}
-			for count := minInt64(int64(v>>32)-skip, n-int64(len(out))); count > 0; count-- {
-				out = append(out, value)
+			if at == len(sums) {
+				return
 			}
-			skip = 0
 		}
-		first = p.samples[last]
 	}
-	if int64(len(out)) < n {
-		out = append(out, make([]int64, n-int64(len(out)))...)
-	}
-	return out[:n]
 }
 
-// ChunkRuns is the sample-to-chunk table, stsc (8.7.4), with running totals of samples for every openLen entries. What
-// was looked into last stays open, as of runs.
+// addRun adds a value to so many of the numbers from one on, and returns which follows them.
+func addRun(sums []int64, at int, value, count int64) int {
+	end := minInt64(int64(at)+count, int64(len(sums)))
+	for i := int64(at); i < end; i++ {
+		sums[i] += value
+	}
+	return int(end)
+}
+
+// ChunkRuns is the sample-to-chunk table, stsc (8.7.4), with running totals of samples, as of runs.
 type ChunkRuns struct {
 	Entries []byte
-	Chunks  int64    // in the track
-	Samples []int64  // before every openLen entries, and at the end all
-	planes  int      // bits in the greatest samples_per_chunk
+	Chunks  int64     // in the track
+	Samples []float64 // before every stride of entries, and at the end all
+	stride  int
 	tail    ChunkRun // the last run: its samples are asked for in every cut
 	before  int64    // samples before it
-
-	mu   sync.Mutex
-	last *openChunks
-}
-
-// openChunks are openLen entries of a sample-to-chunk table, taken apart.
-type openChunks struct {
-	number int
-	totals []uint32 // samples before each, counted from the first, in three parts of 32 bits
 }
 
 // ErrOrder says that the entries of a stsc must be put in order first.
@@ -615,7 +632,7 @@ var ErrSum = errors.New("sums are beyond 2^60")
 // NewChunkRuns indexes the table of a track that has so many chunks. A run's samples are its samples_per_chunk times
 // the distance to the next run's first_chunk: one subtraction gives the distances, of lanes that are 96 bits wide.
 func NewChunkRuns(entries []byte, chunks int64) (*ChunkRuns, error) {
-	t := &ChunkRuns{Entries: entries, Chunks: chunks, Samples: []int64{0}}
+	t := &ChunkRuns{Entries: entries, Chunks: chunks, Samples: []float64{0}, stride: strideFor(entries, ChunkRunLen)}
 	// More chunks than bytes that any moov may have.
 	if chunks >= 1<<31 {
 		return nil, ErrSum
@@ -632,7 +649,7 @@ func NewChunkRuns(entries []byte, chunks int64) (*ChunkRuns, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.Samples, err = appendTotals(s, t.Samples, s.x, ChunkRunLen, n)
+		t.Samples, err = appendTotals(s, t.Samples, s.x, ChunkRunLen, n, t.stride)
 		if err != nil {
 			return nil, err
 		}
@@ -642,7 +659,7 @@ func NewChunkRuns(entries []byte, chunks int64) (*ChunkRuns, error) {
 	return t, nil
 }
 
-// multiplyChunks sets s.x to the samples in each of n runs, and remembers how large the counts in a chunk are.
+// multiplyChunks sets s.x to the samples in each of n runs.
 func multiplyChunks(t *ChunkRuns, s *scratch, first, n int) error {
 	const width = ChunkRunLen * 8
 	takeChunks(t, s, first, n)
@@ -650,13 +667,11 @@ func multiplyChunks(t *ChunkRuns, s *scratch, first, n int) error {
 		return fmt.Errorf("%w or reach beyond the last chunk", ErrOrder)
 	}
 	s.values.Sub(s.values, s.counts) // chunks in each run
-	takePerChunk(t, s, first, n)
+	s.spare.Rsh(s.x.SetBytes(t.Entries[first*ChunkRunLen:(first+n)*ChunkRunLen]), 32)
+	s.spare.And(s.spare, s.low) // samples in a chunk of each
 	planes := bits.Len64(orLanes(s, s.x.Set(s.spare), width, n))
 	if planes+bits.Len64(orLanes(s, s.x.Set(s.values), width, n))+bits.Len(uint(n)) > 63 {
 		return ErrSum
-	}
-	if planes > t.planes {
-		t.planes = planes
 	}
 	mulLanes(s, s.x, s.values, s.spare, planes, width)
 	return nil
@@ -674,12 +689,6 @@ func takeChunks(t *ChunkRuns, s *scratch, first, n int) {
 	s.values.Lsh(s.counts, ChunkRunLen*8)
 	s.values.Add(s.values, s.x.SetInt64(following))
 	s.values.And(s.values, s.low)
-}
-
-// takePerChunk sets spare to the samples in a chunk of each of n runs.
-func takePerChunk(t *ChunkRuns, s *scratch, first, n int) {
-	s.spare.Rsh(s.x.SetBytes(t.Entries[first*ChunkRunLen:(first+n)*ChunkRunLen]), 32)
-	s.spare.And(s.spare, s.low)
 }
 
 // ChunkRun is one run of the table, numbered from 0 like its chunks.
@@ -717,48 +726,23 @@ func FindChunk(t *ChunkRuns, sample int64) (run ChunkRun, chunk, before int64) {
 	return run, run.First + (sample-at)/run.PerChunk, (sample - at) % run.PerChunk
 }
 
-// searchChunkRun is the run that holds a sample, and how many samples come before it.
+// searchChunkRun is the run before the last one that holds a sample, and how many samples come before it.
 func searchChunkRun(t *ChunkRuns, sample int64) (ChunkRun, int64) {
-	number := intervalOf(t.Samples, sample)
-	totals := openChunksAt(t, number).totals
-	sample -= t.Samples[number]
-	low, high := 0, len(totals)/3-1
-	for low < high { // to the last run that begins at or before sample
-		middle := (low + high + 1) / 2
-		if int64(totals[3*middle+1])<<32+int64(totals[3*middle+2]) <= sample {
-			low = middle
-		} else {
-			high = middle - 1
+	interval := intervalOf(t.Samples, sample)
+	number, at := interval*t.stride, int64(math.Float64bits(t.Samples[interval]))
+	runs := Words(t.Entries[number*ChunkRunLen : minInt((number+t.stride+1)*ChunkRunLen, len(t.Entries))]) // and the one behind them
+	k, next := 0, at
+	for k+3 < len(runs) {
+		next += int64(runs[k+3]-runs[k]) * int64(runs[k+1])
+		if next > sample {
+			break
 		}
+		at = next
+		k += 3
 	}
-	return ChunkRunAt(t, number*openLen+low), t.Samples[number] + int64(totals[3*low+1])<<32 + int64(totals[3*low+2])
-}
-
-// openChunksAt takes the entries between two running totals apart, unless they are those that were looked into last.
-func openChunksAt(t *ChunkRuns, number int) *openChunks {
-	t.mu.Lock()
-	p := t.last
-	t.mu.Unlock()
-	if p == nil || p.number != number {
-		p = openChunksOf(t, number)
-		t.mu.Lock()
-		t.last = p
-		t.mu.Unlock()
-	}
-	return p
-}
-
-func openChunksOf(t *ChunkRuns, number int) *openChunks {
-	n := minInt(len(t.Entries)/ChunkRunLen-number*openLen, openLen)
-	s := newScratch()
-	takeChunks(t, s, number*openLen, n)
-	s.values.Sub(s.values, s.counts)
-	takePerChunk(t, s, number*openLen, n)
-	mulLanes(s, s.x, s.values, s.spare, t.planes, ChunkRunLen*8)
-	runningTotals(s.x, s.x, ChunkRunLen)
-	p := &openChunks{number: number, totals: Words(fillBytes(s, s.x, n*ChunkRunLen))}
-	scratches.Put(s)
-	return p
+	return ChunkRun{
+		Number: number + k/3, First: int64(runs[k]) - 1, End: int64(runs[k+3]) - 1, PerChunk: int64(runs[k+1]), Description: runs[k+2],
+	}, at
 }
 
 // ChunkCounts is how many samples each of the chunks [first, last] holds, of which the first belongs to a run of that
