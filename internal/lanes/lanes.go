@@ -24,7 +24,7 @@ import (
 const (
 	PieceLen    = 8192              // entries in a piece
 	shortLen    = 512               // entries of a table up to which the running totals are as close as can be
-	sparse      = 32                // entries between two running totals of a longer table, which divides PieceLen
+	sparse      = 32                // entries between two running totals of a longer table; divides PieceLen
 	BlockLen    = 128               // entries in a block
 	PairLen     = 8                 // stts, ctts, sbgp: sample_count(4) + value(4)
 	ChunkRunLen = 12                // first_chunk(4) + samples_per_chunk(4) + sample_description_index(4)
@@ -107,9 +107,7 @@ func setPattern(x *big.Int, entry []byte, n int) *big.Int {
 
 // EntryOf returns the bytes of an entry of width bytes, 4 to 16, that holds v in its lowest ones.
 func EntryOf(width int, v uint64) []byte {
-	b := make([]byte, 16)
-	binary.BigEndian.PutUint64(b[8:], v)
-	return b[16-width:]
+	return binary.BigEndian.AppendUint64(make([]byte, 8, 16), v)[16-width:]
 }
 
 // orLanes returns the bits that any of the n lanes of x has set, in the lowest 64 bits of a lane: a bound on the
@@ -293,19 +291,20 @@ func Encode(u interface{}, n int) []byte {
 
 // RunLengths makes a table of runs of values.
 func RunLengths(values []int64) []byte {
-	pairs := make([]uint64, 0, len(values))
-	count, last := uint64(0), int64(0)
+	if len(values) == 0 {
+		return nil
+	}
+	pairs, last, count := make([]uint64, 0, len(values)), values[0], uint64(0)
 	for _, v := range values {
-		if v != last && count > 0 {
-			pairs = append(pairs, count<<32|uint64(last)&LowHalf)
-			count = 0
+		if v == last {
+			count++
+			continue
 		}
-		last = v
-		count++
-	}
-	if count > 0 {
 		pairs = append(pairs, count<<32|uint64(last)&LowHalf)
+		last = v
+		count = 1
 	}
+	pairs = append(pairs, count<<32|uint64(last)&LowHalf)
 	return Encode(pairs, 8*len(pairs))
 }
 
@@ -349,13 +348,16 @@ func intervalOf(totals []float64, at int64) int {
 // strideFor is how many entries of a table are between two running totals: so few that a look-up reads them one by one,
 // and so many that they have a whole number of 64-bit words.
 func strideFor(entries []byte, width int) int {
-	if len(entries) > shortLen*width {
-		return sparse
-	}
-	if width%8 != 0 {
+	short := len(entries) <= shortLen*width
+	switch {
+	case width == ChunkRunLen && short:
 		return 2
+	case width == ChunkRunLen: // of these, more is to be calculated
+		return sparse / 2
+	case short:
+		return 1
 	}
-	return 1
+	return sparse
 }
 
 // Runs is a table of pairs (sample_count, value), one for a run of samples: stts (8.6.1.2), ctts (8.6.1.3), sbgp
@@ -472,21 +474,17 @@ func addUpFew(r *Runs, timed bool) error {
 }
 
 // BlockOf returns the entries of a block, each as count<<32 | value.
-func BlockOf(r *Runs, b int) []uint64 { return decodePairs(r.Entries[b*BlockLen*PairLen:], BlockLen) }
+func BlockOf(r *Runs, b int) []uint64 { return pairsOf(r, b, BlockLen) }
 
-// pairsOf returns those between two running totals.
-func pairsOf(r *Runs, k int) []uint64 {
-	return decodePairs(r.Entries[k*r.stride*PairLen:], r.stride)
-}
-
-// decodePairs decodes up to so many entries.
-func decodePairs(entries []byte, most int) []uint64 {
-	n := len(entries) / PairLen
-	if n > most {
-		n = most
+// pairsOf returns the entries of part number i of so many entries.
+func pairsOf(r *Runs, i, length int) []uint64 {
+	part := r.Entries[i*length*PairLen:]
+	n := len(part) / PairLen
+	if n > length {
+		n = length
 	}
 	pairs := make([]uint64, n)
-	Decode(entries, pairs)
+	_ = binary.Read(bytes.NewReader(part), binary.BigEndian, pairs)
 	return pairs
 }
 
@@ -509,25 +507,24 @@ func FindRun(r *Runs, sample int64) *Run {
 // searchRun is FindRun before the last run.
 func searchRun(r *Runs, sample int64) *Run {
 	k := intervalOf(r.Samples, sample)
-	next, above := math.Float64bits(r.Samples[k]), uint64(sample)
-	pairs := pairsOf(r, k)
+	pairs, next, above := pairsOf(r, k, r.stride), math.Float64bits(r.Samples[k]), uint64(sample)
 	for i, v := range pairs {
 		next += v >> 32
-		if next > above {
-			return &Run{
-				Entry: k*r.stride + i, First: int64(next - v>>32), Count: int64(v >> 32), Begins: ticksBefore(r, k, pairs[:i]), Value: int64(v & LowHalf),
-			}
+		if next <= above {
+			continue
 		}
+		u := &Run{Entry: k*r.stride + i, First: int64(next - v>>32), Count: int64(v >> 32), Value: int64(v & LowHalf)}
+		if r.Ticks != nil {
+			u.Begins = ticksBefore(r.Ticks[k], pairs[:i])
+		}
+		return u
 	}
 	return r.tail // not reached: the next running total is above sample
 }
 
-// ticksBefore is what the durations behind a running total add up to, with it; 0 where the table is not timed.
-func ticksBefore(r *Runs, k int, pairs []uint64) int64 {
-	if r.Ticks == nil {
-		return 0
-	}
-	sum := math.Float64bits(r.Ticks[k])
+// ticksBefore is what the durations behind a running total add up to, with it.
+func ticksBefore(total float64, pairs []uint64) int64 {
+	sum := math.Float64bits(total)
 	for _, v := range pairs {
 		sum += (v >> 32) * (v & LowHalf)
 	}
@@ -547,7 +544,7 @@ func SampleAtTick(r *Runs, tick int64) (sample, begins int64) {
 	}
 	first, next, above := math.Float64bits(r.Samples[k]), math.Float64bits(r.Ticks[k]), uint64(tick)
 	count, value := uint64(0), uint64(0) // declared out here, since the interpreter makes what is declared in a loop anew each time
-	for _, v := range pairsOf(r, k) {
+	for _, v := range pairsOf(r, k, r.stride) {
 		count = v >> 32
 		value = v & LowHalf
 		next += count * value
@@ -728,20 +725,21 @@ func FindChunk(t *ChunkRuns, sample int64) (run ChunkRun, chunk, before int64) {
 
 // searchChunkRun is the run before the last one that holds a sample, and how many samples come before it.
 func searchChunkRun(t *ChunkRuns, sample int64) (ChunkRun, int64) {
-	interval := intervalOf(t.Samples, sample)
-	number, at := interval*t.stride, int64(math.Float64bits(t.Samples[interval]))
+	k := intervalOf(t.Samples, sample)
+	number, next := k*t.stride, int64(math.Float64bits(t.Samples[k]))
 	runs := Words(t.Entries[number*ChunkRunLen : minInt((number+t.stride+1)*ChunkRunLen, len(t.Entries))]) // and the one behind them
-	k, next := 0, at
-	for k+3 < len(runs) {
-		next += int64(runs[k+3]-runs[k]) * int64(runs[k+1])
+	first, end, at := runs[0], 3, next
+	for end < len(runs) {
+		next += int64(runs[end]-first) * int64(runs[end-2])
 		if next > sample {
 			break
 		}
 		at = next
-		k += 3
+		first = runs[end]
+		end += 3
 	}
 	return ChunkRun{
-		Number: number + k/3, First: int64(runs[k]) - 1, End: int64(runs[k+3]) - 1, PerChunk: int64(runs[k+1]), Description: runs[k+2],
+		Number: number + end/3 - 1, First: int64(first) - 1, End: int64(runs[end]) - 1, PerChunk: int64(runs[end-2]), Description: runs[end-1],
 	}, at
 }
 
