@@ -202,24 +202,25 @@ func mediaDuration(k *trackCut) int64 {
 // locateKept finds the chunks and bytes of the samples kept.
 func locateKept(k *trackCut, fileSize int64) error {
 	t := k.track
-	var chunk, skipped int64
-	k.firstRun, chunk, skipped = lanes.FindChunk(t.chunkRuns, k.first)
-	k.firstChunk, k.skipped = chunk, skipped
 	place := t.last.place
 	if k.end < t.samples {
 		place = placeOfEnd(t, k.end)
 	}
 	k.lastRun, k.lastChunk, k.lastKept = place.run, place.chunk, place.kept
-	at := chunkOffset(t, chunk)
+	var chunk, skipped int64
+	k.firstRun, chunk, skipped = lanes.FindChunk(t.chunkRuns, k.first)
+	k.firstChunk, k.skipped = chunk, skipped
+	from, to := chunkOffset(t, chunk), place.to
 	if skipped > 0 {
-		at += sizeOf(t, k.first-skipped, k.first)
+		from += sizeOf(t, k.first-skipped, k.first)
 	}
-	k.at = at
-	k.bytes = byteRange{from: at, to: place.to}
-	if !t.ordered || skipped > 0 && chunk < place.chunk && chunkOffset(t, chunk+1) < at { // the next chunk is in this one
-		k.bytes = k.extent(t, t.chunks, t.chunkLen, k.end, false)
+	k.at = from
+	if !t.ordered || skipped > 0 && chunk < place.chunk && chunkOffset(t, chunk+1) < from { // the next chunk is in this one
+		all := k.extent(t, t.chunks, t.chunkLen, k.end, false)
+		from, to = all.from, all.to
 	}
-	if k.bytes.from < 0 || k.bytes.to < k.bytes.from || fileSize >= 0 && k.bytes.to > fileSize {
+	k.bytes = byteRange{from: from, to: to}
+	if from < 0 || to < from || fileSize >= 0 && to > fileSize {
 		return errLocated(k, fileSize)
 	}
 	if t.auxiliary == nil || t.auxiliary.senc != nil {

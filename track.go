@@ -457,7 +457,7 @@ func (t *track) useOffsets(entries []byte) error {
 // leastOffset is the least composition offset of the samples [first, end), never above 0. Blocks of entries that lie
 // wholly among them are not looked into.
 func leastOffset(t *track, first, end int64) int64 {
-	if t.least == 0 || first >= lanes.LastTotal(t.offsets.Samples) {
+	if t.least == 0 {
 		return 0
 	}
 	return searchLeast(t, first, end)
@@ -465,7 +465,11 @@ func leastOffset(t *track, first, end int64) int64 {
 
 // searchLeast is leastOffset of a track that has negative offsets.
 func searchLeast(t *track, first, end int64) int64 {
-	from, last := lanes.FindRun(t.offsets, first).Entry, lanes.FindRun(t.offsets, minInt64(end, lanes.LastTotal(t.offsets.Samples))-1).Entry
+	end = minInt64(end, lanes.LastTotal(t.offsets.Samples))
+	if first >= end {
+		return 0
+	}
+	from, last := lanes.FindRun(t.offsets, first).Entry, lanes.FindRun(t.offsets, end-1).Entry
 	least := int64(0)
 	for b := from / lanes.BlockLen; b <= last/lanes.BlockLen; b++ {
 		if t.leasts[b] >= least {
@@ -534,7 +538,7 @@ func decodeEnd(t *track, end int64) int64 {
 // sampleAt is the last sample with a decode time of at most tick, and that time. Before the first sample it is the
 // first.
 func sampleAt(t *track, tick int64) (sample, begins int64) {
-	r := &t.last.run
+	r := t.last.run
 	if tick < r.Begins {
 		return sampleBefore(t, tick)
 	}
@@ -555,7 +559,7 @@ func sampleBefore(t *track, tick int64) (sample, begins int64) {
 
 // endOfTrack is where the samples of a track end, which is asked for in every cut up to there.
 type endOfTrack struct {
-	run   lanes.Run // of the last samples, with no more than the track has; never without a duration
+	run   *lanes.Run // of the last samples, with no more than the track has; never without a duration
 	place *chunkPlace
 }
 
@@ -568,7 +572,7 @@ func (t *track) findEnd() {
 		run.Count = 1
 		run.Value = 1
 	}
-	t.last = &endOfTrack{run: run, place: placeOfEnd(t, t.samples)}
+	t.last = &endOfTrack{run: &run, place: placeOfEnd(t, t.samples)}
 	t.end = t.lastEnd()
 }
 
@@ -686,7 +690,7 @@ func syncBefore(t *track, sample int64) int64 {
 	return int64(t.sync.samples[n-1]) - 1
 }
 
-// syncAmong is syncBefore where other tables have a say.
+// syncAmong is syncBefore where other tables have a say, or none has.
 func syncAmong(t *track, sample int64) int64 {
 	if t.perPacket > 0 {
 		return sample - sample%t.perPacket
@@ -694,6 +698,11 @@ func syncAmong(t *track, sample int64) int64 {
 	if t.allSync {
 		return sample
 	}
+	return latestSync(t, sample)
+}
+
+// latestSync is syncBefore of several tables.
+func latestSync(t *track, sample int64) int64 {
 	last := maxInt64(lastAtMost(t.sync.samples, sample+1), lastAtMost(t.partial.samples, sample+1)) - 1
 	if t.access != nil {
 		last = maxInt64(last, t.access.before(sample))

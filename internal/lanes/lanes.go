@@ -774,7 +774,7 @@ func ChunkCounts(t *ChunkRuns, number int, first, last int64) []uint32 {
 type Change struct {
 	Width int    // bytes in an entry
 	Mask  []byte // an entry's bits that are changed; nil: all of them
-	Mul   int64  // at least 1
+	Mul   int64  // at least 1, and no more without a mask
 	Add   []byte // an entry's addend, in place
 	Sub   bool   // subtract it instead: no entry may be less
 	Grow  bool   // entries of 4 bytes become entries of 8: stco grows into co64
@@ -792,88 +792,86 @@ func WriteEntries(entries []byte, c *Change, w io.Writer, from, to int64) error 
 		step = 2 * width
 	}
 	first := from / step
-	last := (to + step - 1) / step
+	entries = entries[first*width : (to+step-1)/step*width]
 	from -= first * step
 	to -= first * step
-	entries = entries[first*width : last*width]
-	most := changedLen / int(width) * int(width)
-	t := newTransform(c, minInt(len(entries), most)/int(width))
-	defer scratches.Put(t.s)
-	for len(entries) > 0 {
+	most := changedLen / c.Width * c.Width
+	t := &transform{s: newScratch(), change: c}
+	var err error
+	for len(entries) > 0 && err == nil {
 		n := minInt(len(entries), most)
 		out := applyChange(t, entries[:n])
 		end := minInt64(to, int64(len(out)))
-		_, err := w.Write(out[from:end])
-		if err != nil {
-			return err
-		}
+		_, err = w.Write(out[from:end])
 		entries = entries[n:]
-		to -= int64(len(out))
+		to -= end
 		from = 0
 	}
-	return nil
+	scratches.Put(t.s)
+	return err
 }
 
-// transform is a change made ready for pieces of a table: its numbers for a whole piece.
+// transform is a change made ready for a piece of a table.
 type transform struct {
 	s         *scratch
 	change    *Change
-	lanes     int
+	lanes     int // of the numbers
 	mask, add *big.Int
-	mul       *big.Int
 }
 
-func newTransform(c *Change, lanes int) *transform {
-	t := &transform{s: newScratch(), change: c, lanes: lanes, mul: big.NewInt(c.Mul)}
-	if c.Grow {
-		return t
-	}
-	t.add = setPattern(t.s.counts, c.Add, lanes)
-	if c.Mask != nil {
-		t.mask = setPattern(t.s.values, c.Mask, lanes)
-	}
-	return t
-}
-
-// applyChange returns the changed entries, valid until the next call. Products and sums stay within their lanes, or run
-// over into bits that the mask clears again.
+// applyChange returns the changed entries, valid until the next call. Sums stay within their lanes.
 func applyChange(t *transform, data []byte) []byte {
-	if t.change.Grow {
-		return growOffsets(t, data)
+	c := t.change
+	if c.Grow {
+		return growOffsets(c, data)
 	}
-	n := len(data) / t.change.Width
-	if n < t.lanes {
-		t.add.Rsh(t.add, uint((t.lanes-n)*t.change.Width*8))
-		t.lanes = n
+	if n := len(data) / c.Width; n != t.lanes {
+		setLanes(t, n)
 	}
-	x, keep := t.s.x.SetBytes(data), t.s.spare
-	if t.mask != nil {
-		keep.AndNot(x, t.mask)
-		x.And(x, t.mask)
+	x := t.s.x.SetBytes(data)
+	if c.Mask != nil {
+		changeMasked(t, x)
+	} else if c.Sub {
+		x.Sub(x, t.add)
+	} else {
+		x.Add(x, t.add)
 	}
+	return fillBytes(t.s, x, len(data))
+}
+
+// setLanes makes the numbers of a change ready for so many entries.
+func setLanes(t *transform, n int) {
+	t.lanes = n
+	t.add = setPattern(t.s.counts, t.change.Add, n)
+	if t.change.Mask != nil {
+		t.mask = setPattern(t.s.values, t.change.Mask, n)
+	}
+}
+
+// changeMasked changes the bits of x in the mask. Products and sums run over into no others, which are cleared again.
+func changeMasked(t *transform, x *big.Int) {
+	keep := t.s.spare.AndNot(x, t.mask)
+	x.And(x, t.mask)
 	if t.change.Mul > 1 {
-		x.Mul(x, t.mul)
+		x.Mul(x, t.s.factor.SetInt64(t.change.Mul))
 	}
 	if t.change.Sub {
 		x.Sub(x, t.add)
 	} else {
 		x.Add(x, t.add)
 	}
-	if t.mask != nil {
-		x.And(x, t.mask)
-		x.Or(x, keep)
-	}
-	return fillBytes(t.s, x, len(data))
+	x.And(x, t.mask)
+	x.Or(x, keep)
 }
 
 // growOffsets returns 32-bit entries as 64-bit ones, with the addend added or subtracted. Entry by entry, some 100 ns
 // each: only files that end beyond 4 GiB need it.
-func growOffsets(t *transform, data []byte) []byte {
+func growOffsets(c *Change, data []byte) []byte {
 	u := make([]uint32, len(data)/4)
 	Decode(data, u)
 	v := make([]uint64, len(u))
-	add := binary.BigEndian.Uint64(t.change.Add)
-	if t.change.Sub {
+	add := binary.BigEndian.Uint64(c.Add)
+	if c.Sub {
 		add = -add
 	}
 	for i, offset := range u {
