@@ -50,8 +50,8 @@ type track struct {
 	preroll    soundPreroll
 	auxiliary  *auxiliaryInfo // nil: none
 	fileSize   int64          // bytes; -1: not known
-	last       *endOfTrack
-	left       *int64 // samples whose times may still be listed, of all tracks; nil: as many as there are
+	last       *endOfTrack    // of all samples
+	left       *int64         // samples whose times may still be listed, of all tracks; nil: as many as there are
 	listed     sampleTimes
 	listedFrom int64 // the first of listed
 	listedEnd  int64 // one more than the last
@@ -817,16 +817,19 @@ func wideOffset(t *track, number int64) int64 {
 // chunkPlace is where the samples before one end in the file.
 type chunkPlace struct {
 	run   lanes.ChunkRun
-	chunk int64
-	kept  int64 // samples of the chunk that come before the end
-	to    int64 // bytes
+	chunk int64 // the last one
+	kept  int64 // samples of that chunk
+	to    int64 // bytes; negative where the chunk lies beyond any file
 }
 
 // placeOfEnd is that of the samples before end.
 func placeOfEnd(t *track, end int64) *chunkPlace {
 	run, chunk, before := lanes.FindChunk(t.chunkRuns, end-1)
-	first := maxInt64(end-before-1, 0)
-	return &chunkPlace{run: run, chunk: chunk, kept: before + 1, to: chunkOffset(t, chunk) + sizeOf(t, first, end)}
+	p := &chunkPlace{run: run, chunk: chunk, kept: before + 1, to: chunkOffset(t, chunk)}
+	if p.to >= 0 {
+		p.to += sizeOf(t, maxInt64(end-p.kept, 0), end)
+	}
+	return p
 }
 
 // rollBack is the sample at which decoding must begin for sample to be right.
