@@ -23,8 +23,8 @@ import (
 
 const (
 	PieceLen    = 8192              // entries in a piece
-	shortLen    = 512               // entries of a table up to which the running totals are as close as can be
-	sparse      = 32                // entries between two running totals of a longer table; divides PieceLen
+	runStride   = 32                // entries of a long table between two running totals, which a look-up reads one by one
+	chunkStride = 16                // the same of stsc, of whose entries more is to be calculated; both divide PieceLen
 	BlockLen    = 128               // entries in a block
 	PairLen     = 8                 // stts, ctts, sbgp: sample_count(4) + value(4)
 	ChunkRunLen = 12                // first_chunk(4) + samples_per_chunk(4) + sample_description_index(4)
@@ -159,7 +159,7 @@ func appendTotals(s *scratch, totals []float64, x *big.Int, width, n, stride int
 	if all < 0 || all > MaxSum-base {
 		return nil, ErrSum
 	}
-	// The lower 64 bits of a lane, and of every stride of lanes behind it, are a number of 64 bits from there on.
+	// A stride has a whole number of 64-bit words, so each total is one, counted from the lower 64 bits of the first lane.
 	before := fillBytes(s, x, n*width)[width-8:]
 	words := takeWords(s, before)
 	between := make([]int64, (n-1)/stride)
@@ -345,43 +345,65 @@ func intervalOf(totals []float64, at int64) int {
 	return sort.SearchFloat64s(totals, math.Float64frombits(uint64(at+1))) - 1
 }
 
-// strideFor is how many entries of a table are between two running totals: so few that a look-up reads them one by one,
-// and so many that they have a whole number of 64-bit words.
-func strideFor(entries []byte, width int) int {
-	short := len(entries) <= shortLen*width
-	switch {
-	case width == ChunkRunLen && short:
-		return 2
-	case width == ChunkRunLen: // of these, more is to be calculated
-		return sparse / 2
-	case short:
-		return 1
-	}
-	return sparse
-}
-
 // Runs is a table of pairs (sample_count, value), one for a run of samples: stts (8.6.1.2), ctts (8.6.1.3), sbgp
 // (8.9.2). Running totals say where a sample is to be found.
 type Runs struct {
 	Entries []byte
-	Samples []float64 // running totals: samples before every stride of entries, and at the end all of them
+	Samples []float64 // running totals: samples before every runStride entries, or each of few, and at the end all
 	Ticks   []float64 // of sample_count · value likewise, where the values are durations; else nil
 	Any     uint64    // the bits that any value has set
-	stride  int
-	tail    *Run // the last entry: its samples are asked for in every cut
+	runs    []Run     // all entries of a table of few; else nil
+	tail    *Run      // the last entry: its samples are asked for in every cut
 }
+
+// fewRuns is up to how many entries are added up by a loop, and kept.
+const fewRuns = 256
 
 // NewRuns indexes a table. timed says that its values are durations to sum up as well.
 func NewRuns(entries []byte, timed bool) (*Runs, error) {
-	r := &Runs{Entries: entries, Samples: []float64{0}, stride: strideFor(entries, PairLen)}
+	r := &Runs{Entries: entries, Samples: []float64{0}}
 	if timed {
 		r.Ticks = []float64{0}
 	}
+	if len(entries) <= fewRuns*PairLen {
+		return r, addUpFew(r, timed)
+	}
 	err := addUpRuns(r, timed)
-	if err == nil && len(entries) > 0 {
+	if err == nil {
 		r.tail = lastRun(r)
 	}
 	return r, err
+}
+
+// addUpFew takes a table of few entries apart, and makes the running totals.
+func addUpFew(r *Runs, timed bool) error {
+	pairs := pairsOf(r, 0, fewRuns)
+	r.runs = make([]Run, len(pairs))
+	samples, ticks, high, low := uint64(0), uint64(0), uint64(0), uint64(0)
+	for i, v := range pairs {
+		u := &r.runs[i]
+		u.Entry = i
+		u.First = int64(samples)
+		u.Count = int64(v >> 32)
+		u.Value = int64(v & LowHalf)
+		r.Any |= v & LowHalf
+		samples += v >> 32
+		r.Samples = append(r.Samples, math.Float64frombits(samples))
+		if !timed {
+			continue
+		}
+		u.Begins = int64(ticks)
+		high, low = bits.Mul64(v>>32, v&LowHalf)
+		if high != 0 || low > uint64(MaxSum)-ticks {
+			return ErrSum
+		}
+		ticks += low
+		r.Ticks = append(r.Ticks, math.Float64frombits(ticks))
+	}
+	if len(pairs) > 0 {
+		r.tail = &r.runs[len(pairs)-1]
+	}
+	return nil
 }
 
 // lastRun is the last entry of a table that has one.
@@ -398,9 +420,6 @@ func lastRun(r *Runs) *Run {
 // addUpRuns makes the running totals.
 func addUpRuns(r *Runs, timed bool) error {
 	entries := r.Entries
-	if len(entries) <= fewRuns*PairLen {
-		return addUpFew(r, timed)
-	}
 	s := newScratch()
 	defer scratches.Put(s)
 	lanes := minInt(PieceLen, len(entries)/PairLen)
@@ -419,12 +438,12 @@ func addUpRuns(r *Runs, timed bool) error {
 				return ErrSum
 			}
 			mulLanes(s, x, values, counts, planes, PairLen*8)
-			r.Ticks, err = appendTotals(s, r.Ticks, x, PairLen, n, r.stride)
+			r.Ticks, err = appendTotals(s, r.Ticks, x, PairLen, n, runStride)
 			if err != nil {
 				return err
 			}
 		}
-		r.Samples, err = appendTotals(s, r.Samples, counts, PairLen, n, r.stride)
+		r.Samples, err = appendTotals(s, r.Samples, counts, PairLen, n, runStride)
 		if err != nil {
 			return err
 		}
@@ -439,7 +458,7 @@ func RunsMemory(r *Runs) int {
 	if r == nil {
 		return 0
 	}
-	return 8 * (len(r.Samples) + len(r.Ticks))
+	return 8*(len(r.Samples)+len(r.Ticks)) + 5*8*len(r.runs)
 }
 
 // ChunkRunsMemory is the same of a sample-to-chunk table.
@@ -448,29 +467,6 @@ func ChunkRunsMemory(t *ChunkRuns) int {
 		return 0
 	}
 	return 8 * len(t.Samples)
-}
-
-// fewRuns is up to how many entries are added up sooner by a loop.
-const fewRuns = 32
-
-// addUpFew is addUpRuns for a table of few entries.
-func addUpFew(r *Runs, timed bool) error {
-	samples, ticks, any := int64(0), int64(0), uint64(0)
-	for _, v := range BlockOf(r, 0) {
-		count, value := v>>32, v&LowHalf
-		samples += int64(count)
-		r.Samples = append(r.Samples, totalOf(samples))
-		any |= value
-		if high, low := bits.Mul64(count, value); timed {
-			if high != 0 || low > uint64(MaxSum) || ticks+int64(low) > MaxSum {
-				return ErrSum
-			}
-			ticks += int64(low)
-			r.Ticks = append(r.Ticks, totalOf(ticks))
-		}
-	}
-	r.Any = any
-	return nil
 }
 
 // BlockOf returns the entries of a block, each as count<<32 | value.
@@ -507,13 +503,21 @@ func FindRun(r *Runs, sample int64) *Run {
 // searchRun is FindRun before the last run.
 func searchRun(r *Runs, sample int64) *Run {
 	k := intervalOf(r.Samples, sample)
-	pairs, next, above := pairsOf(r, k, r.stride), math.Float64bits(r.Samples[k]), uint64(sample)
+	if r.runs != nil {
+		return &r.runs[k]
+	}
+	return searchInterval(r, k, sample)
+}
+
+// searchInterval is FindRun behind a running total of a long table.
+func searchInterval(r *Runs, k int, sample int64) *Run {
+	pairs, next, above := pairsOf(r, k, runStride), math.Float64bits(r.Samples[k]), uint64(sample)
 	for i, v := range pairs {
 		next += v >> 32
 		if next <= above {
 			continue
 		}
-		u := &Run{Entry: k*r.stride + i, First: int64(next - v>>32), Count: int64(v >> 32), Value: int64(v & LowHalf)}
+		u := &Run{Entry: k*runStride + i, First: int64(next - v>>32), Count: int64(v >> 32), Value: int64(v & LowHalf)}
 		if r.Ticks != nil {
 			u.Begins = ticksBefore(r.Ticks[k], pairs[:i])
 		}
@@ -542,20 +546,29 @@ func SampleAtTick(r *Runs, tick int64) (sample, begins int64) {
 		sample = LastTotal(r.Samples) - 1
 		return sample, TickIn(FindRun(r, sample), sample)
 	}
-	first, next, above := math.Float64bits(r.Samples[k]), math.Float64bits(r.Ticks[k]), uint64(tick)
-	count, value := uint64(0), uint64(0) // declared out here, since the interpreter makes what is declared in a loop anew each time
-	for _, v := range pairsOf(r, k, r.stride) {
-		count = v >> 32
-		value = v & LowHalf
-		next += count * value
-		if next > above {
-			break // value is not 0
-		}
-		first += count
+	var u *Run
+	if r.runs != nil {
+		u = &r.runs[k]
+	} else {
+		u = searchTicks(r, k, tick)
 	}
-	next -= count * value
-	count = (above - next) / value
-	return int64(first + count), int64(next + count*value)
+	n := (tick - u.Begins) / u.Value // not 0: more ticks follow in the run
+	return u.First + n, u.Begins + n*u.Value
+}
+
+// searchTicks is the run that a tick behind a running total of a long table is in.
+func searchTicks(r *Runs, k int, tick int64) *Run {
+	first, next, above := math.Float64bits(r.Samples[k]), math.Float64bits(r.Ticks[k]), uint64(tick)
+	ticks := uint64(0) // declared out here, since the interpreter makes what is declared in a loop anew each time
+	for i, v := range pairsOf(r, k, runStride) {
+		ticks = (v >> 32) * (v & LowHalf)
+		next += ticks
+		if next > above {
+			return &Run{Entry: k*runStride + i, First: int64(first), Count: int64(v >> 32), Begins: int64(next - ticks), Value: int64(v & LowHalf)}
+		}
+		first += v >> 32
+	}
+	return r.tail // not reached: the next running total is above tick
 }
 
 // ExpandRuns returns the values of n samples from the sample first on. Samples beyond the table have the value 0.
@@ -614,10 +627,9 @@ func addRun(sums []int64, at int, value, count int64) int {
 type ChunkRuns struct {
 	Entries []byte
 	Chunks  int64     // in the track
-	Samples []float64 // before every stride of entries, and at the end all
-	stride  int
-	tail    ChunkRun // the last run: its samples are asked for in every cut
-	before  int64    // samples before it
+	Samples []float64 // before every chunkStride entries, and at the end all
+	tail    ChunkRun  // the last run: its samples are asked for in every cut
+	before  int64     // samples before it
 }
 
 // ErrOrder says that the entries of a stsc must be put in order first.
@@ -629,7 +641,7 @@ var ErrSum = errors.New("sums are beyond 2^60")
 // NewChunkRuns indexes the table of a track that has so many chunks. A run's samples are its samples_per_chunk times
 // the distance to the next run's first_chunk: one subtraction gives the distances, of lanes that are 96 bits wide.
 func NewChunkRuns(entries []byte, chunks int64) (*ChunkRuns, error) {
-	t := &ChunkRuns{Entries: entries, Chunks: chunks, Samples: []float64{0}, stride: strideFor(entries, ChunkRunLen)}
+	t := &ChunkRuns{Entries: entries, Chunks: chunks, Samples: []float64{0}}
 	// More chunks than bytes that any moov may have.
 	if chunks >= 1<<31 {
 		return nil, ErrSum
@@ -646,7 +658,7 @@ func NewChunkRuns(entries []byte, chunks int64) (*ChunkRuns, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.Samples, err = appendTotals(s, t.Samples, s.x, ChunkRunLen, n, t.stride)
+		t.Samples, err = appendTotals(s, t.Samples, s.x, ChunkRunLen, n, chunkStride)
 		if err != nil {
 			return nil, err
 		}
@@ -726,8 +738,8 @@ func FindChunk(t *ChunkRuns, sample int64) (run ChunkRun, chunk, before int64) {
 // searchChunkRun is the run before the last one that holds a sample, and how many samples come before it.
 func searchChunkRun(t *ChunkRuns, sample int64) (ChunkRun, int64) {
 	k := intervalOf(t.Samples, sample)
-	number, next := k*t.stride, int64(math.Float64bits(t.Samples[k]))
-	runs := Words(t.Entries[number*ChunkRunLen : minInt((number+t.stride+1)*ChunkRunLen, len(t.Entries))]) // and the one behind them
+	number, next := k*chunkStride, int64(math.Float64bits(t.Samples[k]))
+	runs := Words(t.Entries[number*ChunkRunLen : minInt((number+chunkStride+1)*ChunkRunLen, len(t.Entries))]) // and the one behind them
 	first, end, at := runs[0], 3, next
 	for end < len(runs) {
 		next += int64(runs[end]-first) * int64(runs[end-2])

@@ -16,7 +16,7 @@ import (
 // the bulk arithmetic begins another block or piece.
 
 // boundaries are lengths of tables around blocks and pieces.
-var boundaries = []int{1, 2, 3, 63, 64, 65, BlockLen - 1, BlockLen, BlockLen + 1, shortLen - 1, shortLen, shortLen + 1, shortLen + sparse, shortLen + sparse + 1, 2*shortLen - 1,
+var boundaries = []int{1, 2, 3, 63, 64, 65, BlockLen - 1, BlockLen, BlockLen + 1, fewRuns - 1, fewRuns, fewRuns + 1, fewRuns + runStride, fewRuns + runStride + 1, 2*fewRuns - 1,
 	PieceLen - 1, PieceLen, PieceLen + 1, 2*PieceLen - 1, 2 * PieceLen, 2*PieceLen + 1}
 
 // extremes are values at which something could run over.
@@ -153,7 +153,10 @@ func TestAppendTotals(t *testing.T) {
 	r := rand.New(rand.NewSource(5))
 	for _, n := range boundaries {
 		for _, width := range []int{8, 12} {
-			stride := strideFor(make([]byte, n*width), width)
+			stride := runStride
+			if width == ChunkRunLen {
+				stride = chunkStride
+			}
 			values := randomEntries(r, n, 1<<46)
 			want := []int64{3, 12345}
 			total := want[1]
@@ -188,7 +191,7 @@ func TestAppendTotals(t *testing.T) {
 		{"the most", 0, []uint64{1<<64 - 2}, false},
 	} {
 		_, x := pack(tt.values, 8)
-		_, err := appendTotals(newScratch(), totalsOf([]int64{tt.before}), x, 8, len(tt.values), 1)
+		_, err := appendTotals(newScratch(), totalsOf([]int64{tt.before}), x, 8, len(tt.values), runStride)
 		if tt.ok != (err == nil) || err != nil && !errors.Is(err, ErrSum) && !errors.Is(err, ErrOrder) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
@@ -343,7 +346,7 @@ func nearby(r *rand.Rand, list []plainRun, ticks bool, total int64) []int64 {
 			}
 		}
 	}
-	for _, i := range []int{0, 1, sparse - 1, sparse, shortLen, PieceLen - 1, PieceLen, PieceLen + 1, len(list) - 2, len(list) - 1, r.Intn(len(list))} {
+	for _, i := range []int{0, 1, runStride - 1, runStride, fewRuns, PieceLen - 1, PieceLen, PieceLen + 1, len(list) - 2, len(list) - 1, r.Intn(len(list))} {
 		if i >= 0 && i < len(list) {
 			if ticks {
 				add(list[i].begins)
@@ -429,7 +432,7 @@ func checkSampleAt(t *testing.T, u *Runs, list []plainRun, tick int64) {
 
 func TestExpand(t *testing.T) {
 	r := rand.New(rand.NewSource(8))
-	for _, n := range []int{1, 2, shortLen - 1, shortLen, shortLen + 1, shortLen + sparse + 1, PieceLen + 1} {
+	for _, n := range []int{1, 2, fewRuns - 1, fewRuns, fewRuns + 1, fewRuns + runStride + 1, PieceLen + 1} {
 		counts, values := make([]uint64, n), randomEntries(r, n, 1<<32)
 		for i := range counts {
 			counts[i] = uint64(r.Intn(3))
@@ -446,9 +449,9 @@ func TestExpand(t *testing.T) {
 				all = append(all, e.value)
 			}
 		}
-		all = append(all, make([]int64, 2*shortLen+4)...) // beyond the table all are 0
+		all = append(all, make([]int64, 2*fewRuns+4)...) // beyond the table all are 0
 		for _, first := range nearby(r, list, false, samples+2) {
-			for _, length := range []int64{0, 1, 2, shortLen, 2*shortLen + 1} {
+			for _, length := range []int64{0, 1, 2, fewRuns, 2*fewRuns + 1} {
 				got, signed := ExpandRuns(u, first, length, false), ExpandRuns(u, first, length, true)
 				for i := range got {
 					want := all[first+int64(i)]
@@ -609,7 +612,7 @@ func TestChunkRunsRefused(t *testing.T) {
 			t.Errorf("%d runs: %v", n, err)
 		}
 		refused("a run beyond the last chunk", columns, int64(n)-1)
-		for _, i := range []int{1, 2, sparse, shortLen, PieceLen - 1, PieceLen, PieceLen + 1, n - 1} {
+		for _, i := range []int{1, 2, runStride, fewRuns, PieceLen - 1, PieceLen, PieceLen + 1, n - 1} {
 			if i < 1 || i >= n {
 				continue
 			}
