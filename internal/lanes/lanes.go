@@ -40,7 +40,6 @@ type scratch struct {
 	low, ones                   *big.Int // patterns for so many lanes of a width in bytes
 	width, n                    int
 	bytes                       []byte
-	words                       []int64
 }
 
 var scratches sync.Pool
@@ -85,16 +84,6 @@ func fillBytes(s *scratch, x *big.Int, n int) []byte {
 		s.bytes = make([]byte, n)
 	}
 	return x.FillBytes(s.bytes[:n])
-}
-
-// takeWords returns the 64-bit numbers in b. They are overwritten by the next.
-func takeWords(s *scratch, b []byte) []int64 {
-	n := len(b) / 8
-	if len(s.words) < n {
-		s.words = make([]int64, n)
-	}
-	Decode(b, s.words[:n])
-	return s.words
 }
 
 // pattern returns n copies of entry as one number.
@@ -159,17 +148,32 @@ func appendTotals(s *scratch, totals []float64, x *big.Int, width, n, stride int
 	if all < 0 || all > MaxSum-base {
 		return nil, ErrSum
 	}
-	// A stride has a whole number of 64-bit words, so each total is one, counted from the lower 64 bits of the first lane.
-	before := fillBytes(s, x, n*width)[width-8:]
-	words := takeWords(s, before)
-	between := make([]int64, (n-1)/stride)
-	gap := stride * width / 8
-	at := gap
-	for i := range between {
-		between[i] = base + words[at]
+	between := totalsOf(everyStride(x, width, n, stride, base))
+	return append(append(totals, between...), totalOf(base+all)), nil
+}
+
+// wordBits is how many bits the words of a number have, which differs by platform: for the interpreter, bits.UintSize is
+// a constant of the one that it was made on.
+var wordBits = 64 / len(new(big.Int).SetUint64(^uint64(0)).Bits())
+
+// everyStride lists every so manieth of x's n lanes but the first, with base added; no lane has more than 60 bits. They
+// are read from the words of the number, of which a stride of lanes has a whole number: all of its bytes would take 100
+// µs. x is spent.
+func everyStride(x *big.Int, width, n, stride int, base int64) []int64 {
+	x.SetBit(x, n*width*8, 1) // the first lanes have words, too, if they are 0
+	x.Rsh(x, uint((n-1)%stride*width*8))
+	words, at, gap := x.Bits(), 0, stride*width*8/wordBits
+	list := make([]int64, (n-1)/stride)
+	for i := len(list) - 1; i >= 0; i-- {
+		list[i] = base + int64(words[at])
 		at += gap
 	}
-	return append(append(totals, totalsOf(between)...), totalOf(base+all)), nil
+	if wordBits == 32 {
+		for i := range list {
+			list[i] += int64(words[(len(list)-1-i)*gap+1]) << 32
+		}
+	}
+	return list
 }
 
 // ListSteps lists n numbers, of which each is step more than the one before it. All must be less than 2^60.
@@ -589,10 +593,10 @@ func AddRuns(sums []int64, r *Runs, first int64, signed bool) {
 		limit = 1 << 31
 	}
 	u := FindRun(r, first)
-	skipped, at, entries := first-u.First, 0, r.Entries[u.Entry*PairLen:]
+	skipped, at, end, entries := first-u.First, 0, len(sums), r.Entries[u.Entry*PairLen:]
 	value := int64(0)
-	for len(entries) > 0 {
-		pairs := make([]uint64, minInt(len(entries)/PairLen, len(sums)-at)) // no more are needed, if none has a count of 0
+	for len(entries) > 0 && at < end {
+		pairs := make([]uint64, minInt(len(entries)/PairLen, end-at)) // no more are needed, if none has a count of 0
 		Decode(entries, pairs)
 		entries = entries[len(pairs)*PairLen:]
 		for _, v := range pairs {
@@ -600,15 +604,12 @@ func AddRuns(sums []int64, r *Runs, first int64, signed bool) {
 			if value >= limit {
 				value -= 1 << 32
 			}
-			if v>>32 != 1 { // what most entries of a ctts do not say
+			if v>>32 != 1 { // few entries of a ctts
 				at = addRun(sums, at, value, int64(v>>32)-skipped)
 				skipped = 0
-			} else {
+			} else if at < end {
 				sums[at] += value
 				at++
-			}
-			if at == len(sums) {
-				return
 			}
 		}
 	}
