@@ -202,7 +202,7 @@ func mediaDuration(k *trackCut) int64 {
 // locateKept finds the chunks and bytes of the samples kept.
 func locateKept(k *trackCut, fileSize int64) error {
 	t := k.track
-	place := t.last.place
+	place := t.endPlace
 	if k.end < t.samples {
 		place = placeOfEnd(t, k.end)
 	}

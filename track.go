@@ -50,7 +50,8 @@ type track struct {
 	preroll    soundPreroll
 	auxiliary  *auxiliaryInfo // nil: none
 	fileSize   int64          // bytes; -1: not known
-	last       *endOfTrack    // of all samples
+	endRun     *lanes.Run     // of the last samples, with no more than the track has; never without a duration
+	endPlace   *chunkPlace    // where all samples end in the file
 	left       *int64         // samples whose times may still be listed, of all tracks; nil: as many as there are
 	listed     sampleTimes
 	listedFrom int64 // the first of listed
@@ -538,7 +539,7 @@ func decodeEnd(t *track, end int64) int64 {
 // sampleAt is the last sample with a decode time of at most tick, and that time. Before the first sample it is the
 // first.
 func sampleAt(t *track, tick int64) (sample, begins int64) {
-	r := t.last.run
+	r := t.endRun
 	if tick < r.Begins {
 		return sampleBefore(t, tick)
 	}
@@ -557,13 +558,7 @@ func sampleBefore(t *track, tick int64) (sample, begins int64) {
 	return lanes.SampleAtTick(t.durations, tick)
 }
 
-// endOfTrack is where the samples of a track end, which is asked for in every cut up to there.
-type endOfTrack struct {
-	run   *lanes.Run // of the last samples, with no more than the track has; never without a duration
-	place *chunkPlace
-}
-
-// findEnd finds the end of the samples, and of the media.
+// findEnd finds where the samples and the media end, which every cut up to there asks for.
 func (t *track) findEnd() {
 	run := *lanes.FindRun(t.durations, t.samples-1)
 	run.Count = t.samples - run.First
@@ -572,7 +567,8 @@ func (t *track) findEnd() {
 		run.Count = 1
 		run.Value = 1
 	}
-	t.last = &endOfTrack{run: &run, place: placeOfEnd(t, t.samples)}
+	t.endRun = &run
+	t.endPlace = placeOfEnd(t, t.samples)
 	t.end = t.lastEnd()
 }
 
