@@ -85,6 +85,76 @@ func (o *origin) Read(off, n int64) ([]byte, error) {
 	return o.get(off, n, maxInt64(n+ahead, o.client.BufferSize))
 }
 
+// ReadAlong is Read, and where much is missing follow is called while it comes.
+func (o *origin) ReadAlong(off, n int64, follow func(come []byte) int64) ([]byte, error) {
+	atOnce := n + ahead
+	if o.version.Size >= 0 {
+		n = minInt64(n, o.version.Size-off)
+		atOnce = minInt64(atOnce, o.version.Size-off)
+	}
+	if n < o.client.BufferSize || int64(len(o.held(off, n))) == n {
+		return o.Read(off, n)
+	}
+	if err := o.admit(atOnce); err != nil {
+		return nil, err
+	}
+	window := make([]byte, atOnce)
+	come := int64(copy(window, o.held(off, atOnce)))
+	before := come
+	r, w := io.Pipe()
+	defer r.Close() // a panic of follow must not leave the other end waiting
+	f := &following{file: o, off: off + come, n: n - come, atOnce: atOnce - come, in: w, done: make(chan struct{})}
+	go runFollowing(f) // it has ended before this returns
+	var err error
+	for err == nil && come < atOnce {
+		next := minInt64(maxInt64(follow(window[:come:come]), come+1), atOnce)
+		var k int
+		k, err = io.ReadFull(r, window[come:next])
+		come += int64(k)
+	}
+	_ = r.Close()
+	<-f.done
+	if f.err != nil {
+		return nil, f.err
+	}
+	o.window = window[:come]
+	o.from = off
+	o.fetched += come - before
+	return o.held(off, n), nil
+}
+
+// following is a fetch whose bytes are looked at while they come.
+type following struct {
+	file           *origin
+	off, n, atOnce int64 // as fetchAll has them
+	in             *io.PipeWriter
+	err            error
+	done           chan struct{}
+}
+
+// runFollowing is a function because Yaegi binds the receiver of go x.f() when it runs.
+func runFollowing(f *following) {
+	fetchFollowed(f)
+	_ = f.in.CloseWithError(f.err) // io.EOF where err is nil
+	close(f.done)
+}
+
+func fetchFollowed(f *following) {
+	defer f.guard()
+	f.err = fetchAll(f.file, f.off, f.n, f.atOnce, f)
+}
+
+// guard is deferred: a panic here would end Traefik.
+func (f *following) guard() {
+	if r := recover(); r != nil {
+		f.err = fmt.Errorf("%w: panic: %v", ErrMisbehaving, r)
+	}
+}
+
+func (f *following) Native() bool { return true }
+
+func (f *following) Begin(header http.Header) (io.Writer, error) { return f.in, nil }
+
 // Peek is Read that fetches less, for a moment: its memory is given back with the next. The first hop mostly leads to
 // the moov, and is a read.
 func (o *origin) Peek(off, n, atOnce int64) ([]byte, error) {
@@ -127,8 +197,7 @@ func (o *origin) held(off, n int64) []byte {
 	return o.window[i:end:end]
 }
 
-// fetch moves the window to off, and asks for what is missing of so many bytes at once: again where an answer is of less
-// (RFC 9110, 15.3.7), until n are there.
+// fetch moves the window to off, and asks for what is missing of so many bytes at once, of which n are needed.
 func (o *origin) fetch(off, n, atOnce int64) error {
 	if o.version.Size >= 0 {
 		n = minInt64(n, o.version.Size-off)
@@ -140,14 +209,8 @@ func (o *origin) fetch(off, n, atOnce int64) error {
 	into := newMemoryReceiver(atOnce)
 	_, _ = into.data.Write(o.held(off, atOnce)) // to memory: never fails
 	before := int64(into.data.Len())
-	for int64(into.data.Len()) < n {
-		err := fetchOnce(o, off+int64(into.data.Len()), atOnce-int64(into.data.Len()), into)
-		if errors.Is(err, errEnd) {
-			break
-		}
-		if err != nil {
-			return err
-		}
+	if err := fetchAll(o, off+before, n-before, atOnce-before, into); err != nil {
+		return err
 	}
 	o.window = into.data.Bytes()
 	o.from = off
@@ -170,27 +233,45 @@ func (o *origin) admit(n int64) error {
 	return o.client.Lease.Take(n)
 }
 
-// fetchOnce makes a request for up to n bytes at off; a second and a third where the origin refuses a range that
-// reaches past the end, of which it has not said before where that is.
-func fetchOnce(o *origin, off, n int64, into *memoryReceiver) error {
+// fetchAll asks for so many bytes at once from off on: again where an answer is of less (RFC 9110, 15.3.7), until n have
+// come, or the file has ended.
+func fetchAll(o *origin, off, n, atOnce int64, into Receiver) error {
+	for n > 0 {
+		k, err := fetchOnce(o, off, atOnce, into)
+		if errors.Is(err, errEnd) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		off += k
+		n -= k
+		atOnce -= k
+	}
+	return nil
+}
+
+// fetchOnce makes a request for up to n bytes at off, and returns how many came; a second and a third where the origin
+// refuses a range that reaches past the end, of which it has not said before where that is.
+func fetchOnce(o *origin, off, n int64, into Receiver) (int64, error) {
 	form := asAsked
 	for {
 		o.asked++
 		if o.asked > maxFetches {
-			return fmt.Errorf("%w: %d requests and no index yet", ErrMisbehaving, maxFetches)
+			return 0, fmt.Errorf("%w: %d requests and no index yet", ErrMisbehaving, maxFetches)
 		}
 		x := askIn(o, form, off, n, into)
 		x.hidden = true
 		err := runExchange(x)
 		if !errors.Is(err, errPastLength) {
-			return err
+			return x.length, err
 		}
 		next := nextForm(o, form, off, n)
 		if next == inOne && form == toEnd {
-			return errEnd
+			return 0, errEnd
 		}
 		if next == inOne {
-			return fmt.Errorf("%w: it refuses bytes from %d on of a file of %d", ErrMisbehaving, off, o.named)
+			return 0, fmt.Errorf("%w: it refuses bytes from %d on of a file of %d", ErrMisbehaving, off, o.named)
 		}
 		form = next
 	}
