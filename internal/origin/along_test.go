@@ -45,8 +45,8 @@ func (s *ranged) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// A read is followed from what is there at first to its end, at the bytes that were asked for, however the origin
-// answers; and where it fails, it fails as any other.
+// A read is followed from what is there at first to its end, not before there is as much as was wanted, however the
+// origin answers; and where it fails, it fails as any other.
 func TestReadAlong(t *testing.T) {
 	data := bytes.Repeat([]byte("0123456789abcdef"), 1<<15)
 	const first = 4 << 10
@@ -68,7 +68,7 @@ func TestReadAlong(t *testing.T) {
 		{name: "breaks off at once", most: 1 << 20, until: first, off: 16, n: 300 << 10, err: ErrMisbehaving},
 		{name: "the client leaves", most: 1 << 20, until: 1 << 20, off: 16, n: 300 << 10, leaves: 100_000, err: ErrMisbehaving},
 		{name: "too large", most: 1 << 20, until: 1 << 20, off: 16, n: 2 << 20, err: nil},
-		{name: "a panic", most: 1 << 20, until: 1 << 20, off: 16, n: 300 << 10, panics: true},
+		{name: "a panic", most: 1 << 20, until: 1 << 20, off: 16, n: 300 << 10, panics: true, err: ErrMisbehaving},
 	}
 	for _, tt := range tests {
 		ctx, leave := context.WithCancel(context.Background())
@@ -94,15 +94,10 @@ func TestReadAlong(t *testing.T) {
 			}
 			return int64(len(come)) + 60_000
 		}
-		b, err := readAlongGuarded(f, tt.off, tt.n, follow)
+		b, err := f.ReadAlong(tt.off, tt.n, follow)
 		leave()
 		want := data[tt.off:minInt64(tt.off+tt.n, int64(len(data)))]
 		switch {
-		case tt.panics:
-			if err == nil || err.Error() != "panic" {
-				t.Errorf("%s: %v", tt.name, err)
-			}
-			continue
 		case tt.err != nil:
 			if !errors.Is(err, tt.err) {
 				t.Errorf("%s: %v", tt.name, err)
@@ -117,7 +112,7 @@ func TestReadAlong(t *testing.T) {
 			t.Errorf("%s: followed at %v", tt.name, calls)
 		}
 		for i := 1; i < len(calls); i++ {
-			if calls[i] != calls[i-1]+60_000 {
+			if calls[i] < calls[i-1]+60_000 {
 				t.Errorf("%s: followed at %v", tt.name, calls)
 			}
 		}
@@ -126,14 +121,4 @@ func TestReadAlong(t *testing.T) {
 			t.Errorf("%s: what was read is not held: %v", tt.name, err)
 		}
 	}
-}
-
-// readAlongGuarded is as a transfer has it, whose recover is above.
-func readAlongGuarded(f File, off, n int64, follow func(come []byte) int64) (b []byte, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = errors.New("panic")
-		}
-	}()
-	return f.ReadAlong(off, n, follow)
 }

@@ -17,7 +17,7 @@ type File interface {
 	// as an index made of it is used.
 	Read(off, n int64) ([]byte, error)
 	// ReadAlong is Read that may call follow with what has come of the bytes so far: first with what is there, and then
-	// whenever there are as many as follow has returned. What it is given stays as Read's.
+	// when there are at least as many as follow has returned. What it is given stays as Read's.
 	ReadAlong(off, n int64, follow func(come []byte) int64) ([]byte, error)
 	// Peek is Read, for a moment and for hops along the file: where the n bytes have to be fetched, so many at once. Up
 	// to HopLen they are a hop, of which there may be many.

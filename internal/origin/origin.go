@@ -2,6 +2,7 @@
 package origin
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -98,62 +99,59 @@ func (o *origin) ReadAlong(off, n int64, follow func(come []byte) int64) ([]byte
 	if err := o.admit(atOnce); err != nil {
 		return nil, err
 	}
-	window := make([]byte, atOnce)
-	come := int64(copy(window, o.held(off, atOnce)))
-	before := come
-	r, w := io.Pipe()
-	defer r.Close() // a panic of follow must not leave the other end waiting
-	f := &following{file: o, off: off + come, n: n - come, atOnce: atOnce - come, in: w, done: make(chan struct{})}
-	go runFollowing(f) // it has ended before this returns
-	var err error
-	for err == nil && come < atOnce {
-		next := minInt64(maxInt64(follow(window[:come:come]), come+1), atOnce)
-		var k int
-		k, err = io.ReadFull(r, window[come:next])
-		come += int64(k)
+	f := &following{window: append(make([]byte, 0, atOnce), o.held(off, atOnce)...), follow: follow}
+	before := int64(len(f.window))
+	f.next = follow(f.window[:before:before])
+	f.way = bufio.NewWriterSize(f, step)
+	err := fetchAll(o, off+before, n-before, atOnce-before, f)
+	if err == nil {
+		err = f.way.Flush()
 	}
-	_ = r.Close()
-	<-f.done
 	if f.err != nil {
-		return nil, f.err
+		err = f.err
 	}
-	o.window = window[:come]
+	if err != nil {
+		return nil, err
+	}
+	o.window = f.window
 	o.from = off
-	o.fetched += come - before
+	o.fetched += int64(len(f.window)) - before
 	return o.held(off, n), nil
 }
 
-// following is a fetch whose bytes are looked at while they come.
+// following is a receiver that looks at the bytes while they come.
 type following struct {
-	file           *origin
-	off, n, atOnce int64 // as fetchAll has them
-	in             *io.PipeWriter
-	err            error
-	done           chan struct{}
+	window []byte // what has come
+	follow func(come []byte) int64
+	next   int64         // how many are wanted by follow
+	way    *bufio.Writer // the rare steps at which it is looked
+	err    error
 }
 
-// runFollowing is a function because Yaegi binds the receiver of go x.f() when it runs.
-func runFollowing(f *following) {
-	fetchFollowed(f)
-	_ = f.in.CloseWithError(f.err) // io.EOF where err is nil
-	close(f.done)
-}
+// step is how many bytes are collected by compiled code before it is looked at what has come.
+const step = 256 << 10
 
-func fetchFollowed(f *following) {
+// Native is true for what collects.
+func (f *following) Native() bool { return true }
+
+func (f *following) Begin(header http.Header) (io.Writer, error) { return f.way, nil }
+
+func (f *following) Write(p []byte) (int, error) {
 	defer f.guard()
-	f.err = fetchAll(f.file, f.off, f.n, f.atOnce, f)
+	f.window = append(f.window, p...) // they fit: an exchange lets no more through than was asked for
+	come := int64(len(f.window))
+	if come >= f.next {
+		f.next = f.follow(f.window[:come:come])
+	}
+	return len(p), f.err
 }
 
-// guard is deferred: a panic here would end Traefik.
+// guard is deferred: the fast proxy's goroutine, where a panic would end Traefik, may be what writes.
 func (f *following) guard() {
 	if r := recover(); r != nil {
 		f.err = fmt.Errorf("%w: panic: %v", ErrMisbehaving, r)
 	}
 }
-
-func (f *following) Native() bool { return true }
-
-func (f *following) Begin(header http.Header) (io.Writer, error) { return f.in, nil }
 
 // Peek is Read that fetches less, for a moment: its memory is given back with the next. The first hop mostly leads to
 // the moov, and is a read.
