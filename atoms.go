@@ -92,10 +92,14 @@ func readBox(src byteSource, typ string, off, size int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(b)) < size {
-		// Tables without their end: no player has all samples.
-		return nil, fmt.Errorf("%w: the file ends inside of %s at %d", errFormat, typ, off)
+		return nil, endsInside(typ, off)
 	}
 	return b[:size], nil
+}
+
+// endsInside is what is wrong with tables without their end: no player has all samples.
+func endsInside(typ string, off int64) error {
+	return fmt.Errorf("%w: the file ends inside of %s at %d", errFormat, typ, off)
 }
 
 // box is a box of the moov. Only the containers that a cut looks into have children.
@@ -293,6 +297,7 @@ func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }
 type byteSource interface {
 	Size() int64
 	Read(off, n int64) ([]byte, error)
+	ReadAlong(off, n int64, follow func(come []byte) int64) ([]byte, error)
 	Peek(off, n, atOnce int64) ([]byte, error)
 	Settled() bool
 	Reserve(n int64) error
