@@ -20,6 +20,7 @@ type movie struct {
 	fileSize  int64
 	settled   bool  // fileSize is
 	timescale int64 // ticks per second of the movie timeline
+	ticks     int64 // and of that of its cuts
 	tracks    []*track
 	leftOut   []*leftOutTrak
 	defaults  map[uint32]trackDefaults // by track_ID
@@ -250,6 +251,7 @@ func (m *movie) index() error {
 	if timescale == 0 {
 		m.timescale = untimedScale
 	}
+	m.ticks = answerTimescale(m)
 	size := int64(-1)
 	if m.settled {
 		size = m.fileSize
@@ -306,6 +308,11 @@ func (m *movie) index() error {
 		return m.moov.fail("no trak in it")
 	}
 	m.markChapters()
+	if m.fragments == nil { // else the media end where the fragments do
+		for _, t := range m.tracks {
+			prepareEdits(t, mediaClock{movie: m.ticks, source: m.timescale, media: t.timescale})
+		}
+	}
 	var spared []*box
 	for _, l := range m.leftOut {
 		spared = append(spared, l.trak)

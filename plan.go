@@ -277,27 +277,27 @@ type fragmentRetiming struct {
 // byteRange is a stretch of the source: [from, to).
 type byteRange struct{ from, to int64 }
 
-// cutEdits intersects the track's edit list with [from, to) on the movie timeline of the answer; to < 0: no end.
-// Without a list there is one edit, the whole media from 0 on. What is left is in the answer's ticks.
+// cutEdits intersects the track's edit list with [from, to) on the movie timeline of the answer; to < 0: no end. What is
+// left is in the answer's ticks.
 func cutEdits(t *track, c mediaClock, from, to int64) []edit {
-	edits := t.edits
-	if len(edits) == 0 {
-		edits = []edit{{duration: toMediaEnd, rate: normalRate}}
+	edits := t.cutFrom
+	if t.cutTicks != c.movie {
+		edits = editsOf(t, c)
 	}
 	left := make([]edit, 0, len(edits))
 	begins := int64(0)
-	for i, e := range edits {
-		duration := editDuration(t, e, c)
-		if t.instant && i == len(edits)-1 {
-			duration = toLastPicture(t, e, c, duration)
+	for _, e := range edits {
+		ends := begins + e.duration
+		low, high := begins, ends
+		if low < from {
+			low = from
 		}
-		ends := begins + duration
-		low, high := maxInt64(begins, from), ends
 		if to >= 0 && to < high {
 			high = to
+			e.toLast = false
 		}
 		if low < high {
-			if e.mediaTime != empty && e.rate != 0 {
+			if low > begins && e.mediaTime != empty && e.rate != 0 {
 				e.passed = low - begins
 				e.mediaTime += toMedia(c, e.passed, e.rate)
 			}
@@ -310,6 +310,42 @@ func cutEdits(t *track, c mediaClock, from, to int64) []edit {
 		}
 	}
 	return left
+}
+
+// prepareEdits keeps the track's edits as cuts in the ticks of a clock need them. Edits that end behind the composition
+// time of the sample decoded last, by more than what rounding their cut begin can take, are marked.
+func prepareEdits(t *track, c mediaClock) {
+	t.cutTicks = c.movie
+	t.cutFrom = editsOf(t, c)
+	if t.samples == 0 {
+		return
+	}
+	last := compositionTime(t, t.samples-1)
+	for i := range t.cutFrom {
+		e := &t.cutFrom[i]
+		shows, _ := mulDiv(e.duration, c.media, c.movie)
+		e.toLast = e.mediaTime != empty && e.rate == normalRate && e.mediaTime+shows > last+2
+	}
+}
+
+// editsOf is the track's edit list in ticks of the answer's movie timeline. Without one there is one edit, the whole
+// media from 0 on.
+func editsOf(t *track, c mediaClock) []edit {
+	edits := t.edits
+	if len(edits) == 0 {
+		edits = []edit{{duration: toMediaEnd, rate: normalRate}}
+	}
+	scaled := make([]edit, 0, len(edits))
+	for i, e := range edits {
+		duration := editDuration(t, e, c)
+		if t.instant && i == len(edits)-1 {
+			duration = toLastPicture(t, e, c, duration)
+		}
+		e.duration = duration
+		e.begin = e.mediaTime
+		scaled = append(scaled, e)
+	}
+	return scaled
 }
 
 // editDuration is the length of an edit in ticks of the answer's movie timeline.

@@ -21,11 +21,13 @@ type track struct {
 	chapters  bool   // another track names it as its chapters
 	timescale int64  // media ticks per second
 	edits     []edit
-	samples   int64 // that all tables know, and the file has
-	missing   int64 // samples that all tables know, but a file that was cut short has not
-	end       int64 // of the media: where the sample shown last ends, in media ticks
-	instant   bool  // that sample has no duration, and is shown for a tick
-	claimed   int64 // the same as the mdhd has it
+	cutFrom   []edit // the same for a movie timeline of so many
+	cutTicks  int64  // ticks a second
+	samples   int64  // that all tables know, and the file has
+	missing   int64  // samples that all tables know, but a file that was cut short has not
+	end       int64  // of the media: where the sample shown last ends, in media ticks
+	instant   bool   // that sample has no duration, and is shown for a tick
+	claimed   int64  // the same as the mdhd has it
 	stbl      *box
 
 	durations  *lanes.Runs // stts
@@ -752,7 +754,7 @@ func chunkOffset(t *track, number int64) int64 {
 	return int64(binary.BigEndian.Uint64(t.chunks[8*number:]))
 }
 
-// rollBack is the sample at which decoding must begin for sample to be right.
+// rollBack is the sync sample at which decoding must begin for a sample of sound to be right.
 func rollBack(t *track, sample int64) int64 {
 	first := sample - t.preroll.samples
 	if t.preroll.ms > 0 {
@@ -761,7 +763,13 @@ func rollBack(t *track, sample int64) int64 {
 			first = at
 		}
 	}
-	return maxInt64(first, 0)
+	if first < 0 {
+		return 0
+	}
+	if !t.allSync || t.perPacket > 0 {
+		first = maxInt64(syncBefore(t, first), 0)
+	}
+	return first
 }
 
 // lengths are the bytes of successive groups of so many samples, from the sample first on. Samples from end on have
