@@ -97,7 +97,7 @@ func (s *search) clip(run *fragmentRun, w timeWindow) (*fragmentRun, error) {
 	return clip, nil
 }
 
-// keepFragments is keepTrack for a track of a fragmented file: the edit list is cut on the timeline of the whole, and
+// keepFragments is keepEdits for a track of a fragmented file: the edit list is cut on the timeline of the whole, and
 // the samples are those of the run.
 func (t *track) keepFragments(c mediaClock, run *fragmentRun, w timeWindow) (*trackCut, error) {
 	edits := cutEdits(t, c, w.from, w.to)

@@ -226,7 +226,14 @@ func newLeadIn(t *track, c mediaClock, e edit, s onScreen, first, end int64) *le
 	if decodable := h.count + h.behind + lead; l.mediaTime < decodable {
 		l.mediaTime = decodable
 	}
-	if l.mediaTime > maxOffset || !setLeadTimes(l, times, h, m, following, next, lead) {
+	if l.mediaTime > maxOffset {
+		return nil
+	}
+	fits := setLeadOffsets(l, times, h, l.mediaTime-m, lead)
+	if fits {
+		fits = setLeadDurations(l, times.dts, h.last, following, next, l.mediaTime-m)
+	}
+	if !fits {
 		return nil
 	}
 	if h.count > 0 && !t.allSync { // where every picture is a key frame, the next one is never far
@@ -323,33 +330,33 @@ const visible = maxLead
 // rankHidden ranks the samples shown before a time by when they would be. Times, which are at most 2^32 apart, and
 // numbers of samples are sorted as one number each, compiled; numbers of up to 2^53 are exact.
 func rankHidden(cts []int64, before int64) *hidden {
-	h := &hidden{last: -1, ahead: make([]int64, len(cts))}
-	ahead, keys, origin, last := h.ahead, make([]float64, 0, len(cts)), cts[0], -1
-	for i, at := range cts {
-		if at >= before {
+	ahead, keys, origin := make([]int64, len(cts)), make([]float64, len(cts)), cts[0]
+	n, i, last := 0, int64(0), int64(-1) // counted in 64 bits, since the interpreter makes an object of what is converted
+	for _, at := range cts {
+		if at < before {
+			keys[n] = float64((at-origin)*maxLead + i)
+			n++
+			last = i
+		} else {
 			ahead[i] = visible
-			continue
 		}
-		keys = append(keys, float64((at-origin)*maxLead+int64(i)))
-		last = i
+		i++
 	}
-	if last < 0 {
-		return h
-	}
+	keys = keys[:n]
 	sort.Float64s(keys)
-	var i, a, least int64 // declared out here, since the interpreter makes what is declared in a loop anew each time
-	for rank, key := range keys {
+	rank, least := int64(0), int64(0)
+	for _, key := range keys {
 		i = int64(key) & (maxLead - 1)
-		a = int64(rank) - i
-		ahead[i] = a
-		if a < least {
-			least = a
+		ahead[i] = rank - i
+		if rank-i < least {
+			least = rank - i
 		}
+		rank++
 	}
-	h.count = int64(len(keys))
-	h.last = int64(last)
-	h.lastShown = cts[i]
-	h.behind = -least
+	h := &hidden{count: rank, last: last, behind: -least, ahead: ahead}
+	if rank > 0 {
+		h.lastShown = cts[i]
+	}
 	return h
 }
 
@@ -425,67 +432,71 @@ func beginOnPicture(t *track, c mediaClock, edits, fine []edit, factor int64) {
 	first.begin = first.mediaTime - toMedia(c, first.passed, normalRate)
 }
 
-// setLeadTimes makes the entries of stts and ctts, and reports whether all times fit them. following and next are the
-// decode times of the samples after the last hidden one and after the last; the last hidden picture stands for lead
-// ticks.
-func setLeadTimes(l *leadIn, times sampleTimes, h *hidden, m, following, next, lead int64) bool {
-	f, n, last, begins := l.scale, l.samples, h.last, l.mediaTime
-	begin, shift, earlier := times.dts[0], begins-m, begins-lead-h.count
-	base := begin - l.raise
-	offsets := h.ahead[:n]
-	var decoded, offset int64 // declared out here, since the interpreter makes what is declared in a loop anew each time
-	for i, ahead := range offsets {
-		if ahead != visible { // nearly all
-			offsets[i] = ahead + earlier
-			continue
+// setLeadOffsets makes the entries of ctts, and reports whether all offsets fit them. Decode times of pictures behind
+// the hidden ones are shift later than in the source; the last hidden picture stands for lead ticks.
+func setLeadOffsets(l *leadIn, times sampleTimes, h *hidden, shift, lead int64) bool {
+	f, begins, earlier, begin := l.scale, l.mediaTime, l.mediaTime-lead-h.count, times.dts[0]
+	runs := make([]int64, l.samples) // of equal offsets, none of which is negative
+	n, last, i, decoded := -1, maxSum, int64(0), int64(0)
+	for _, offset := range h.ahead[:l.samples] {
+		if offset == visible {
+			decoded = i
+			if i > h.last {
+				decoded = (times.dts[i]-begin)*f + shift
+			}
+			offset = maxInt64((times.cts[i]-begin+l.raise)*f+shift, begins) - decoded
+			if offset > maxOffset {
+				return false
+			}
+			offset -= earlier
 		}
-		decoded = int64(i)
-		if decoded > last {
-			decoded = (times.dts[i]-begin)*f + shift
+		if offset == last {
+			runs[n] += 1 << 32
+		} else {
+			last = offset
+			n++
+			runs[n] = 1<<32 | (offset + earlier)
 		}
-		offset = (times.cts[i]-base)*f + shift
-		if offset < begins {
-			offset = begins
-		}
-		offset -= decoded
-		if offset > maxOffset {
-			return false
-		}
-		offsets[i] = offset
+		i++
 	}
-	runs := make([]uint64, 0, 4) // of durations
-	i := last                    // samples that last a tick each
-	decoded = last
-	if last < 0 {
+	l.offsets = lanes.Encode(runs[:n+1], lanes.PairLen*(n+1))
+	l.shifted = n > 0 || last+earlier != 0
+	return true
+}
+
+// setLeadDurations makes the entries of stts, and reports whether all durations fit them. following and next are the
+// decode times of the samples after the last hidden one and after the last, before these are shifted.
+func setLeadDurations(l *leadIn, dts []int64, lastHidden, following, next, shift int64) bool {
+	runs := make([]int64, 0, 4)
+	i, decoded := lastHidden, lastHidden // so many samples last a tick each
+	if i < 0 {
 		i = 0
 		decoded = shift
-	} else if last > 0 && following+shift == last+1 {
+	} else if i > 0 && following+shift == i+1 {
 		i++
 		decoded++
 	}
 	if i > 0 {
-		runs = append(runs, uint64(i)<<32|1)
+		runs = append(runs, i<<32|1)
 	}
 	joined, lasts := len(runs), int64(0)
-	for i++; i <= n; i++ {
+	for i++; i <= l.samples; i++ {
 		lasts = next
-		if i < n {
-			lasts = (times.dts[i] - begin) * f
+		if i < l.samples {
+			lasts = (dts[i] - dts[0]) * l.scale
 		}
 		lasts += shift - decoded
 		decoded += lasts
 		if lasts > max32 {
 			return false
 		}
-		if r := len(runs) - 1; r >= joined && runs[r]&lanes.LowHalf == uint64(lasts) {
+		if r := len(runs) - 1; r >= joined && runs[r]&max32 == lasts {
 			runs[r] += 1 << 32
 		} else {
-			runs = append(runs, 1<<32|uint64(lasts))
+			runs = append(runs, 1<<32|lasts)
 		}
 	}
 	l.durations = lanes.Encode(runs, lanes.PairLen*len(runs))
-	l.offsets = lanes.RunLengths(offsets)
-	l.shifted = len(l.offsets) > lanes.PairLen || offsets[0] != 0
 	return true
 }
 

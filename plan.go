@@ -285,31 +285,35 @@ func cutEdits(t *track, c mediaClock, from, to int64) []edit {
 		edits = editsOf(t, c)
 	}
 	left := make([]edit, 0, len(edits))
-	begins := int64(0)
+	begins, ends := int64(0), int64(0)
 	for _, e := range edits {
-		ends := begins + e.duration
-		low, high := begins, ends
-		if low < from {
-			low = from
-		}
-		if to >= 0 && to < high {
-			high = to
+		begins = ends
+		ends += e.duration
+		if to >= 0 && to < ends {
+			e.duration = to - begins
 			e.toLast = false
 		}
-		if low < high {
-			if low > begins && e.mediaTime != empty && e.rate != 0 {
-				e.passed = low - begins
-				e.mediaTime += toMedia(c, e.passed, e.rate)
-			}
-			e.duration = high - low
+		if begins < from {
+			e = cutFront(e, c, from-begins)
+		}
+		if e.duration > 0 {
 			left = append(left, e)
 		}
-		begins = ends
-		if begins > maxSum {
+		if ends > maxSum {
 			break
 		}
 	}
 	return left
+}
+
+// cutFront is an edit without so many movie ticks at its front; of a duration of 0 or less where no more are left.
+func cutFront(e edit, c mediaClock, ticks int64) edit {
+	e.duration -= ticks
+	if e.duration > 0 && e.mediaTime != empty && e.rate != 0 {
+		e.passed = ticks
+		e.mediaTime += toMedia(c, ticks, e.rate)
+	}
+	return e
 }
 
 // prepareEdits keeps the track's edits as cuts in the ticks of a clock need them. Edits that end behind the composition

@@ -29,7 +29,7 @@ func (m *movie) cutProgressive(iv msInterval, seek string) (*cut, error) {
 		if seek == seekSample {
 			k = t.keepAsNginx(iv, c)
 		} else {
-			k = keepTrack(t, c, from, to)
+			k = keepEdits(t, c, cutEdits(t, c, from, to))
 		}
 		if left < 0 {
 			return nil, fmt.Errorf("trak %d at %d: %w", t.id, t.box.at, errListed)
@@ -71,13 +71,7 @@ func (m *movie) remux() (*cut, error) {
 	return planTracks(m, tracks, timeWindow{})
 }
 
-// keepTrack chooses the edits and samples of the track that are shown in [from, to) of the answer's movie ticks. It
-// returns nil where there are none.
-func keepTrack(t *track, c mediaClock, from, to int64) *trackCut {
-	return keepEdits(t, c, cutEdits(t, c, from, to))
-}
-
-// keepEdits is keepTrack for an edit list that has been cut.
+// keepEdits chooses the samples that a track's edits show, which have been cut. It returns nil where there are none.
 func keepEdits(t *track, c mediaClock, edits []edit) *trackCut {
 	k := &trackCut{track: t, clock: c, edits: edits, moved: -1}
 	front, media := 0, 0 // the first edit that shows media, and how many do

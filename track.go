@@ -758,17 +758,20 @@ func chunkOffset(t *track, number int64) int64 {
 func rollBack(t *track, sample int64) int64 {
 	first := sample - t.preroll.samples
 	if t.preroll.ms > 0 {
-		at, _ := sampleAt(t, decodeTime(t, sample)-t.preroll.ms*t.timescale/1000)
-		if at < first {
-			first = at
-		}
+		first = minInt64(first, rollBackTime(t, sample))
 	}
 	if first < 0 {
 		return 0
 	}
-	if !t.allSync || t.perPacket > 0 {
-		first = maxInt64(syncBefore(t, first), 0)
+	if t.allSync && t.perPacket == 0 {
+		return first
 	}
+	return maxInt64(syncBefore(t, first), 0)
+}
+
+// rollBackTime is where it is so many milliseconds earlier.
+func rollBackTime(t *track, sample int64) int64 {
+	first, _ := sampleAt(t, decodeTime(t, sample)-t.preroll.ms*t.timescale/1000)
 	return first
 }
 
