@@ -45,18 +45,18 @@ func onShowReordered(t *track, limit int64) onScreen {
 	times := timesOf(t, low, high-low+1)
 	shown, equal, later, latest := -1, -1, -1, -maxSum // of the samples looked at
 	for i, at := range times.cts {
-		if at > limit {
-			if later < 0 {
-				later = i
+		if at <= limit {
+			if at >= latest {
+				if at > latest {
+					equal = i
+				}
+				latest = at
+				shown = i
 			}
 			continue
 		}
-		if at >= latest {
-			if at > latest {
-				equal = i
-			}
-			latest = at
-			shown = i
+		if later < 0 {
+			later = i
 		}
 	}
 	if shown < 0 {
@@ -185,11 +185,12 @@ func newLeadIn(t *track, c mediaClock, e edit, s onScreen, first, end int64) *le
 		return nil // too far apart to be ranked
 	}
 	h := rankHidden(times.cts, s.cts)
-	if t.timescale < leastScale || h.count*1000 > maxTicksMS*t.timescale {
-		l.scale = leadScale(t, h.count)
-	}
-	if l.scale == 0 {
-		return nil
+	last, count := h.last, h.count
+	if t.timescale < leastScale || count*1000 > maxTicksMS*t.timescale {
+		l.scale = leadScale(t, count)
+		if l.scale == 0 {
+			return nil
+		}
 	}
 	// Decode times are counted from the first sample kept. Composition times and m lie raise later than they did
 	// against them, so that no decode time is after its composition time.
@@ -198,45 +199,40 @@ func newLeadIn(t *track, c mediaClock, e edit, s onScreen, first, end int64) *le
 		m = beginIn(e, c, f)
 		p *= f
 	}
-	if gap || p > m {
+	if p > m {
 		setDelay(l, e, c, p-m, gap)
+		m = p
 	}
 	l.begins = m
-	if p > m {
-		l.begins = p
+	m -= (begin - l.raise) * f
+	n = last + 1
+	if n <= s.sample-first {
+		n = s.sample - first + 1
 	}
-	m = l.begins - (begin-l.raise)*f
-	l.samples = h.last + 1
-	if s.sample-first > h.last {
-		l.samples = s.sample - first + 1
+	l.samples = n
+	next := (decodeEnd(t, first+n) - begin) * f // decode time of the sample after them
+	following := next                           // and of the one after the last hidden
+	if last+1 < n {
+		following = (times.dts[last+1] - begin) * f
 	}
-	next := (decodeEnd(t, first+l.samples) - begin) * f // decode time of the sample after them
-	following := next                                   // and of the one after the last hidden
-	if h.last+1 < l.samples {
-		following = (times.dts[h.last+1] - begin) * f
-	}
-	lead := int64(0)
-	if h.count > 0 {
-		lead = leadTicks(t.timescale, f, s.cts-h.lastShown)
-	}
-	l.mediaTime = h.last + 1
+	shown, lead := last+1, int64(0)
 	if m > following {
-		l.mediaTime += m - following
+		shown += m - following
 	}
-	if decodable := h.count + h.behind + lead; l.mediaTime < decodable {
-		l.mediaTime = decodable
+	if count > 0 {
+		lead = leadTicks(t.timescale, f, s.cts-h.lastShown)
+		if decodable := count + h.behind + lead; shown < decodable {
+			shown = decodable
+		}
 	}
-	if l.mediaTime > maxOffset {
+	if shown > maxOffset {
 		return nil
 	}
-	fits := setLeadOffsets(l, times, h, l.mediaTime-m, lead)
-	if fits {
-		fits = setLeadDurations(l, times.dts, h.last, following, next, l.mediaTime-m)
-	}
-	if !fits {
+	l.mediaTime = shown
+	if !setLeadOffsets(l, times, h, shown-m, lead) || !setLeadDurations(l, times.dts, last, following, next, shown-m) {
 		return nil
 	}
-	if h.count > 0 && !t.allSync { // where every picture is a key frame, the next one is never far
+	if count > 0 && !t.allSync { // where every picture is a key frame, the next one is never far
 		unlistKeys(l, t, first, s.cts+quietMS*t.timescale/1000)
 	}
 	return l
@@ -325,7 +321,11 @@ type hidden struct {
 	ahead     []int64 // by sample, what composition order is ahead of decode order; visible for one that is shown
 }
 
-const visible = maxLead
+const (
+	visible   = maxLead
+	rankedBy  = maxLead - 1 // which bits of what is sorted are the number of a sample
+	oneSample = 1 << 32     // in an entry of stts or ctts
+)
 
 // rankHidden ranks the samples shown before a time by when they would be. Times, which are at most 2^32 apart, and
 // numbers of samples are sorted as one number each, compiled; numbers of up to 2^53 are exact.
@@ -334,7 +334,8 @@ func rankHidden(cts []int64, before int64) *hidden {
 	n, i, last := 0, int64(0), int64(-1) // counted in 64 bits, since the interpreter makes an object of what is converted
 	for _, at := range cts {
 		if at < before {
-			keys[n] = float64((at-origin)*maxLead + i)
+			at -= origin
+			keys[n] = float64(at*maxLead + i)
 			n++
 			last = i
 		} else {
@@ -344,12 +345,14 @@ func rankHidden(cts []int64, before int64) *hidden {
 	}
 	keys = keys[:n]
 	sort.Float64s(keys)
-	rank, least := int64(0), int64(0)
+	rank, a, least := int64(0), int64(0), int64(0)
 	for _, key := range keys {
-		i = int64(key) & (maxLead - 1)
-		ahead[i] = rank - i
-		if rank-i < least {
-			least = rank - i
+		i = int64(key)
+		i &= rankedBy
+		a = rank - i
+		ahead[i] = a
+		if a < least {
+			least = a
 		}
 		rank++
 	}
@@ -408,14 +411,9 @@ func refine(t *track, c mediaClock, edits []edit) ([]edit, int64) {
 	return fine, f
 }
 
-// beginOnPicture has the first of several edits, whose media times fine has in ticks of a timescale raised by factor,
-// begin at a picture that is shown less than a millisecond later, as a lead-in does, if there is one.
-func beginOnPicture(t *track, c mediaClock, edits, fine []edit, factor int64) {
-	i := 0
-	for edits[i].mediaTime == empty {
-		i++
-	}
-	e, first := edits[i], &fine[i]
+// beginOnPicture has first, the first of several edits of pictures, begin at a picture that is shown less than a
+// millisecond later, as a lead-in does, if there is one. e is the same edit before the timescale was raised by factor.
+func beginOnPicture(t *track, c mediaClock, e edit, first *edit, factor int64) {
 	if e.passed == 0 || e.rate != normalRate {
 		return
 	}
@@ -436,28 +434,31 @@ func beginOnPicture(t *track, c mediaClock, edits, fine []edit, factor int64) {
 // the hidden ones are shift later than in the source; the last hidden picture stands for lead ticks.
 func setLeadOffsets(l *leadIn, times sampleTimes, h *hidden, shift, lead int64) bool {
 	f, begins, earlier, begin := l.scale, l.mediaTime, l.mediaTime-lead-h.count, times.dts[0]
+	once := oneSample + earlier
 	runs := make([]int64, l.samples) // of equal offsets, none of which is negative
-	n, last, i, decoded := -1, maxSum, int64(0), int64(0)
-	for _, offset := range h.ahead[:l.samples] {
+	n, last, decoded := -1, maxSum, int64(0)
+	for i, offset := range h.ahead[:l.samples] {
 		if offset == visible {
-			decoded = i
-			if i > h.last {
+			decoded = int64(i)
+			if decoded > h.last {
 				decoded = (times.dts[i]-begin)*f + shift
 			}
-			offset = maxInt64((times.cts[i]-begin+l.raise)*f+shift, begins) - decoded
-			if offset > maxOffset {
+			offset = (times.cts[i]-begin+l.raise)*f + shift
+			if offset < begins {
+				offset = begins
+			}
+			if offset-decoded > maxOffset {
 				return false
 			}
-			offset -= earlier
+			offset -= decoded + earlier
 		}
-		if offset == last {
-			runs[n] += 1 << 32
-		} else {
+		if offset != last {
 			last = offset
 			n++
-			runs[n] = 1<<32 | (offset + earlier)
+			runs[n] = offset + once
+			continue
 		}
-		i++
+		runs[n] += oneSample
 	}
 	l.offsets = lanes.Encode(runs[:n+1], lanes.PairLen*(n+1))
 	l.shifted = n > 0 || last+earlier != 0
@@ -477,7 +478,7 @@ func setLeadDurations(l *leadIn, dts []int64, lastHidden, following, next, shift
 		decoded++
 	}
 	if i > 0 {
-		runs = append(runs, i<<32|1)
+		runs = append(runs, i*oneSample+1)
 	}
 	joined, lasts := len(runs), int64(0)
 	for i++; i <= l.samples; i++ {
@@ -491,9 +492,9 @@ func setLeadDurations(l *leadIn, dts []int64, lastHidden, following, next, shift
 			return false
 		}
 		if r := len(runs) - 1; r >= joined && runs[r]&max32 == lasts {
-			runs[r] += 1 << 32
+			runs[r] += oneSample
 		} else {
-			runs = append(runs, 1<<32|lasts)
+			runs = append(runs, oneSample+lasts)
 		}
 	}
 	l.durations = lanes.Encode(runs, lanes.PairLen*len(runs))
@@ -503,11 +504,14 @@ func setLeadDurations(l *leadIn, dts []int64, lastHidden, following, next, shift
 // textHandlers are those of media whose samples are texts, each for a while: cues and chapters.
 const textHandlers = "textsbtlsubtsubpclcp"
 
-// shorten is a lead-in that leaves of the text, or of the chapter's picture, on show what is left of it. Decoders of
-// text, ffmpeg's among them, take no notice of an edit that begins within a sample, and would show this and all later
-// texts late; its list of chapters goes by decode times alone. The timescale is raised by factor, in which the edit
-// begins.
-func (t *track) shorten(e edit, s onScreen, factor int64) *leadIn {
+// shorten is a lead-in that leaves of the text, or of the chapter's picture, on show what is left of it; nil for other
+// tracks. Decoders of text, ffmpeg's among them, take no notice of an edit that begins within a sample, and would show
+// this and all later texts late; its list of chapters goes by decode times alone. The timescale is raised by factor, in
+// which the edit begins.
+func shorten(t *track, e edit, s onScreen, factor int64) *leadIn {
+	if !t.chapters && !containsType(textHandlers, t.handler) {
+		return nil
+	}
 	left := decodeEnd(t, s.sample+1)*factor - e.mediaTime
 	if t.offsets != nil || e.rate != normalRate || left <= 0 || left > max32 {
 		return nil

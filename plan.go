@@ -146,7 +146,10 @@ func scaleMS(ms, timescale int64) int64 {
 
 // inMS returns ticks of a timescale in milliseconds, rounded down.
 func inMS(ticks, timescale int64) int64 {
-	n, _ := mulDiv(maxInt64(ticks, 0), 1000, timescale)
+	if ticks < 0 {
+		return 0
+	}
+	n, _ := mulDiv(ticks, 1000, timescale)
 	return n
 }
 

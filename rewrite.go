@@ -93,7 +93,7 @@ func keepEdits(t *track, c mediaClock, edits []edit) *trackCut {
 	if media == 1 && t.visual && !t.chapters {
 		return keepPictures(k, edits[front], front, f)
 	}
-	return keepTimed(k, edits, front, media, f)
+	return keepTimed(k, edits[front], front, media, f)
 }
 
 // keepPictures is keepEdits for pictures with one media edit, e, number at of the list, whose media times k.edits has in
@@ -170,12 +170,12 @@ func showGap(edits []edit, at int, gap int64) []edit {
 	return append(split, edits[at+1:]...)
 }
 
-// keepTimed is keepEdits for what has no lead-in: sound, text, pictures with several media edits, of which number front
-// of the list is the first. k.edits are the same as edits, in ticks of a timescale raised by f.
-func keepTimed(k *trackCut, edits []edit, front, media int, f int64) *trackCut {
+// keepTimed is keepEdits for what has no lead-in: sound, text, pictures with several media edits. e is the first of
+// these, number at of the list, whose media times k.edits has in ticks of a timescale raised by f.
+func keepTimed(k *trackCut, e edit, at, media int, f int64) *trackCut {
 	t := k.track
-	if t.visual && media > 1 {
-		beginOnPicture(t, k.clock, edits, k.edits, f)
+	if media > 1 && t.visual {
+		beginOnPicture(t, k.clock, e, &k.edits[at], f)
 	}
 	begins := maxSum
 	for _, e := range k.edits {
@@ -201,11 +201,11 @@ func keepTimed(k *trackCut, edits []edit, front, media int, f int64) *trackCut {
 	if k.end <= k.first {
 		return nil
 	}
-	if media == 1 && s.sample == k.first && (t.chapters || containsType(textHandlers, t.handler)) {
-		k.lead = t.shorten(k.edits[front], s, f)
+	if media == 1 && s.sample == k.first {
+		k.lead = shorten(t, k.edits[at], s, f)
 	}
 	if k.lead != nil {
-		showFrom(k, front)
+		showFrom(k, at)
 		return k
 	}
 	return keepTimes(k, s, begins, f)
