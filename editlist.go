@@ -20,6 +20,7 @@ const (
 	empty      = -1
 	normalRate = 1 << 16
 	maxEdits   = 1 << 14 // each costs a request some 5 µs
+	editMemory = 48      // bytes
 	elstLen0   = 12      // segment_duration(4) + media_time(4) + media_rate(4)
 	elstLen1   = 20      // segment_duration(8) + media_time(8) + media_rate(4)
 )

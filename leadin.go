@@ -76,15 +76,17 @@ func keyFor(t *track, s onScreen) int64 {
 	if key < 0 {
 		return 0
 	}
-	// What comes before the first is shown before s.
-	if key == s.first && key != s.sample && s.sample >= 0 && t.offsets != nil && compositionTime(t, key) > s.cts {
-		return earlierKey(t, s, key)
+	if key < s.first {
+		return key // what comes before the first is shown before s
 	}
-	return key
+	if s.sample <= key {
+		return key // it is on show, or nothing is
+	}
+	return keyShownBy(t, s, key)
 }
 
-// earlierKey is keyFor where key, the last sync sample in decode order, is shown after s.
-func earlierKey(t *track, s onScreen, key int64) int64 {
+// keyShownBy is keyFor where key, the last sync sample in decode order, may be shown after s.
+func keyShownBy(t *track, s onScreen, key int64) int64 {
 	const tries = 64 // sync samples shown out of order are no more than a few
 	last := key
 	for i := 0; key > 0 && compositionTime(t, key) > s.cts; i++ {
@@ -229,7 +231,8 @@ func newLeadIn(t *track, c mediaClock, e edit, s onScreen, first, end int64) *le
 		return nil
 	}
 	l.mediaTime = shown
-	if !setLeadOffsets(l, times, h, shown-m, lead) || !setLeadDurations(l, times.dts, last, following, next, shown-m) {
+	runs := leadOffsets(l, times, h, shown-m, lead)
+	if !setLeadTables(l, runs, times.dts, last, following, next, shown-m) {
 		return nil
 	}
 	if count > 0 && !t.allSync { // where every picture is a key frame, the next one is never far
@@ -272,8 +275,8 @@ func leadTicks(timescale, f, stood int64) int64 {
 // or later. They are looked at one by one only where decode times do not tell.
 func unlistKeys(l *leadIn, t *track, first, quiet int64) {
 	key := first
-	if first == 0 && syncBefore(t, 0) < 0 {
-		key = minInt64(syncAfter(t.sync.samples, 0), syncAfter(t.partial.samples, 0))
+	if first == 0 {
+		key = firstKey(t)
 	}
 	possible, _ := sampleAt(t, quiet-1-t.least) // none behind it is shown before
 	if possible <= key {
@@ -301,6 +304,14 @@ func listKeys(l *leadIn, t *track, last, possible, quiet int64) {
 			l.listed = append(l.listed, sample)
 		}
 	}
+}
+
+// firstKey is the first sync sample.
+func firstKey(t *track) int64 {
+	if syncBefore(t, 0) == 0 {
+		return 0
+	}
+	return minInt64(syncAfter(t.sync.samples, 0), syncAfter(t.partial.samples, 0))
 }
 
 // syncAfter is the first sample after another that a table of sync samples lists; maxSum where there is none.
@@ -430,9 +441,9 @@ func beginOnPicture(t *track, c mediaClock, e edit, first *edit, factor int64) {
 	first.begin = first.mediaTime - toMedia(c, first.passed, normalRate)
 }
 
-// setLeadOffsets makes the entries of ctts, and reports whether all offsets fit them. Decode times of pictures behind
-// the hidden ones are shift later than in the source; the last hidden picture stands for lead ticks.
-func setLeadOffsets(l *leadIn, times sampleTimes, h *hidden, shift, lead int64) bool {
+// leadOffsets are the entries of ctts as numbers; none where an offset does not fit them. Decode times of pictures behind the
+// hidden ones are shift later than in the source; the last hidden picture stands for lead ticks.
+func leadOffsets(l *leadIn, times sampleTimes, h *hidden, shift, lead int64) []int64 {
 	f, begins, earlier, begin := l.scale, l.mediaTime, l.mediaTime-lead-h.count, times.dts[0]
 	once := oneSample + earlier
 	runs := make([]int64, l.samples) // of equal offsets, none of which is negative
@@ -448,7 +459,7 @@ func setLeadOffsets(l *leadIn, times sampleTimes, h *hidden, shift, lead int64) 
 				offset = begins
 			}
 			if offset-decoded > maxOffset {
-				return false
+				return nil
 			}
 			offset -= decoded + earlier
 		}
@@ -460,15 +471,18 @@ func setLeadOffsets(l *leadIn, times sampleTimes, h *hidden, shift, lead int64) 
 		}
 		runs[n] += oneSample
 	}
-	l.offsets = lanes.Encode(runs[:n+1], lanes.PairLen*(n+1))
 	l.shifted = n > 0 || last+earlier != 0
-	return true
+	return runs[:n+1]
 }
 
-// setLeadDurations makes the entries of stts, and reports whether all durations fit them. following and next are the
-// decode times of the samples after the last hidden one and after the last, before these are shifted.
-func setLeadDurations(l *leadIn, dts []int64, lastHidden, following, next, shift int64) bool {
-	runs := make([]int64, 0, 4)
+// setLeadTables sets the entries of ctts, which are given, and of stts. It reports whether there are such: whether all
+// durations fit them, too. following and next are the decode times of the samples after the last hidden one and after the
+// last, before these are shifted.
+func setLeadTables(l *leadIn, runs, dts []int64, lastHidden, following, next, shift int64) bool {
+	offsets := len(runs)
+	if offsets == 0 {
+		return false
+	}
 	i, decoded := lastHidden, lastHidden // so many samples last a tick each
 	if i < 0 {
 		i = 0
@@ -497,7 +511,9 @@ func setLeadDurations(l *leadIn, dts []int64, lastHidden, following, next, shift
 			runs = append(runs, oneSample+lasts)
 		}
 	}
-	l.durations = lanes.Encode(runs, lanes.PairLen*len(runs))
+	entries := lanes.Encode(runs, lanes.PairLen*len(runs)) // of both in one call
+	l.offsets = entries[:lanes.PairLen*offsets]
+	l.durations = entries[lanes.PairLen*offsets:]
 	return true
 }
 

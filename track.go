@@ -69,6 +69,7 @@ func (t *track) memory() int64 {
 	n := 4096
 	n += lanes.RunsMemory(t.durations) + lanes.RunsMemory(t.offsets) + lanes.ChunkRunsMemory(t.chunkRuns)
 	n += 8 * len(t.leasts)
+	n += editMemory * (len(t.edits) + len(t.cutFrom))
 	n += 4 * (len(t.sync.samples) + len(t.partial.samples))
 	if t.access != nil {
 		n += 16 * len(t.access.first)
