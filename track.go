@@ -66,10 +66,9 @@ const (
 
 // memory is the number of bytes that the indexes of the tables hold.
 func (t *track) memory() int64 {
-	n := 4096
+	n := 4096 + editMemory*(len(t.edits)+len(t.cutFrom))
 	n += lanes.RunsMemory(t.durations) + lanes.RunsMemory(t.offsets) + lanes.ChunkRunsMemory(t.chunkRuns)
 	n += 8 * len(t.leasts)
-	n += editMemory * (len(t.edits) + len(t.cutFrom))
 	n += 4 * (len(t.sync.samples) + len(t.partial.samples))
 	if t.access != nil {
 		n += 16 * len(t.access.first)
