@@ -12,7 +12,7 @@ type edit struct {
 	rate      uint32 // 16.16 fixed point; 0: the picture at mediaTime stays
 	passed    int64  // movie ticks that a cut took off its front,
 	begin     int64  // and mediaTime before, which is not rounded
-	toLast    bool   // the edit shows the sample that is decoded last, and ends behind its begin
+	toLast    bool   // it ends behind the time of the sample decoded last: none need be left out that comes later
 }
 
 const (

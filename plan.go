@@ -319,14 +319,15 @@ func cutFront(e edit, c mediaClock, ticks int64) edit {
 	return e
 }
 
-// prepareEdits keeps the track's edits as cuts in the ticks of a clock need them. Edits that end behind the composition
-// time of the sample decoded last, by more than what rounding their cut begin can take, are marked.
+// prepareEdits keeps the track's edits as cuts in the ticks of a clock need them, with those marked that end behind the
+// composition time of the sample decoded last: by two ticks, since what is left of an edit begins at a rounded time, and
+// may end a tick earlier.
 func prepareEdits(t *track, c mediaClock) {
-	t.cutTicks = c.movie
-	t.cutFrom = editsOf(t, c)
 	if t.samples == 0 {
 		return
 	}
+	t.cutTicks = c.movie
+	t.cutFrom = editsOf(t, c)
 	last := compositionTime(t, t.samples-1)
 	for i := range t.cutFrom {
 		e := &t.cutFrom[i]

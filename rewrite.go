@@ -149,20 +149,22 @@ func endLeadIn(k *trackCut, lead *leadIn, e edit, s onScreen) *leadIn {
 // showFrom sets the one media edit of a track with a lead-in, number at of its list, to begin at the picture on show. A
 // gap before the first picture becomes an empty edit.
 func showFrom(k *trackCut, at int) {
-	e := &k.edits[at]
-	e.mediaTime = k.lead.mediaTime
-	if k.lead.gap > 0 {
-		k.edits = showGap(k.edits, at, minInt64(k.lead.gap, e.duration))
-	} else if k.lead.late > 0 {
-		e.duration -= minInt64(k.lead.late, e.duration-1)
+	e, lead := &k.edits[at], k.lead
+	e.mediaTime = lead.mediaTime
+	if lead.late > 0 {
+		e.duration -= minInt64(lead.late, e.duration-1)
+	}
+	if lead.gap > 0 {
+		k.edits = showGap(k.edits, at, lead.gap)
 	}
 }
 
 // showGap puts an empty edit in the place of the first movie ticks of edit number at.
 func showGap(edits []edit, at int, gap int64) []edit {
+	e := edits[at]
+	gap = minInt64(gap, e.duration)
 	split := append(make([]edit, 0, len(edits)+1), edits[:at]...)
 	split = append(split, edit{duration: gap, mediaTime: empty, rate: normalRate})
-	e := edits[at]
 	e.duration -= gap
 	if e.duration > 0 { // 0 would stand for all that follows
 		split = append(split, e)
@@ -173,29 +175,22 @@ func showGap(edits []edit, at int, gap int64) []edit {
 // keepTimed is keepEdits for what has no lead-in: sound, text, pictures with several media edits. e is the first of
 // these, number at of the list, whose media times k.edits has in ticks of a timescale raised by f.
 func keepTimed(k *trackCut, e edit, at, media int, f int64) *trackCut {
-	t := k.track
-	if media > 1 && t.visual {
-		beginOnPicture(t, k.clock, e, &k.edits[at], f)
+	t, begins := k.track, k.edits[at].mediaTime
+	if media > 1 {
+		begins = leastBegin(k, e, at, f)
 	}
-	begins := maxSum
-	for _, e := range k.edits {
-		if e.mediaTime != empty && e.mediaTime < begins {
-			begins = e.mediaTime
-		}
-		if e.toLast {
-			k.end = t.samples
-		}
-	}
-	if begins/f >= t.end {
+	limit := begins / f
+	if limit >= t.end {
 		return nil
 	}
-	s := onShow(t, begins/f)
+	s := onShow(t, limit)
 	if t.handler == "soun" {
 		k.first = rollBack(t, s.first)
 	} else {
 		k.first = keyFor(t, s)
 	}
-	if k.end == 0 {
+	k.end = t.samples
+	if !e.toLast {
 		k.end = shownEnd(k, s, f)
 	}
 	if k.end <= k.first {
@@ -203,12 +198,27 @@ func keepTimed(k *trackCut, e edit, at, media int, f int64) *trackCut {
 	}
 	if media == 1 && s.sample == k.first {
 		k.lead = shorten(t, k.edits[at], s, f)
-	}
-	if k.lead != nil {
-		showFrom(k, at)
-		return k
+		if k.lead != nil {
+			showFrom(k, at)
+			return k
+		}
 	}
 	return keepTimes(k, s, begins, f)
+}
+
+// leastBegin is the least media time at which one of several edits begins, which e is the first of, number at of the list:
+// of pictures, one that is shown then.
+func leastBegin(k *trackCut, e edit, at int, f int64) int64 {
+	if k.visual {
+		beginOnPicture(k.track, k.clock, e, &k.edits[at], f)
+	}
+	begins := maxSum
+	for _, other := range k.edits {
+		if other.mediaTime != empty {
+			begins = minInt64(begins, other.mediaTime)
+		}
+	}
+	return begins
 }
 
 // shownEnd is the end of the samples that the edits show, with s on show at their begin.

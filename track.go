@@ -21,7 +21,7 @@ type track struct {
 	chapters  bool   // another track names it as its chapters
 	timescale int64  // media ticks per second
 	edits     []edit
-	cutFrom   []edit // the same for a movie timeline of so many
+	cutFrom   []edit // the same as cuts need them, on a movie timeline of so many
 	cutTicks  int64  // ticks a second
 	samples   int64  // that all tables know, and the file has
 	missing   int64  // samples that all tables know, but a file that was cut short has not
