@@ -283,7 +283,15 @@ func mulDivWide(a, b, c int64) (int64, bool) {
 
 // mulDivUp is mulDiv rounded up.
 func mulDivUp(a, b, c int64) int64 {
-	n, ok := mulDiv(a, b, c)
+	if a < 1<<40 && b < 1<<20 {
+		return (a*b + c - 1) / c
+	}
+	return mulDivUpWide(a, b, c)
+}
+
+// mulDivUpWide is mulDivUp where the product may have more than 64 bits.
+func mulDivUpWide(a, b, c int64) int64 {
+	n, ok := mulDivWide(a, b, c)
 	if ok && uint64(n)*uint64(c) != uint64(a)*uint64(b) { // equal modulo 2^64 only where there is no remainder
 		n++
 	}

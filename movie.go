@@ -20,6 +20,7 @@ type movie struct {
 	fileSize  int64
 	settled   bool  // fileSize is
 	timescale int64 // ticks per second of the movie timeline
+	ticks     int64 // and of that of its cuts
 	tracks    []*track
 	leftOut   []*leftOutTrak
 	defaults  map[uint32]trackDefaults // by track_ID
@@ -292,6 +293,7 @@ func (m *movie) index(reads *trackReads) error {
 	if timescale == 0 {
 		m.timescale = untimedScale
 	}
+	m.ticks = answerTimescale(m)
 	tracks := 0
 	for i, b := range m.moov.children {
 		switch b.typ {
@@ -343,6 +345,11 @@ func (m *movie) index(reads *trackReads) error {
 		return m.moov.fail("no trak in it")
 	}
 	m.markChapters()
+	if m.fragments == nil { // else the media end where the fragments do
+		for _, t := range m.tracks {
+			prepareEdits(t, mediaClock{movie: m.ticks, source: m.timescale, media: t.timescale})
+		}
+	}
 	var spared []*box
 	for _, l := range m.leftOut {
 		spared = append(spared, l.trak)

@@ -146,7 +146,10 @@ func scaleMS(ms, timescale int64) int64 {
 
 // inMS returns ticks of a timescale in milliseconds, rounded down.
 func inMS(ticks, timescale int64) int64 {
-	n, _ := mulDiv(maxInt64(ticks, 0), 1000, timescale)
+	if ticks < 0 {
+		return 0
+	}
+	n, _ := mulDiv(ticks, 1000, timescale)
 	return n
 }
 
@@ -289,39 +292,80 @@ type fragmentRetiming struct {
 // byteRange is a stretch of the source: [from, to).
 type byteRange struct{ from, to int64 }
 
-// cutEdits intersects the track's edit list with [from, to) on the movie timeline of the answer; to < 0: no end.
-// Without a list there is one edit, the whole media from 0 on. What is left is in the answer's ticks.
+// cutEdits intersects the track's edit list with [from, to) on the movie timeline of the answer; to < 0: no end. What is
+// left is in the answer's ticks.
 func cutEdits(t *track, c mediaClock, from, to int64) []edit {
+	edits := t.cutFrom
+	if t.cutTicks != c.movie {
+		edits = editsOf(t, c)
+	}
+	left := make([]edit, 0, len(edits))
+	begins, ends := int64(0), int64(0)
+	for _, e := range edits {
+		begins = ends
+		ends += e.duration
+		if to >= 0 && to < ends {
+			e.duration = to - begins
+			e.toLast = false
+		}
+		if begins < from {
+			e = cutFront(e, c, from-begins)
+		}
+		if e.duration > 0 {
+			left = append(left, e)
+		}
+		if ends > maxSum {
+			break
+		}
+	}
+	return left
+}
+
+// cutFront is an edit without so many movie ticks at its front; of a duration of 0 or less where no more are left.
+func cutFront(e edit, c mediaClock, ticks int64) edit {
+	e.duration -= ticks
+	if e.duration > 0 && e.mediaTime != empty && e.rate != 0 {
+		e.passed = ticks
+		e.mediaTime += toMedia(c, ticks, e.rate)
+	}
+	return e
+}
+
+// prepareEdits keeps the track's edits as cuts in the ticks of a clock need them, with those marked that end behind the
+// composition time of the sample decoded last: by two ticks, since what is left of an edit begins at a rounded time, and
+// may end a tick earlier.
+func prepareEdits(t *track, c mediaClock) {
+	if t.samples == 0 {
+		return
+	}
+	t.cutTicks = c.movie
+	t.cutFrom = editsOf(t, c)
+	last := compositionTime(t, t.samples-1)
+	for i := range t.cutFrom {
+		e := &t.cutFrom[i]
+		shows, _ := mulDiv(e.duration, c.media, c.movie)
+		e.toLast = e.mediaTime != empty && e.rate == normalRate && e.mediaTime+shows > last+2
+	}
+}
+
+// editsOf is the track's edit list in ticks of the answer's movie timeline. Without one there is one edit, the whole
+// media from 0 on.
+func editsOf(t *track, c mediaClock) []edit {
 	edits := t.edits
 	if len(edits) == 0 {
 		edits = []edit{{duration: toMediaEnd, rate: normalRate}}
 	}
-	left := make([]edit, 0, len(edits))
-	begins := int64(0)
+	scaled := make([]edit, 0, len(edits))
 	for i, e := range edits {
 		duration := editDuration(t, e, c)
 		if t.instant && i == len(edits)-1 {
 			duration = toLastPicture(t, e, c, duration)
 		}
-		ends := begins + duration
-		low, high := maxInt64(begins, from), ends
-		if to >= 0 && to < high {
-			high = to
-		}
-		if low < high {
-			if e.mediaTime != empty && e.rate != 0 {
-				e.passed = low - begins
-				e.mediaTime += toMedia(c, e.passed, e.rate)
-			}
-			e.duration = high - low
-			left = append(left, e)
-		}
-		begins = ends
-		if begins > maxSum {
-			break
-		}
+		e.duration = duration
+		e.begin = e.mediaTime
+		scaled = append(scaled, e)
 	}
-	return left
+	return scaled
 }
 
 // editDuration is the length of an edit in ticks of the answer's movie timeline.

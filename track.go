@@ -22,11 +22,13 @@ type track struct {
 	chapters  bool   // another track names it as its chapters
 	timescale int64  // media ticks per second
 	edits     []edit
-	samples   int64 // that all tables know, and the file has
-	missing   int64 // samples that all tables know, but a file that was cut short has not
-	end       int64 // of the media: where the sample shown last ends, in media ticks
-	instant   bool  // that sample has no duration, and is shown for a tick
-	claimed   int64 // the same as the mdhd has it
+	cutFrom   []edit // the same as cuts need them, on a movie timeline of so many
+	cutTicks  int64  // ticks a second
+	samples   int64  // that all tables know, and the file has
+	missing   int64  // samples that all tables know, but a file that was cut short has not
+	end       int64  // of the media: where the sample shown last ends, in media ticks
+	instant   bool   // that sample has no duration, and is shown for a tick
+	claimed   int64  // the same as the mdhd has it
 	stbl      *box
 
 	durations  *lanes.Runs // stts
@@ -69,7 +71,7 @@ const (
 
 // memory is the number of bytes that the indexes of the tables hold.
 func (t *track) memory() int64 {
-	n := 4096
+	n := 4096 + editMemory*(len(t.edits)+len(t.cutFrom))
 	n += lanes.RunsMemory(t.durations) + lanes.RunsMemory(t.offsets) + lanes.ChunkRunsMemory(t.chunkRuns)
 	n += 8 * len(t.leasts)
 	n += 8 * (len(t.sync.samples) + len(t.partial.samples))
@@ -828,13 +830,19 @@ func placeOfEnd(t *track, end int64) *chunkPlace {
 	return p
 }
 
-// rollBack is the sample at which decoding must begin for sample to be right.
+// rollBack is the sync sample at which decoding must begin for a sample of sound to be right.
 func rollBack(t *track, sample int64) int64 {
 	first := sample - t.preroll.samples
 	if t.preroll.ms > 0 {
 		first = minInt64(first, rollBackTime(t, sample))
 	}
-	return maxInt64(first, 0)
+	if first < 0 {
+		return 0
+	}
+	if t.allSync && t.perPacket == 0 {
+		return first
+	}
+	return maxInt64(syncBefore(t, first), 0)
 }
 
 // rollBackTime is where it is so many milliseconds earlier.
