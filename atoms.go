@@ -92,10 +92,14 @@ func readBox(src byteSource, typ string, off, size int64) ([]byte, error) {
 		return nil, err
 	}
 	if int64(len(b)) < size {
-		// Tables without their end: no player has all samples.
-		return nil, fmt.Errorf("%w: the file ends inside of %s at %d", errFormat, typ, off)
+		return nil, endsInside(typ, off)
 	}
 	return b[:size], nil
+}
+
+// endsInside is what is wrong with tables without their end: no player has all samples.
+func endsInside(typ string, off int64) error {
+	return fmt.Errorf("%w: the file ends inside of %s at %d", errFormat, typ, off)
 }
 
 // box is a box of the moov. Only the containers that a cut looks into have children.
@@ -279,7 +283,15 @@ func mulDivWide(a, b, c int64) (int64, bool) {
 
 // mulDivUp is mulDiv rounded up.
 func mulDivUp(a, b, c int64) int64 {
-	n, ok := mulDiv(a, b, c)
+	if a < 1<<40 && b < 1<<20 {
+		return (a*b + c - 1) / c
+	}
+	return mulDivUpWide(a, b, c)
+}
+
+// mulDivUpWide is mulDivUp where the product may have more than 64 bits.
+func mulDivUpWide(a, b, c int64) int64 {
+	n, ok := mulDivWide(a, b, c)
 	if ok && uint64(n)*uint64(c) != uint64(a)*uint64(b) { // equal modulo 2^64 only where there is no remainder
 		n++
 	}
@@ -293,6 +305,7 @@ func ceilDiv(a, b int64) int64 { return (a + b - 1) / b }
 type byteSource interface {
 	Size() int64
 	Read(off, n int64) ([]byte, error)
+	ReadAlong(off, n int64, follow func(come []byte) int64) ([]byte, error)
 	Peek(off, n, atOnce int64) ([]byte, error)
 	Settled() bool
 	Reserve(n int64) error

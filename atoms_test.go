@@ -129,6 +129,10 @@ func (s *gappedSource) Read(off, n int64) ([]byte, error) {
 	return b, nil
 }
 
+func (s *gappedSource) ReadAlong(off, n int64, follow func(come []byte) int64) ([]byte, error) {
+	return s.Read(off, n)
+}
+
 func (s *gappedSource) Reserve(int64) error { return nil }
 
 func (s *gappedSource) Peek(off, n, atOnce int64) ([]byte, error) { return s.Read(off, n) }

@@ -281,7 +281,7 @@ func (o *beginning) open(g *gathered) *beginningTrack {
 	if m >= g.columns.end {
 		first = g.samples
 	} else if g.handler == "soun" && o.exact {
-		first = maxInt64(syncBefore(g.track, rollBack(g.track, first)), 0)
+		first = rollBack(g.track, first)
 	} else if g.handler == "soun" && begins+at < m {
 		first++
 	}

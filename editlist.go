@@ -10,7 +10,9 @@ type edit struct {
 	duration  int64  // movie ticks; toMediaEnd: as long as there is media
 	mediaTime int64  // media ticks at which it begins; empty: nothing is shown
 	rate      uint32 // 16.16 fixed point; 0: the picture at mediaTime stays
-	passed    int64  // movie ticks that a cut took off its front: mediaTime is rounded, and this says by how much
+	passed    int64  // movie ticks that a cut took off its front,
+	begin     int64  // and mediaTime before, which is not rounded
+	toLast    bool   // it ends behind the time of the sample decoded last: none need be left out that comes later
 }
 
 const (
@@ -18,6 +20,7 @@ const (
 	empty      = -1
 	normalRate = 1 << 16
 	maxEdits   = 1 << 14 // each costs a request some 5 µs
+	editMemory = 48      // bytes
 	elstLen0   = 12      // segment_duration(4) + media_time(4) + media_rate(4)
 	elstLen1   = 20      // segment_duration(8) + media_time(8) + media_rate(4)
 )
@@ -130,9 +133,8 @@ func halfTicks(e edit, c mediaClock, ticks int64) int64 {
 
 // beginIn is the media time at which an edit begins in ticks of a timescale that is factor times as high, rounded anew.
 func beginIn(e edit, c mediaClock, factor int64) int64 {
-	source := e.mediaTime - toMedia(c, e.passed, e.rate)
 	c.media *= factor
-	return source*factor + toMedia(c, e.passed, e.rate)
+	return e.begin*factor + toMedia(c, e.passed, e.rate)
 }
 
 // latestTick is the last media tick that is less than a millisecond after the edit's begin. Arguments are truncated to the
@@ -141,16 +143,20 @@ func latestTick(e edit, c mediaClock) int64 {
 	if e.passed == 0 || e.passed > maxSum/1000-c.movie {
 		return e.mediaTime
 	}
-	source := e.mediaTime - toMedia(c, e.passed, e.rate)
 	late := e.passed*1000 + c.movie // a millisecond later, in thousandths of a tick
-	if e.rate == normalRate {
-		return source + mulDivUp(late, c.media, c.movie*1000) - 1
+	if e.rate != normalRate {
+		return latestTickAt(e, c, late)
 	}
+	return e.begin + mulDivUp(late, c.media, c.movie*1000) - 1
+}
+
+// latestTickAt is latestTick of an edit at another rate than the normal one.
+func latestTickAt(e edit, c mediaClock, late int64) int64 {
 	late, ok := mulDiv(late, int64(e.rate), 1)
 	if !ok {
 		return e.mediaTime
 	}
-	return source + mulDivUp(late, c.media, c.movie*1000*normalRate) - 1
+	return e.begin + mulDivUp(late, c.media, c.movie*1000*normalRate) - 1
 }
 
 // mediaTicks is the length of the media that an edit of the answer shows; of a picture that stays, a tick.
@@ -176,7 +182,7 @@ func exactEnd(e edit, c mediaClock) int64 {
 	if e.rate != normalRate || e.passed > maxSum-e.duration {
 		return maxSum
 	}
-	return e.mediaTime - toMedia(c, e.passed, e.rate) + mulDivUp(e.passed+e.duration, c.media, c.movie)
+	return e.begin + mulDivUp(e.passed+e.duration, c.media, c.movie)
 }
 
 // span returns the media that a cut edit list shows, [from, to), and how many of its edits show any.
@@ -201,14 +207,4 @@ func showsMedia(edits []edit, c mediaClock, cts int64) bool {
 		}
 	}
 	return false
-}
-
-// firstMedia is the first of the edits that shows media.
-func firstMedia(edits []edit) edit {
-	for _, e := range edits {
-		if e.mediaTime != empty {
-			return e
-		}
-	}
-	return edit{}
 }

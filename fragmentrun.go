@@ -157,7 +157,7 @@ func (s *sampleColumns) asTrack(t *track) (*track, error) {
 	if err != nil {
 		return nil, err
 	}
-	made.end = made.lastEnd()
+	made.findEnd()
 	return made, nil
 }
 
@@ -169,7 +169,7 @@ func (g *gathered) key(by int64) (int64, bool) {
 		return 0, !g.visual // what is shown begins later
 	}
 	if g.handler == "soun" {
-		first := maxInt64(syncBefore(g.track, rollBack(g.track, s.first)), 0)
+		first := rollBack(g.track, s.first)
 		enough := s.first >= g.preroll.samples && decodeTime(g.track, s.first)*1000 >= g.preroll.ms*g.timescale
 		return first, enough
 	}

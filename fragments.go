@@ -19,7 +19,7 @@ func (m *movie) cutFragments(src byteSource, iv msInterval, seek string) (*cut, 
 	if m.fragments.noFragments {
 		return m.cutProgressive(iv, seek)
 	}
-	ticks := answerTimescale(m)
+	ticks := m.ticks
 	w := timeWindow{ticks: ticks, from: scaleMS(iv.start, ticks), to: -1}
 	if iv.end >= 0 {
 		w.to = scaleMS(iv.end, ticks)
@@ -97,7 +97,7 @@ func (s *search) clip(run *fragmentRun, w timeWindow) (*fragmentRun, error) {
 	return clip, nil
 }
 
-// keepFragments is keepTrack for a track of a fragmented file: the edit list is cut on the timeline of the whole, and
+// keepFragments is keepEdits for a track of a fragmented file: the edit list is cut on the timeline of the whole, and
 // the samples are those of the run.
 func (t *track) keepFragments(c mediaClock, run *fragmentRun, w timeWindow) (*trackCut, error) {
 	edits := cutEdits(t, c, w.from, w.to)
@@ -121,6 +121,7 @@ func rebase(edits []edit, begins int64, c mediaClock) []edit {
 			continue
 		}
 		e.mediaTime -= begins
+		e.begin -= begins
 		if e.mediaTime < 0 {
 			gap := minInt64(toMovieNearest(c, -e.mediaTime), e.duration)
 			based = append(based, edit{duration: gap, mediaTime: empty, rate: normalRate})

@@ -465,6 +465,10 @@ func (e *endless) Read(off, n int64) ([]byte, error) {
 	return b[:n], nil
 }
 
+func (e *endless) ReadAlong(off, n int64, follow func(come []byte) int64) ([]byte, error) {
+	return e.Read(off, n)
+}
+
 func (e *endless) Peek(off, n, atOnce int64) ([]byte, error) { return e.Read(off, n) }
 
 // A file that is a gigabyte of small boxes is given up soon.

@@ -11,67 +11,95 @@ type onScreen struct {
 	sample int64 // in decode order; -1: the media has not begun
 	cts    int64 // when it is shown: the greatest composition time up to that moment
 	first  int64 // no sample before it is shown at or after cts
+	until  int64 // and none from this one on before cts
 }
 
 // maxAhead is how far a key frame may be for what lies between to be listed with the picture on show.
 const maxAhead = 4096
 
-// onShow finds the sample with the greatest composition time of at most limit. Composition times lie within [least,
-// greatest] of decode times, so only the samples around limit are looked at.
+// onShow finds the sample with the greatest composition time of at most limit.
 func onShow(t *track, limit int64) onScreen {
-	if t.offsets == nil {
-		if limit < 0 {
-			return onScreen{sample: -1}
-		}
-		sample, begins := sampleAt(t, limit)
-		return onScreen{sample: sample, cts: begins, first: sample}
+	if t.offsets != nil {
+		return onShowReordered(t, limit)
 	}
-	// A sample that begins this early is shown by limit, and not before bound.
-	_, certain := sampleAt(t, limit-t.greatest)
-	bound := certain + t.least
-	low, _ := sampleAt(t, bound-t.greatest)
-	high, _ := sampleAt(t, limit-t.least)
-	if key := syncBefore(t, low); low-key < maxAhead {
-		listSamples(t, maxInt64(key, 0), high-maxInt64(key, 0)+1) // a lead-in is made of them
-	}
-	times := timesOf(t, low, high-low+1)
-	s := onScreen{sample: -1, cts: -maxSum}
-	for i, cts := range times.cts {
-		if cts <= limit && cts >= s.cts {
-			s.sample, s.cts = low+int64(i), cts
-		}
-	}
-	if s.sample < 0 {
+	if limit < 0 {
 		return onScreen{sample: -1}
 	}
-	s.first = s.sample
-	for i, cts := range times.cts {
-		if cts >= s.cts {
-			s.first = low + int64(i)
-			break
+	sample, begins := sampleAt(t, limit)
+	return onScreen{sample: sample, cts: begins, first: sample, until: sample + 1}
+}
+
+// onShowReordered is onShow where composition and decode times differ. The former lie within [least, greatest] of the
+// latter, so only the samples around limit are looked at.
+func onShowReordered(t *track, limit int64) onScreen {
+	// A sample that begins this early is shown by limit, and not before certain + least.
+	_, certain := sampleAt(t, limit-t.greatest)
+	low, _ := sampleAt(t, certain+t.least-t.greatest)
+	high, _ := sampleAt(t, limit-t.least)
+	if key := syncBefore(t, low); low-key < maxAhead {
+		if key < 0 {
+			key = 0
+		}
+		listSamples(t, key, high-key+1) // a lead-in is made of them
+	}
+	times := timesOf(t, low, high-low+1)
+	shown, equal, later, latest := -1, -1, -1, -maxSum // of the samples looked at
+	for i, at := range times.cts {
+		if at <= limit {
+			if at >= latest {
+				if at > latest {
+					equal = i
+				}
+				latest = at
+				shown = i
+			}
+			continue
+		}
+		if later < 0 {
+			later = i
 		}
 	}
-	return s
+	if shown < 0 {
+		return onScreen{sample: -1}
+	}
+	if later >= 0 && later < equal {
+		equal = later
+	}
+	return onScreen{sample: low + int64(shown), cts: latest, first: low + int64(equal), until: high + 1}
 }
 
 // keyFor is the sync sample from which decoding shows s and all after it: the last one that neither comes after any of
 // them in decode order nor is shown after s (what follows an open group's I picture but is shown before it needs the
 // group before). Without such a one it is the last sync sample in decode order, or the first sample.
 func keyFor(t *track, s onScreen) int64 {
+	key := syncBefore(t, s.first)
+	if key < 0 {
+		return 0
+	}
+	if key < s.first {
+		return key // what comes before the first is shown before s
+	}
+	if s.sample <= key {
+		return key // it is on show, or nothing is
+	}
+	return keyShownBy(t, s, key)
+}
+
+// keyShownBy is keyFor where key, the last sync sample in decode order, may be shown after s.
+func keyShownBy(t *track, s onScreen, key int64) int64 {
 	const tries = 64 // sync samples shown out of order are no more than a few
-	last := syncBefore(t, s.first)
-	key := last
-	for i := 0; t.offsets != nil && key > 0 && compositionTime(t, key) > s.cts; i++ {
+	last := key
+	for i := 0; key > 0 && compositionTime(t, key) > s.cts; i++ {
 		if i == tries {
 			early, _ := sampleAt(t, s.cts-t.greatest)
 			key = minInt64(early, key-1) + 1
 		}
 		key = syncBefore(t, key-1)
 	}
-	if key < 0 || s.sample < 0 {
-		key = last
+	if key < 0 {
+		return last
 	}
-	return maxInt64(key, 0)
+	return key
 }
 
 // endBefore is one more than the last sample, in decode order, with a composition time below limit.
@@ -132,7 +160,10 @@ const (
 // It returns nil where the lead-in must stay as it is: where a tick is too long for so many pictures and the timescale
 // cannot be raised. docs/lead-in.md has the formula; f, m and p are its letters.
 func newLeadIn(t *track, c mediaClock, e edit, s onScreen, first, end int64) *leadIn {
-	l := &leadIn{raise: -leastOffset(t, first, end)}
+	l := &leadIn{scale: 1}
+	if t.least < 0 {
+		l.raise = -leastOffset(t, first, end)
+	}
 	if t.greatest+l.raise > maxOffset {
 		return nil
 	}
@@ -140,8 +171,10 @@ func newLeadIn(t *track, c mediaClock, e edit, s onScreen, first, end int64) *le
 	if gap {
 		s = firstShown(t, first, end)
 	}
-	until, _ := sampleAt(t, s.cts-t.least)
-	n := minInt64(until+1, end) - first // no sample behind them is shown before s
+	n := s.until - first // no sample behind them is shown before s
+	if s.until > end {
+		n = end - first
+	}
 	if n > maxLead {
 		return nil
 	}
@@ -149,72 +182,122 @@ func newLeadIn(t *track, c mediaClock, e edit, s onScreen, first, end int64) *le
 	if int64(len(times.dts)) < n {
 		return nil
 	}
-	if times.dts[n-1]-times.dts[0]+t.greatest-t.least > max32 {
+	begin := times.dts[0]
+	if times.dts[n-1]-begin+t.greatest-t.least > max32 {
 		return nil // too far apart to be ranked
 	}
 	h := rankHidden(times.cts, s.cts)
-	l.scale = leadScale(t, h.count)
-	if l.scale == 0 {
-		return nil
+	last, count := h.last, h.count
+	if t.timescale < leastScale || count*1000 > maxTicksMS*t.timescale {
+		l.scale = leadScale(t, count)
+		if l.scale == 0 {
+			return nil
+		}
 	}
 	// Decode times are counted from the first sample kept. Composition times and m lie raise later than they did
 	// against them, so that no decode time is after its composition time.
-	f, begin := l.scale, times.dts[0]
-	base := begin - l.raise
-	fine := mediaClock{movie: c.movie, source: c.source, media: c.media * f}
-	m := beginIn(e, c, f)
-	if gap {
-		l.gap = (halfTicks(e, fine, s.cts*f-m) + 1) / 2
-	} else if s.cts*f > m {
-		l.late = halfTicks(e, fine, s.cts*f-m) / 2
+	f, m, p := l.scale, e.mediaTime, s.cts
+	if f > 1 {
+		m = beginIn(e, c, f)
+		p *= f
 	}
-	l.begins = maxInt64(m, s.cts*f)
-	m = l.begins - base*f
-	l.samples = maxInt64(h.last, s.sample-first) + 1
-	next := (decodeEnd(t, first+l.samples) - begin) * f // decode time of the sample after them
-	following := next                                   // and of the one after the last hidden
-	if h.last+1 < n {
-		following = (times.dts[h.last+1] - begin) * f
+	if p > m {
+		setDelay(l, e, c, p-m, gap)
+		m = p
 	}
-	lead := int64(0)
-	if h.count > 0 {
+	l.begins = m
+	m -= (begin - l.raise) * f
+	n = last + 1
+	if n <= s.sample-first {
+		n = s.sample - first + 1
+	}
+	l.samples = n
+	next := (decodeEnd(t, first+n) - begin) * f // decode time of the sample after them
+	following := next                           // and of the one after the last hidden
+	if last+1 < n {
+		following = (times.dts[last+1] - begin) * f
+	}
+	shown, lead := last+1, int64(0)
+	if m > following {
+		shown += m - following
+	}
+	if count > 0 {
 		lead = leadTicks(t.timescale, f, s.cts-h.lastShown)
+		if decodable := count + h.behind + lead; shown < decodable {
+			shown = decodable
+		}
 	}
-	l.mediaTime = maxInt64(h.last+1+maxInt64(0, m-following), h.count+h.behind+lead)
-	if l.mediaTime > maxOffset || !setLeadTimes(l, times, h, base, begin, m, next, lead) {
+	if shown > maxOffset {
 		return nil
 	}
-	if h.count > 0 && !t.allSync { // where every picture is a key frame, the next one is never far
+	l.mediaTime = shown
+	runs := leadOffsets(l, times, h, shown-m, lead)
+	if !setLeadTables(l, runs, times.dts, last, following, next, shown-m) {
+		return nil
+	}
+	if count > 0 && !t.allSync { // where every picture is a key frame, the next one is never far
 		unlistKeys(l, t, first, s.cts+quietMS*t.timescale/1000)
 	}
 	return l
 }
 
+// setDelay says by how many movie ticks the first picture of a lead-in begins after its edit, from so many ticks of its
+// timescale: as a gap, or else as what the edit loses.
+func setDelay(l *leadIn, e edit, c mediaClock, ticks int64, gap bool) {
+	c.media *= l.scale
+	halves := halfTicks(e, c, ticks)
+	if gap {
+		l.gap = (halves + 1) / 2
+	} else {
+		l.late = halves / 2
+	}
+}
+
 // leadTicks is G, the ticks of a track's timescale, raised by a factor, for which the last hidden picture stands before
 // the one on show, if it stood for so many ticks of the timescale in the source.
-func leadTicks(timescale, factor, stood int64) int64 {
-	lead := maxInt64(ceilDiv(leastLeadMS*timescale, 1000), minInt64(stood, timescale)) * factor
-	return minInt64(lead, ceilDiv(mostLeadMS*timescale*factor, 1000))
+func leadTicks(timescale, f, stood int64) int64 {
+	lead := (leastLeadMS*timescale + 999) / 1000
+	if stood > timescale {
+		stood = timescale
+	}
+	if stood > lead {
+		lead = stood
+	}
+	lead *= f
+	most := (mostLeadMS*timescale*f + 999) / 1000
+	if lead > most {
+		return most
+	}
+	return lead
 }
 
 // unlistKeys chooses the key frames that are listed in the answer: the first one, and those shown at composition time quiet
 // or later. They are looked at one by one only where decode times do not tell.
 func unlistKeys(l *leadIn, t *track, first, quiet int64) {
 	key := first
-	if syncBefore(t, first) != first {
-		key = minInt64(syncAfter(t.sync.samples, first), syncAfter(t.partial.samples, first))
+	if first == 0 {
+		key = firstKey(t)
 	}
-	before, _ := sampleAt(t, quiet-1-t.greatest) // up to this one they are shown before
-	possible, _ := sampleAt(t, quiet-1-t.least)  // and behind this one not
-	before = maxInt64(before, key)
+	possible, _ := sampleAt(t, quiet-1-t.least) // none behind it is shown before
 	if possible <= key {
 		return
 	}
 	l.listed = []int64{key}
 	l.listedFrom = possible + 1
-	if before >= possible || syncBefore(t, possible) <= before {
+	last := syncBefore(t, possible)
+	if last > key {
+		listKeys(l, t, last, possible, quiet)
+	}
+}
+
+// listKeys lists the key frames behind the first, of which last is the last one up to possible, that are shown at quiet or
+// later.
+func listKeys(l *leadIn, t *track, last, possible, quiet int64) {
+	before, _ := sampleAt(t, quiet-1-t.greatest) // up to this one they are shown before
+	if last <= before {
 		return
 	}
+	before = maxInt64(before, l.listed[0])
 	for i, cts := range timesOf(t, before+1, possible-before).cts {
 		sample := before + 1 + int64(i)
 		if cts >= quiet && syncBefore(t, sample) == sample {
@@ -223,8 +306,16 @@ func unlistKeys(l *leadIn, t *track, first, quiet int64) {
 	}
 }
 
+// firstKey is the first sync sample.
+func firstKey(t *track) int64 {
+	if syncBefore(t, 0) == 0 {
+		return 0
+	}
+	return minInt64(syncAfter(t.sync.samples, 0), syncAfter(t.partial.samples, 0))
+}
+
 // syncAfter is the first sample after another that a table of sync samples lists; maxSum where there is none.
-func syncAfter(samples []uint32, sample int64) int64 {
+func syncAfter(samples []float64, sample int64) int64 {
 	n := countAtMost(samples, sample+1)
 	if n == len(samples) {
 		return maxSum
@@ -241,30 +332,43 @@ type hidden struct {
 	ahead     []int64 // by sample, what composition order is ahead of decode order; visible for one that is shown
 }
 
-const visible = maxLead
+const (
+	visible   = maxLead
+	rankedBy  = maxLead - 1 // which bits of what is sorted are the number of a sample
+	oneSample = 1 << 32     // in an entry of stts or ctts
+)
 
 // rankHidden ranks the samples shown before a time by when they would be. Times, which are at most 2^32 apart, and
 // numbers of samples are sorted as one number each, compiled; numbers of up to 2^53 are exact.
 func rankHidden(cts []int64, before int64) *hidden {
-	h := &hidden{last: -1, ahead: make([]int64, len(cts))}
-	keys := make([]float64, 0, len(cts))
-	origin := cts[0]
-	for i, at := range cts {
+	ahead, keys, origin := make([]int64, len(cts)), make([]float64, len(cts)), cts[0]
+	n, i, last := 0, int64(0), int64(-1) // counted in 64 bits, since the interpreter makes an object of what is converted
+	for _, at := range cts {
 		if at < before {
-			keys = append(keys, float64((at-origin)*maxLead+int64(i)))
-			h.last = int64(i)
+			at -= origin
+			keys[n] = float64(at*maxLead + i)
+			n++
+			last = i
 		} else {
-			h.ahead[i] = visible
+			ahead[i] = visible
 		}
+		i++
 	}
-	h.count = int64(len(keys))
+	keys = keys[:n]
 	sort.Float64s(keys)
-	for rank, key := range keys {
-		i := int64(key) & (maxLead - 1)
-		h.ahead[i] = int64(rank) - i
-		if i-int64(rank) > h.behind {
-			h.behind = i - int64(rank)
+	rank, a, least := int64(0), int64(0), int64(0)
+	for _, key := range keys {
+		i = int64(key)
+		i &= rankedBy
+		a = rank - i
+		ahead[i] = a
+		if a < least {
+			least = a
 		}
+		rank++
+	}
+	h := &hidden{count: rank, last: last, behind: -least, ahead: ahead}
+	if rank > 0 {
 		h.lastShown = cts[i]
 	}
 	return h
@@ -308,6 +412,7 @@ func refine(t *track, c mediaClock, edits []edit) ([]edit, int64) {
 			begin := beginIn(e, c, f)
 			exact = exact && begin == e.mediaTime*f
 			e.mediaTime = begin
+			e.begin *= f
 		}
 		fine = append(fine, e)
 	}
@@ -317,88 +422,112 @@ func refine(t *track, c mediaClock, edits []edit) ([]edit, int64) {
 	return fine, f
 }
 
-// beginOnPicture has the first of several edits, whose media times fine has in ticks of a timescale raised by factor,
-// begin at a picture that is shown less than a millisecond later, as a lead-in does. It reports whether there is one.
-func beginOnPicture(t *track, c mediaClock, edits, fine []edit, factor int64) bool {
-	for i, e := range edits {
-		if e.mediaTime == empty {
-			continue
-		}
-		if e.passed == 0 || e.rate != normalRate {
-			return false
-		}
-		s := onShow(t, latestTick(e, c))
-		c.media *= factor
-		first := &fine[i]
-		after := s.cts*factor - first.mediaTime
-		if s.sample < 0 || after <= 0 {
-			return false
-		}
-		late := minInt64(halfTicks(*first, c, after)/2, first.duration-1)
-		first.mediaTime += after
-		first.passed += late
-		first.duration -= late
-		return true
+// beginOnPicture has first, the first of several edits of pictures, begin at a picture that is shown less than a
+// millisecond later, as a lead-in does, if there is one. e is the same edit before the timescale was raised by factor.
+func beginOnPicture(t *track, c mediaClock, e edit, first *edit, factor int64) {
+	if e.passed == 0 || e.rate != normalRate {
+		return
 	}
-	return false
+	s := onShow(t, latestTick(e, c))
+	after := s.cts*factor - first.mediaTime
+	if s.sample < 0 || after <= 0 {
+		return
+	}
+	c.media *= factor
+	late := minInt64(halfTicks(*first, c, after)/2, first.duration-1)
+	first.mediaTime += after
+	first.passed += late
+	first.duration -= late
+	first.begin = first.mediaTime - toMedia(c, first.passed, normalRate)
 }
 
-// setLeadTimes makes the entries of stts and ctts, and reports whether all times fit them. next is the decode time of the
-// sample after the last; the last hidden picture stands for lead ticks.
-func setLeadTimes(l *leadIn, times sampleTimes, h *hidden, base, begin, m, next, lead int64) bool {
-	f, shift, earlier := l.scale, l.mediaTime-m, l.mediaTime-lead-h.count
-	offsets := make([]int64, l.samples)
-	var durations []int64 // from the last hidden one on
-	for i := int64(0); i < l.samples; i++ {
-		offset := h.ahead[i] + earlier
-		if i < h.last && h.ahead[i] != visible { // nearly all
-			offsets[i] = offset
-			continue
-		}
-		decoded := i
-		if i >= h.last {
-			after := next
-			if i+1 < l.samples {
-				after = (times.dts[i+1] - begin) * f
-			}
-			if i > h.last {
+// leadOffsets are the entries of ctts as numbers; none where an offset does not fit them. Decode times of pictures behind the
+// hidden ones are shift later than in the source; the last hidden picture stands for lead ticks.
+func leadOffsets(l *leadIn, times sampleTimes, h *hidden, shift, lead int64) []int64 {
+	f, begins, earlier, begin := l.scale, l.mediaTime, l.mediaTime-lead-h.count, times.dts[0]
+	once := oneSample + earlier
+	runs := make([]int64, l.samples) // of equal offsets, none of which is negative
+	n, last, decoded := -1, maxSum, int64(0)
+	for i, offset := range h.ahead[:l.samples] {
+		if offset == visible {
+			decoded = int64(i)
+			if decoded > h.last {
 				decoded = (times.dts[i]-begin)*f + shift
 			}
-			durations = append(durations, after+shift-decoded)
-			if after+shift-decoded > max32 {
-				return false
+			offset = (times.cts[i]-begin+l.raise)*f + shift
+			if offset < begins {
+				offset = begins
 			}
-		}
-		if h.ahead[i] == visible {
-			offset = maxInt64((times.cts[i]-base)*f+shift, l.mediaTime) - decoded
-			if offset > maxOffset {
-				return false
+			if offset-decoded > maxOffset {
+				return nil
 			}
+			offset -= decoded + earlier
 		}
-		offsets[i] = offset
-	}
-	if h.last > 0 {
-		ticks := h.last // samples that last one each
-		if durations[0] == 1 {
-			ticks++
-			durations = durations[1:]
+		if offset != last {
+			last = offset
+			n++
+			runs[n] = offset + once
+			continue
 		}
-		l.durations = lanes.Encode([]uint64{uint64(ticks)<<32 | 1}, lanes.PairLen)
+		runs[n] += oneSample
 	}
-	l.durations = append(l.durations, lanes.RunLengths(durations)...)
-	l.offsets = lanes.RunLengths(offsets)
-	l.shifted = len(l.offsets) > lanes.PairLen || offsets[0] != 0
+	l.shifted = n > 0 || last+earlier != 0
+	return runs[:n+1]
+}
+
+// setLeadTables sets the entries of ctts, which are given, and of stts. It reports whether there are such: whether all
+// durations fit them, too. following and next are the decode times of the samples after the last hidden one and after the
+// last, before these are shifted.
+func setLeadTables(l *leadIn, runs, dts []int64, lastHidden, following, next, shift int64) bool {
+	offsets := len(runs)
+	if offsets == 0 {
+		return false
+	}
+	i, decoded := lastHidden, lastHidden // so many samples last a tick each
+	if i < 0 {
+		i = 0
+		decoded = shift
+	} else if i > 0 && following+shift == i+1 {
+		i++
+		decoded++
+	}
+	if i > 0 {
+		runs = append(runs, i*oneSample+1)
+	}
+	joined, lasts := len(runs), int64(0)
+	for i++; i <= l.samples; i++ {
+		lasts = next
+		if i < l.samples {
+			lasts = (dts[i] - dts[0]) * l.scale
+		}
+		lasts += shift - decoded
+		decoded += lasts
+		if lasts > max32 {
+			return false
+		}
+		if r := len(runs) - 1; r >= joined && runs[r]&max32 == lasts {
+			runs[r] += oneSample
+		} else {
+			runs = append(runs, oneSample+lasts)
+		}
+	}
+	entries := lanes.Encode(runs, lanes.PairLen*len(runs)) // of both in one call
+	l.offsets = entries[:lanes.PairLen*offsets]
+	l.durations = entries[lanes.PairLen*offsets:]
 	return true
 }
 
 // textHandlers are those of media whose samples are texts, each for a while: cues and chapters.
 const textHandlers = "textsbtlsubtsubpclcp"
 
-// shorten is a lead-in that leaves of the text, or of the chapter's picture, on show what is left of it. Decoders of
-// text, ffmpeg's among them, take no notice of an edit that begins within a sample, and would show this and all later
-// texts late; its list of chapters goes by decode times alone. The timescale is raised by factor, in which the edit
-// begins.
-func (t *track) shorten(e edit, s onScreen, factor int64) *leadIn {
+// shorten is a lead-in that leaves of the text, or of the chapter's picture, on show what is left of it; nil for other
+// tracks. Decoders of text, ffmpeg's among them, take no notice of an edit that begins within a sample, and would show
+// this and all later texts late; its list of chapters goes by decode times alone. The timescale is raised by factor, in
+// which the edit begins.
+func shorten(t *track, e edit, s onScreen, factor int64) *leadIn {
+	if !t.chapters && !containsType(textHandlers, t.handler) {
+		return nil
+	}
 	left := decodeEnd(t, s.sample+1)*factor - e.mediaTime
 	if t.offsets != nil || e.rate != normalRate || left <= 0 || left > max32 {
 		return nil
@@ -410,7 +539,7 @@ func (t *track) shorten(e edit, s onScreen, factor int64) *leadIn {
 func firstShown(t *track, first, end int64) onScreen {
 	until, _ := sampleAt(t, compositionTime(t, first)-t.least)
 	cts := timesOf(t, first, minInt64(until+1, end)-first).cts
-	s := onScreen{sample: first, cts: cts[0], first: first}
+	s := onScreen{sample: first, cts: cts[0], first: first, until: until + 1}
 	for i, c := range cts {
 		if c <= s.cts { // the later of two is seen
 			s.sample, s.cts = first+int64(i), c

@@ -58,6 +58,15 @@ func (s *memorySource) Read(off, n int64) ([]byte, error) {
 	return b, nil
 }
 
+// ReadAlong has all come bit by bit.
+func (s *memorySource) ReadAlong(off, n int64, follow func(come []byte) int64) ([]byte, error) {
+	b, err := s.Read(off, n)
+	for come := minInt64(n%29, int64(len(b))); come < int64(len(b)); {
+		come = maxInt64(follow(b[:come:come]), come+1)
+	}
+	return b, err
+}
+
 func (s *memorySource) Reserve(int64) error { return nil }
 
 func (s *memorySource) Peek(off, n, atOnce int64) ([]byte, error) { return s.Read(off, n) }
@@ -78,6 +87,10 @@ func (s *failingSource) Read(off, n int64) ([]byte, error) {
 		return nil, s.err
 	}
 	return s.data[off:end], nil
+}
+
+func (s *failingSource) ReadAlong(off, n int64, follow func(come []byte) int64) ([]byte, error) {
+	return s.Read(off, n)
 }
 
 func (s *failingSource) Reserve(int64) error { return nil }

@@ -21,6 +21,10 @@ func (p piled) Read(off, n int64) ([]byte, error) {
 	return p[off:minInt64(off+n, int64(len(p)))], nil
 }
 
+func (p piled) ReadAlong(off, n int64, follow func(come []byte) int64) ([]byte, error) {
+	return p.Read(off, n)
+}
+
 func (p piled) Peek(off, n, atOnce int64) ([]byte, error) { return p.Read(off, n) }
 func (p piled) Reserve(n int64) error                     { return nil }
 

@@ -20,6 +20,7 @@ type movie struct {
 	fileSize  int64
 	settled   bool  // fileSize is
 	timescale int64 // ticks per second of the movie timeline
+	ticks     int64 // and of that of its cuts
 	tracks    []*track
 	leftOut   []*leftOutTrak
 	defaults  map[uint32]trackDefaults // by track_ID
@@ -138,7 +139,7 @@ func (m *movie) readAtEnd(src byteSource, off, maxMoov int64) (bool, error) {
 		moov := moovIn(end, from)
 		if moov != nil {
 			m.moovFirst = false
-			return true, m.take(src, moov)
+			return true, m.take(src, moov, newTrackReads(src))
 		}
 	}
 	return false, nil
@@ -186,24 +187,66 @@ func (m *movie) read(src byteSource, off, header, size, maxMoov int64) error {
 	if size > maxMoov {
 		return fmt.Errorf("%w: %d", origin.ErrTooLarge, size)
 	}
-	data, err := readBox(src, "moov", off, size)
+	reads := newTrackReads(src)
+	data, err := src.ReadAlong(off, size, readAlong(reads, off, header))
+	if err == nil && int64(len(data)) < size {
+		err = endsInside("moov", off)
+	}
+	if err == nil && size < header {
+		// Its size would be known only once all of the file was read.
+		err = fmt.Errorf("%w: moov at %d reaches to the end of a file of unknown length", errFormat, off)
+	}
 	if err != nil {
+		reads.under.Wait()
 		return err
 	}
-	if size < header {
-		// Its size would be known only once all of the file was read.
-		return fmt.Errorf("%w: moov at %d reaches to the end of a file of unknown length", errFormat, off)
-	}
-	return m.take(src, &box{typ: "moov", at: off, header: header, data: data})
+	return m.take(src, &box{typ: "moov", at: off, header: header, data: data[:size]}, reads)
 }
 
-// take indexes a moov.
-func (m *movie) take(src byteSource, moov *box) error {
+// take indexes a moov, of which some tracks are being read already.
+func (m *movie) take(src byteSource, moov *box, reads *trackReads) error {
 	m.moov = moov
 	m.fileSize = src.Size()
 	m.settled = src.Settled()
 	m.bytes = int64(len(m.ftyp) + len(moov.data))
-	return m.index()
+	err := m.index(reads)
+	reads.under.Wait() // where it has failed before
+	return err
+}
+
+// readAlong begins to read the tracks of a moov at an offset of the file while the moov is still coming, each as soon as
+// all of its trak is there.
+func readAlong(reads *trackReads, off, header int64) func(come []byte) int64 {
+	next, timescale := header, int64(-1) // where the first box begins that is not there; what mvhd has said
+	return func(come []byte) int64 {
+		for next+largeHeaderLen <= int64(len(come)) {
+			typ, inner, size := parseHeader(come[next:])
+			if size < inner || size > maxBoxSize-next {
+				return maxBoxSize // what is wrong, index will find
+			}
+			if next+size > int64(len(come)) {
+				return next + size
+			}
+			b := &box{typ: typ, at: off + next, header: inner, data: come[next : next+size : next+size]}
+			next += size
+			if typ == "mvhd" {
+				timescale = movieTimescale(b)
+			}
+			if typ == "trak" && timescale >= 0 && len(reads.begun) < maxTracks {
+				beginTrack(reads, b, timescale)
+			}
+		}
+		return next + largeHeaderLen
+	}
+}
+
+// movieTimescale is what a mvhd says of it; -1: nothing.
+func movieTimescale(mvhd *box) int64 {
+	at, err := headerTimes(mvhd, mvhdDuration0, mvhdDuration1)
+	if err != nil {
+		return -1
+	}
+	return int64(binary.BigEndian.Uint32(payload(mvhd)[at.duration-4:]))
 }
 
 // moovAhead reports whether a moov that ends beyond the first bytes comes before the media: then it need not be read to
@@ -227,7 +270,7 @@ func moovAhead(src byteSource, first int64) bool {
 const untimedScale = 1000
 
 // index reads the moov's boxes and the tables of its tracks.
-func (m *movie) index() error {
+func (m *movie) index(reads *trackReads) error {
 	err := readChildren(m.moov, "mvhdcmov")
 	if err != nil {
 		return err
@@ -241,28 +284,29 @@ func (m *movie) index() error {
 		// FFmpeg plays nothing of it.
 		return m.moov.fail("no mvhd in it")
 	}
-	at, err := headerTimes(mvhd, mvhdDuration0, mvhdDuration1)
+	_, err = headerTimes(mvhd, mvhdDuration0, mvhdDuration1)
 	if err != nil {
 		return err
 	}
-	timescale := int64(binary.BigEndian.Uint32(payload(mvhd)[at.duration-4:]))
+	timescale := movieTimescale(mvhd)
 	m.timescale = timescale
 	if timescale == 0 {
 		m.timescale = untimedScale
 	}
-	size := int64(-1)
-	if m.settled {
-		size = m.fileSize
-	}
-	var reads []*trackRead
-	for _, b := range m.moov.children {
+	m.ticks = answerTimescale(m)
+	tracks := 0
+	for i, b := range m.moov.children {
 		switch b.typ {
 		case "trak":
-			if len(reads) == maxTracks {
+			if tracks == maxTracks {
 				// A bound of time and memory.
 				return b.fail("too many tracks")
 			}
-			reads = append(reads, &trackRead{box: b, fileSize: size, timescale: timescale})
+			if tracks == len(reads.begun) {
+				beginTrack(reads, b, timescale)
+			}
+			m.moov.children[i] = reads.begun[tracks].box
+			tracks++
 		case "mvex":
 			m.defaults, err = readDefaults(b)
 			if err != nil {
@@ -271,14 +315,9 @@ func (m *movie) index() error {
 			m.fragments = newFragmentMap(m.moov.at + int64(len(m.moov.data)))
 		}
 	}
-	var done sync.WaitGroup
-	done.Add(len(reads))
-	for _, r := range reads {
-		go readTrack(r, &done)
-	}
-	done.Wait()
+	reads.under.Wait()
 	left := int64(maxListed)
-	for i, r := range reads {
+	for i, r := range reads.begun {
 		err = r.finish(&left, m.fileSize)
 		if err != nil {
 			err = fmt.Errorf("trak %d: %w", i+1, err)
@@ -306,6 +345,11 @@ func (m *movie) index() error {
 		return m.moov.fail("no trak in it")
 	}
 	m.markChapters()
+	if m.fragments == nil { // else the media end where the fragments do
+		for _, t := range m.tracks {
+			prepareEdits(t, mediaClock{movie: m.ticks, source: m.timescale, media: t.timescale})
+		}
+	}
 	var spared []*box
 	for _, l := range m.leftOut {
 		spared = append(spared, l.trak)
@@ -319,7 +363,29 @@ func (m *movie) index() error {
 	return nil
 }
 
-// trackRead is the reading of a trak. The tracks of a movie are read side by side.
+// trackReads are the tracks of a movie, which are read side by side.
+type trackReads struct {
+	fileSize int64        // -1: not settled
+	begun    []*trackRead // in the order of the moov
+	under    sync.WaitGroup
+}
+
+func newTrackReads(src byteSource) *trackReads {
+	if src.Settled() {
+		return &trackReads{fileSize: src.Size()}
+	}
+	return &trackReads{fileSize: -1}
+}
+
+// beginTrack begins to read a trak.
+func beginTrack(reads *trackReads, trak *box, timescale int64) {
+	r := &trackRead{box: trak, fileSize: reads.fileSize, timescale: timescale}
+	reads.begun = append(reads.begun, r)
+	reads.under.Add(1)
+	go readTrack(r, &reads.under)
+}
+
+// trackRead is the reading of a trak.
 type trackRead struct {
 	box       *box
 	fileSize  int64
@@ -353,7 +419,7 @@ func (r *trackRead) finish(left *int64, fileSize int64) error {
 	t.spare = r.spare
 	if t.samples > 0 {
 		t.left = left
-		t.end = t.lastEnd()
+		t.findEnd()
 		t.left = nil
 	}
 	if *left < 0 {

@@ -152,7 +152,10 @@ func scaleMS(ms, timescale int64) int64 {
 
 // inMS returns ticks of a timescale in milliseconds, rounded down.
 func inMS(ticks, timescale int64) int64 {
-	n, _ := mulDiv(maxInt64(ticks, 0), 1000, timescale)
+	if ticks < 0 {
+		return 0
+	}
+	n, _ := mulDiv(ticks, 1000, timescale)
 	return n
 }
 
@@ -185,26 +188,38 @@ func mediaDuration(k *trackCut) int64 {
 
 // locateKept finds the chunks and bytes of the samples kept.
 func locateKept(k *trackCut, fileSize int64) error {
-	k.firstRun, k.firstChunk, k.skipped = lanes.FindChunk(k.chunkRuns, k.first)
-	var before int64
-	k.lastRun, k.lastChunk, before = lanes.FindChunk(k.chunkRuns, k.end-1)
-	k.lastKept = before + 1
-	lastFirst := maxInt64(k.end-k.lastKept, 0)
-	k.at = chunkOffset(k.track, k.firstChunk) + sizeOf(k.track, k.first-k.skipped, k.first)
-	k.bytes.from = k.at
-	k.bytes.to = chunkOffset(k.track, k.lastChunk) + sizeOf(k.track, lastFirst, k.end)
-	if !k.ordered || k.firstChunk < k.lastChunk && chunkOffset(k.track, k.firstChunk+1) < k.bytes.from { // the next chunk is in this one
-		k.bytes = k.extent(k.track, k.chunks, k.chunkLen, k.end, false)
+	t := k.track
+	place := t.endPlace
+	if k.end < t.samples {
+		place = placeOfEnd(t, k.end)
 	}
-	if k.bytes.from < 0 || k.bytes.to < k.bytes.from || fileSize >= 0 && k.bytes.to > fileSize {
-		// The cut would be short, and nobody would know.
-		return fmt.Errorf("%w: trak %d: mdia/minf/stbl: chunks %d to %d lie at bytes %d to %d of a file of %d", errFormat, k.id,
-			k.firstChunk+1, k.lastChunk+1, k.bytes.from, k.bytes.to, fileSize)
+	k.lastRun, k.lastChunk, k.lastKept = place.run, place.chunk, place.kept
+	var chunk, skipped int64
+	k.firstRun, chunk, skipped = lanes.FindChunk(t.chunkRuns, k.first)
+	k.firstChunk, k.skipped = chunk, skipped
+	from, to := chunkOffset(t, chunk), place.to
+	if skipped > 0 {
+		from += sizeOf(t, k.first-skipped, k.first)
 	}
-	if k.auxiliary == nil || k.auxiliary.senc != nil {
+	k.at = from
+	if !t.ordered || skipped > 0 && chunk < place.chunk && chunkOffset(t, chunk+1) < from { // the next chunk is in this one
+		all := k.extent(t, t.chunks, t.chunkLen, k.end, false)
+		from, to = all.from, all.to
+	}
+	k.bytes = byteRange{from: from, to: to}
+	if from < 0 || to < from || fileSize >= 0 && to > fileSize {
+		return errLocated(k, fileSize)
+	}
+	if t.auxiliary == nil || t.auxiliary.senc != nil {
 		return nil
 	}
 	return locateAuxiliary(k, fileSize)
+}
+
+// errLocated says that a cut would be short, and nobody would know.
+func errLocated(k *trackCut, fileSize int64) error {
+	return fmt.Errorf("%w: trak %d: mdia/minf/stbl: chunks %d to %d lie at bytes %d to %d of a file of %d", errFormat, k.id,
+		k.firstChunk+1, k.lastChunk+1, k.bytes.from, k.bytes.to, fileSize)
 }
 
 // locateAuxiliary finds the bytes of the information kept that do not lie in the moov. It is in one piece, or in one
@@ -273,39 +288,80 @@ type fragmentRetiming struct {
 // byteRange is a stretch of the source: [from, to).
 type byteRange struct{ from, to int64 }
 
-// cutEdits intersects the track's edit list with [from, to) on the movie timeline of the answer; to < 0: no end.
-// Without a list there is one edit, the whole media from 0 on. What is left is in the answer's ticks.
+// cutEdits intersects the track's edit list with [from, to) on the movie timeline of the answer; to < 0: no end. What is
+// left is in the answer's ticks.
 func cutEdits(t *track, c mediaClock, from, to int64) []edit {
+	edits := t.cutFrom
+	if t.cutTicks != c.movie {
+		edits = editsOf(t, c)
+	}
+	left := make([]edit, 0, len(edits))
+	begins, ends := int64(0), int64(0)
+	for _, e := range edits {
+		begins = ends
+		ends += e.duration
+		if to >= 0 && to < ends {
+			e.duration = to - begins
+			e.toLast = false
+		}
+		if begins < from {
+			e = cutFront(e, c, from-begins)
+		}
+		if e.duration > 0 {
+			left = append(left, e)
+		}
+		if ends > maxSum {
+			break
+		}
+	}
+	return left
+}
+
+// cutFront is an edit without so many movie ticks at its front; of a duration of 0 or less where no more are left.
+func cutFront(e edit, c mediaClock, ticks int64) edit {
+	e.duration -= ticks
+	if e.duration > 0 && e.mediaTime != empty && e.rate != 0 {
+		e.passed = ticks
+		e.mediaTime += toMedia(c, ticks, e.rate)
+	}
+	return e
+}
+
+// prepareEdits keeps the track's edits as cuts in the ticks of a clock need them, with those marked that end behind the
+// composition time of the sample decoded last: by two ticks, since what is left of an edit begins at a rounded time, and
+// may end a tick earlier.
+func prepareEdits(t *track, c mediaClock) {
+	if t.samples == 0 {
+		return
+	}
+	t.cutTicks = c.movie
+	t.cutFrom = editsOf(t, c)
+	last := compositionTime(t, t.samples-1)
+	for i := range t.cutFrom {
+		e := &t.cutFrom[i]
+		shows, _ := mulDiv(e.duration, c.media, c.movie)
+		e.toLast = e.mediaTime != empty && e.rate == normalRate && e.mediaTime+shows > last+2
+	}
+}
+
+// editsOf is the track's edit list in ticks of the answer's movie timeline. Without one there is one edit, the whole
+// media from 0 on.
+func editsOf(t *track, c mediaClock) []edit {
 	edits := t.edits
 	if len(edits) == 0 {
 		edits = []edit{{duration: toMediaEnd, rate: normalRate}}
 	}
-	left := make([]edit, 0, len(edits))
-	begins := int64(0)
+	scaled := make([]edit, 0, len(edits))
 	for i, e := range edits {
 		duration := editDuration(t, e, c)
 		if t.instant && i == len(edits)-1 {
 			duration = toLastPicture(t, e, c, duration)
 		}
-		ends := begins + duration
-		low, high := maxInt64(begins, from), ends
-		if to >= 0 && to < high {
-			high = to
-		}
-		if low < high {
-			if e.mediaTime != empty && e.rate != 0 {
-				e.passed = low - begins
-				e.mediaTime += toMedia(c, e.passed, e.rate)
-			}
-			e.duration = high - low
-			left = append(left, e)
-		}
-		begins = ends
-		if begins > maxSum {
-			break
-		}
+		e.duration = duration
+		e.begin = e.mediaTime
+		scaled = append(scaled, e)
 	}
-	return left
+	return scaled
 }
 
 // editDuration is the length of an edit in ticks of the answer's movie timeline.

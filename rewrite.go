@@ -6,7 +6,7 @@ import (
 
 // cut plans the answer for the interval iv (milliseconds on the presentation timeline), and lays it out.
 func (m *movie) cutProgressive(iv msInterval, seek string) (*cut, error) {
-	ticks := answerTimescale(m)
+	ticks := m.ticks
 	if seek == seekSample {
 		ticks = m.timescale
 	}
@@ -29,7 +29,7 @@ func (m *movie) cutProgressive(iv msInterval, seek string) (*cut, error) {
 		if seek == seekSample {
 			k = t.keepAsNginx(iv, c)
 		} else {
-			k = keepTrack(t, c, from, to)
+			k = keepEdits(t, c, cutEdits(t, c, from, to))
 		}
 		if left < 0 {
 			return nil, fmt.Errorf("trak %d at %d: %w", t.id, t.box.at, errListed)
@@ -71,80 +71,66 @@ func (m *movie) remux() (*cut, error) {
 	return planTracks(m, tracks, timeWindow{})
 }
 
-// keepTrack chooses the edits and samples of the track that are shown in [from, to) of the answer's movie ticks. It
-// returns nil where there are none.
-func keepTrack(t *track, c mediaClock, from, to int64) *trackCut {
-	return keepEdits(t, c, cutEdits(t, c, from, to))
-}
-
-// keepEdits is keepTrack for an edit list that has been cut.
+// keepEdits chooses the samples that a track's edits show, which have been cut. It returns nil where there are none.
 func keepEdits(t *track, c mediaClock, edits []edit) *trackCut {
-	k := &trackCut{track: t, clock: c, moved: -1}
-	var f int64
-	k.edits, f = refine(t, c, edits)
-	fine := c
-	fine.media *= f
-	begins, ends, media := span(k.edits, fine)
-	if t.visual && media > 1 && beginOnPicture(t, c, edits, k.edits, f) {
-		begins, ends, media = span(k.edits, fine)
+	k := &trackCut{track: t, clock: c, edits: edits, moved: -1}
+	front, media := 0, 0 // the first edit that shows media, and how many do
+	for i := range edits {
+		if edits[i].mediaTime != empty {
+			if media == 0 {
+				front = i
+			}
+			media++
+		}
 	}
-	if media == 0 || begins/f >= t.end {
+	if media == 0 {
 		return nil
 	}
-	front := firstMedia(edits)
-	collapses := t.visual && media == 1 && !t.chapters
-	limit := begins / f
-	if collapses {
-		limit = latestTick(front, c)
+	f := int64(1)
+	if t.timescale < leastScale {
+		k.edits, f = refine(t, c, edits)
 	}
-	s := onShow(t, limit)
+	if media == 1 && t.visual && !t.chapters {
+		return keepPictures(k, edits[front], front, f)
+	}
+	return keepTimed(k, edits[front], front, media, f)
+}
+
+// keepPictures is keepEdits for pictures with one media edit, e, number at of the list, whose media times k.edits has in
+// ticks of a timescale raised by f. They get a lead-in, where they can have one.
+func keepPictures(k *trackCut, e edit, at int, f int64) *trackCut {
+	t := k.track
+	begins := k.edits[at].mediaTime
+	if begins/f >= t.end {
+		return nil
+	}
+	s := onShow(t, latestTick(e, k.clock))
 	k.first = keyFor(t, s)
-	if t.handler == "soun" {
-		k.first = maxInt64(syncBefore(t, rollBack(t, s.first)), 0)
-	}
-	k.end = packetEnd(t, minInt64(maxInt64(endBefore(t, ceilDiv(ends, f)), s.sample+1), t.samples))
-	if collapses && k.first < k.end {
-		setLeadIn(k, front, s)
+	k.end = t.samples
+	if !e.toLast {
+		k.end = shownEnd(k, s, f)
 	}
 	if k.end <= k.first {
 		return nil
 	}
-	if media == 1 && s.sample == k.first && (t.chapters || containsType(textHandlers, t.handler)) {
-		k.lead = t.shorten(firstMedia(k.edits), s, f)
+	lead := newLeadIn(t, k.clock, e, s, k.first, k.end)
+	if lead != nil && (!e.toLast || lead.gap > 0) {
+		lead = endLeadIn(k, lead, e, s)
 	}
-	if k.lead != nil {
-		showFrom(k)
-		return k
+	if k.end <= k.first {
+		return nil
 	}
-	base := decodeTime(t, k.first)
-	raise := maxInt64(-leastOffset(t, k.first, k.end), base-begins/f)
-	lowered := begins < base*f && t.greatest+raise <= maxOffset/f // no edit begins before 0: decode times are lowered, as in a lead-in
-	if lowered {
-		base -= raise
-	} else {
-		raise = 0
+	if lead == nil {
+		return keepTimes(k, s, begins, f)
 	}
-	if lowered || f > 1 {
-		k.lead = &leadIn{raise: raise, shifted: lowered, scale: f, begins: base * f}
-	}
-	if t.visual && s.sample >= 0 && s.cts*f < begins && !showsMedia(k.edits, fine, s.cts*f) {
-		k.moved, k.moveTo = s.sample, begins
-	}
-	for i := range k.edits {
-		if k.edits[i].mediaTime != empty {
-			k.edits[i].mediaTime -= base * f
-		}
-	}
+	k.lead = lead
+	showFrom(k, at)
 	return k
 }
 
-// setLeadIn gives a track with one media edit, e, and s on show at its begin a lead-in, where it can have one. What is
-// kept then is what the edit shows in the answer's ticks.
-func setLeadIn(k *trackCut, e edit, s onScreen) {
-	lead := newLeadIn(k.track, k.clock, e, s, k.first, k.end)
-	if lead == nil {
-		return
-	}
+// endLeadIn lets a track with one media edit, e, and s on show at its begin end with what the edit shows in the answer's
+// ticks, and returns the lead-in of what is kept then.
+func endLeadIn(k *trackCut, lead *leadIn, e edit, s onScreen) *leadIn {
 	end := k.first
 	if lead.gap < e.duration {
 		fine, exact := k.clock, exactEnd(e, k.clock)
@@ -157,30 +143,132 @@ func setLeadIn(k *trackCut, e edit, s onScreen) {
 		lead = newLeadIn(k.track, k.clock, e, s, k.first, end)
 	}
 	k.end = end
-	if lead == nil || end <= k.first {
-		return
-	}
-	k.lead = lead
+	return lead
 }
 
-// showFrom sets the one media edit of a track with a lead-in to begin at the picture on show. A gap before the first
-// picture becomes an empty edit.
-func showFrom(k *trackCut) {
-	edits := make([]edit, 0, len(k.edits)+1)
-	for _, e := range k.edits {
-		if e.mediaTime != empty {
-			gap := minInt64(k.lead.gap, e.duration)
-			if gap > 0 {
-				edits = append(edits, edit{duration: gap, mediaTime: empty, rate: normalRate})
-			}
-			e.duration -= maxInt64(gap, minInt64(k.lead.late, e.duration-1))
-			e.mediaTime = k.lead.mediaTime
-		}
-		if e.duration > 0 { // 0 would stand for all that follows
-			edits = append(edits, e)
+// showFrom sets the one media edit of a track with a lead-in, number at of its list, to begin at the picture on show. A
+// gap before the first picture becomes an empty edit.
+func showFrom(k *trackCut, at int) {
+	e, lead := &k.edits[at], k.lead
+	e.mediaTime = lead.mediaTime
+	if lead.late > 0 {
+		e.duration -= minInt64(lead.late, e.duration-1)
+	}
+	if lead.gap > 0 {
+		k.edits = showGap(k.edits, at, lead.gap)
+	}
+}
+
+// showGap puts an empty edit in the place of the first movie ticks of edit number at.
+func showGap(edits []edit, at int, gap int64) []edit {
+	e := edits[at]
+	gap = minInt64(gap, e.duration)
+	split := append(make([]edit, 0, len(edits)+1), edits[:at]...)
+	split = append(split, edit{duration: gap, mediaTime: empty, rate: normalRate})
+	e.duration -= gap
+	if e.duration > 0 { // 0 would stand for all that follows
+		split = append(split, e)
+	}
+	return append(split, edits[at+1:]...)
+}
+
+// keepTimed is keepEdits for what has no lead-in: sound, text, pictures with several media edits. e is the first of
+// these, number at of the list, whose media times k.edits has in ticks of a timescale raised by f.
+func keepTimed(k *trackCut, e edit, at, media int, f int64) *trackCut {
+	t, begins := k.track, k.edits[at].mediaTime
+	if media > 1 {
+		begins = leastBegin(k, e, at, f)
+	}
+	limit := begins / f
+	if limit >= t.end {
+		return nil
+	}
+	s := onShow(t, limit)
+	if t.handler == "soun" {
+		k.first = rollBack(t, s.first)
+	} else {
+		k.first = keyFor(t, s)
+	}
+	k.end = t.samples
+	if !e.toLast {
+		k.end = shownEnd(k, s, f)
+	}
+	if k.end <= k.first {
+		return nil
+	}
+	if media == 1 && s.sample == k.first {
+		k.lead = shorten(t, k.edits[at], s, f)
+		if k.lead != nil {
+			showFrom(k, at)
+			return k
 		}
 	}
-	k.edits = edits
+	return keepTimes(k, s, begins, f)
+}
+
+// leastBegin is the least media time at which one of several edits begins, which e is the first of, number at of the list:
+// of pictures, one that is shown then.
+func leastBegin(k *trackCut, e edit, at int, f int64) int64 {
+	if k.visual {
+		beginOnPicture(k.track, k.clock, e, &k.edits[at], f)
+	}
+	begins := maxSum
+	for _, other := range k.edits {
+		if other.mediaTime != empty {
+			begins = minInt64(begins, other.mediaTime)
+		}
+	}
+	return begins
+}
+
+// shownEnd is the end of the samples that the edits show, with s on show at their begin.
+func shownEnd(k *trackCut, s onScreen, f int64) int64 {
+	fine := k.clock
+	fine.media *= f
+	_, ends, _ := span(k.edits, fine)
+	end := endBefore(k.track, ceilDiv(ends, f))
+	return packetEnd(k.track, minInt64(maxInt64(end, s.sample+1), k.samples))
+}
+
+// keepTimes counts the media times of the edits, of which the least is begins, from the first sample kept on. s is on
+// show at the begin.
+func keepTimes(k *trackCut, s onScreen, begins, f int64) *trackCut {
+	base, raise := decodeTime(k.track, k.first), int64(0)
+	if begins < base*f {
+		raise = loweredBy(k, base-begins/f, f)
+		base -= raise
+	}
+	if raise > 0 || f > 1 {
+		k.lead = &leadIn{raise: raise, shifted: raise > 0, scale: f, begins: base * f}
+	}
+	if k.visual {
+		showAtOnce(k, s, begins, f)
+	}
+	for i := range k.edits {
+		if k.edits[i].mediaTime != empty {
+			k.edits[i].mediaTime -= base * f
+		}
+	}
+	return k
+}
+
+// loweredBy is by how much decode times are lowered, as in a lead-in, so that no edit begins before 0: at least so many
+// ticks, or not at all.
+func loweredBy(k *trackCut, least, f int64) int64 {
+	raise := maxInt64(-leastOffset(k.track, k.first, k.end), least)
+	if k.greatest+raise > maxOffset/f {
+		return 0
+	}
+	return raise
+}
+
+// showAtOnce moves the picture s, on show when the edits begin, to there, unless one of them shows it where it was.
+func showAtOnce(k *trackCut, s onScreen, begins, f int64) {
+	fine := k.clock
+	fine.media *= f
+	if s.sample >= 0 && s.cts*f < begins && !showsMedia(k.edits, fine, s.cts*f) {
+		k.moved, k.moveTo = s.sample, begins
+	}
 }
 
 // planTracks makes the answer from what is kept of the tracks.
@@ -265,8 +353,7 @@ func (m *movie) keyFrameAt(moment, ticks int64, listed *int64) int64 {
 		return moment
 	}
 	key := compositionTime(t, keyFor(t, s))
-	begin := e.mediaTime - toMedia(c, e.passed, e.rate) // of the whole edit: what is left of it begins at a rounded time
-	return minInt64(moment, moment-e.passed+toMovieNearest(c, maxInt64(key-begin, 0)))
+	return minInt64(moment, moment-e.passed+toMovieNearest(c, maxInt64(key-e.begin, 0)))
 }
 
 // keepAsNginx chooses the samples that nginx's ngx_http_mp4_module keeps: from the one that is being decoded at start,

@@ -90,7 +90,7 @@ func writeNextRuns(b *boxWriter, r *lanes.Runs, entry int, to, scale, raised int
 }
 
 // writeLastRuns writes entries, and behind them the last run up to the sample to.
-func writeLastRuns(b *boxWriter, entries []byte, last lanes.Run, to, scale, raised int64) {
+func writeLastRuns(b *boxWriter, entries []byte, last *lanes.Run, to, scale, raised int64) {
 	if scale == 1 && raised == 0 {
 		writeRaw(b, entries)
 	} else if len(entries) > 0 {

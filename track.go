@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sort"
 
 	"github.com/traefik-mp4/mp4/internal/lanes"
 )
@@ -21,11 +22,13 @@ type track struct {
 	chapters  bool   // another track names it as its chapters
 	timescale int64  // media ticks per second
 	edits     []edit
-	samples   int64 // that all tables know, and the file has
-	missing   int64 // samples that all tables know, but a file that was cut short has not
-	end       int64 // of the media: where the sample shown last ends, in media ticks
-	instant   bool  // that sample has no duration, and is shown for a tick
-	claimed   int64 // the same as the mdhd has it
+	cutFrom   []edit // the same as cuts need them, on a movie timeline of so many
+	cutTicks  int64  // ticks a second
+	samples   int64  // that all tables know, and the file has
+	missing   int64  // samples that all tables know, but a file that was cut short has not
+	end       int64  // of the media: where the sample shown last ends, in media ticks
+	instant   bool   // that sample has no duration, and is shown for a tick
+	claimed   int64  // the same as the mdhd has it
 	stbl      *box
 
 	durations  *lanes.Runs // stts
@@ -37,6 +40,7 @@ type track struct {
 	allSync    bool
 	partial    syncTable     // stps: sync samples of open groups of pictures
 	access     *accessPoints // others at which decoding may begin; nil: none
+	stssOnly   bool          // all at which decoding may begin are in the stss
 	sizes      []byte        // entries of stsz or stz2; empty where uniform
 	sizeBits   int64         // of an entry
 	uniform    int64         // the size of every sample; 0: sizes tells
@@ -48,9 +52,12 @@ type track struct {
 	preroll    soundPreroll
 	auxiliary  *auxiliaryInfo // nil: none
 	fileSize   int64          // bytes; -1: not known
+	endRun     *lanes.Run     // of the last samples, with no more than the track has; never without a duration
+	endPlace   *chunkPlace    // where all samples end in the file
 	left       *int64         // samples whose times may still be listed, of all tracks; nil: as many as there are
 	listed     sampleTimes
 	listedFrom int64 // the first of listed
+	listedEnd  int64 // one more than the last
 	made       bool  // the tables are made of fragments
 }
 
@@ -64,10 +71,10 @@ const (
 
 // memory is the number of bytes that the indexes of the tables hold.
 func (t *track) memory() int64 {
-	n := 4096
+	n := 4096 + editMemory*(len(t.edits)+len(t.cutFrom))
 	n += lanes.RunsMemory(t.durations) + lanes.RunsMemory(t.offsets) + lanes.ChunkRunsMemory(t.chunkRuns)
 	n += 8 * len(t.leasts)
-	n += 4 * (len(t.sync.samples) + len(t.partial.samples))
+	n += 8 * (len(t.sync.samples) + len(t.partial.samples))
 	if t.access != nil {
 		n += 16 * len(t.access.first)
 	}
@@ -243,6 +250,7 @@ func (t *track) readTables(stbl *box) error {
 	if !t.allSync {
 		t.access = readAccessPoints(stbl, t.samples)
 	}
+	t.stssOnly = !t.allSync && len(t.partial.samples) == 0 && t.access == nil && t.perPacket == 0
 	t.auxiliary, err = readAuxiliary(stbl)
 	return err
 }
@@ -452,7 +460,7 @@ func (t *track) useOffsets(entries []byte) error {
 // leastOffset is the least composition offset of the samples [first, end), never above 0. Blocks of entries that lie
 // wholly among them are not looked into.
 func leastOffset(t *track, first, end int64) int64 {
-	if t.least == 0 || first >= lanes.LastTotal(t.offsets.Samples) {
+	if t.least == 0 {
 		return 0
 	}
 	return searchLeast(t, first, end)
@@ -460,7 +468,11 @@ func leastOffset(t *track, first, end int64) int64 {
 
 // searchLeast is leastOffset of a track that has negative offsets.
 func searchLeast(t *track, first, end int64) int64 {
-	from, last := lanes.FindRun(t.offsets, first).Entry, lanes.FindRun(t.offsets, minInt64(end, lanes.LastTotal(t.offsets.Samples))-1).Entry
+	end = minInt64(end, lanes.LastTotal(t.offsets.Samples))
+	if first >= end {
+		return 0
+	}
+	from, last := lanes.FindRun(t.offsets, first).Entry, lanes.FindRun(t.offsets, end-1).Entry
 	least := int64(0)
 	for b := from / lanes.BlockLen; b <= last/lanes.BlockLen; b++ {
 		if t.leasts[b] >= least {
@@ -516,26 +528,50 @@ func (t *track) readSync(stbl *box) error {
 
 // decodeTime is the tick at which a sample begins in decode order (DTS).
 func decodeTime(t *track, sample int64) int64 {
-	return lanes.TickIn(lanes.FindRun(t.durations, sample), sample)
+	r := lanes.FindRun(t.durations, sample)
+	return r.Begins + (sample-r.First)*r.Value
 }
 
 // decodeEnd is the tick at which the last of the samples before end has been decoded.
 func decodeEnd(t *track, end int64) int64 {
-	return lanes.TickIn(lanes.FindRun(t.durations, end-1), end)
+	r := lanes.FindRun(t.durations, end-1)
+	return r.Begins + (end-r.First)*r.Value
 }
 
 // sampleAt is the last sample with a decode time of at most tick, and that time. Before the first sample it is the
 // first.
 func sampleAt(t *track, tick int64) (sample, begins int64) {
+	r := t.endRun
+	if tick < r.Begins {
+		return sampleBefore(t, tick)
+	}
+	n := (tick - r.Begins) / r.Value
+	if n >= r.Count {
+		n = r.Count - 1
+	}
+	return r.First + n, r.Begins + n*r.Value
+}
+
+// sampleBefore is sampleAt before the last run of durations.
+func sampleBefore(t *track, tick int64) (sample, begins int64) {
 	if tick < 0 {
 		return 0, 0
 	}
-	sample, begins = lanes.SampleAtTick(t.durations, tick)
-	if sample >= t.samples {
-		sample = t.samples - 1
-		begins = decodeTime(t, sample)
+	return lanes.SampleAtTick(t.durations, tick)
+}
+
+// findEnd finds where the samples and the media end, which every cut up to there asks for.
+func (t *track) findEnd() {
+	run := *lanes.FindRun(t.durations, t.samples-1)
+	run.Count = t.samples - run.First
+	if run.Value == 0 { // all of them begin when the last one does
+		run.First = t.samples - 1
+		run.Count = 1
+		run.Value = 1
 	}
-	return sample, begins
+	t.endRun = &run
+	t.endPlace = placeOfEnd(t, t.samples)
+	t.end = t.lastEnd()
 }
 
 // sampleTimes are the decode and composition times of successive samples, in media ticks.
@@ -556,16 +592,18 @@ func listSamples(t *track, first, n int64) {
 	if t.left != nil {
 		t.listed = timesOf(t, first, n)
 		t.listedFrom = first
+		t.listedEnd = first + int64(len(t.listed.dts))
 	}
 }
 
 // timesOf returns the times of n samples from first on, 1 µs each where they are not listed. Where too many are asked
 // for, they are those of one sample, and left is negative: what comes of them must not be used.
 func timesOf(t *track, first, n int64) sampleTimes {
-	if i := first - t.listedFrom; i >= 0 && i+n <= int64(len(t.listed.dts)) {
-		return sampleTimes{dts: t.listed.dts[i : i+n], cts: t.listed.cts[i : i+n]}
+	i := first - t.listedFrom
+	if i < 0 || first+n > t.listedEnd {
+		return listTimes(t, first, n)
 	}
-	return listTimes(t, first, n)
+	return sampleTimes{dts: t.listed.dts[i : i+n], cts: t.listed.cts[i : i+n]}
 }
 
 func listTimes(t *track, first, n int64) sampleTimes {
@@ -575,35 +613,37 @@ func listTimes(t *track, first, n int64) sampleTimes {
 			n = 1
 		}
 	}
-	s := sampleTimes{dts: decodeTimes(t, first, n)}
-	s.cts = s.dts
+	dts := decodeTimes(t, first, n)
 	if t.offsets == nil {
-		return s
+		return sampleTimes{dts: dts, cts: dts}
 	}
-	s.cts = lanes.ExpandRuns(t.offsets, first, n, true)
-	for i, begins := range s.dts {
-		s.cts[i] += begins
-	}
-	return s
+	cts := append([]int64(nil), dts...)
+	lanes.AddRuns(cts, t.offsets, first, true)
+	return sampleTimes{dts: dts, cts: cts}
 }
 
-// decodeTimes lists the decode times of n samples from first on. Of samples that last equally long they are running
+// decodeTimes lists the decode times of n samples from first on. Of many samples that last equally long they are running
 // totals.
 func decodeTimes(t *track, first, n int64) []int64 {
 	r := lanes.FindRun(t.durations, first)
-	at := lanes.TickIn(r, first)
-	one := first+n <= r.First+r.Count
-	if one && r.Value != 0 && n >= fewTimes {
-		return lanes.ListSteps(at, r.Value, int(n))
+	at, duration := r.Begins+(first-r.First)*r.Value, r.Value
+	if first+n > r.First+r.Count {
+		return unevenTimes(t, first, n, at)
+	}
+	if n >= fewTimes && duration != 0 {
+		return lanes.ListSteps(at, duration, int(n))
 	}
 	dts := make([]int64, n)
-	if one {
-		for i := range dts {
-			dts[i] = at
-			at += r.Value
-		}
-		return dts
+	for i := range dts {
+		dts[i] = at
+		at += duration
 	}
+	return dts
+}
+
+// unevenTimes is decodeTimes of samples that do not all last equally long, of which the first begins at a time.
+func unevenTimes(t *track, first, n, at int64) []int64 {
+	dts := make([]int64, n)
 	for i, duration := range lanes.ExpandRuns(t.durations, first, n, false) {
 		dts[i] = at
 		at += duration
@@ -612,7 +652,7 @@ func decodeTimes(t *track, first, n int64) []int64 {
 }
 
 // fewTimes are sooner added up one by one.
-const fewTimes = 32
+const fewTimes = 96
 
 // compositionTime is the tick at which a sample is shown (CTS).
 func compositionTime(t *track, sample int64) int64 {
@@ -638,16 +678,30 @@ func (t *track) lastEnd() int64 {
 // syncBefore returns the last sync sample, whole or partial, that is at most sample; -1 where there is none. Of sound in
 // packets it is the first of one.
 func syncBefore(t *track, sample int64) int64 {
+	if !t.stssOnly {
+		return syncAmong(t, sample)
+	}
+	n := sort.SearchFloat64s(t.sync.samples, float64(sample+2)) // the table's numbers count from 1
+	if n == 0 {
+		return -1
+	}
+	return int64(t.sync.samples[n-1]) - 1
+}
+
+// syncAmong is syncBefore where other tables have a say, or none has.
+func syncAmong(t *track, sample int64) int64 {
 	if t.perPacket > 0 {
 		return sample - sample%t.perPacket
 	}
 	if t.allSync {
 		return sample
 	}
-	last := lastAtMost(t.sync.samples, sample+1) - 1
-	if len(t.partial.samples) > 0 {
-		last = maxInt64(last, lastAtMost(t.partial.samples, sample+1)-1)
-	}
+	return latestSync(t, sample)
+}
+
+// latestSync is syncBefore of several tables.
+func latestSync(t *track, sample int64) int64 {
+	last := maxInt64(lastAtMost(t.sync.samples, sample+1), lastAtMost(t.partial.samples, sample+1)) - 1
 	if t.access != nil {
 		last = maxInt64(last, t.access.before(sample))
 	}
@@ -659,21 +713,31 @@ func packetEnd(t *track, end int64) int64 {
 	if t.perPacket == 0 {
 		return end
 	}
+	return endInPackets(t, end)
+}
+
+// endInPackets is packetEnd of sound in packets.
+func endInPackets(t *track, end int64) int64 {
 	return minInt64(ceilDiv(end, t.perPacket)*t.perPacket, t.samples)
 }
 
-// syncTable is a stss or stps: ascending numbers of samples, counted from 1.
+// syncTable is a stss or stps: ascending numbers of samples, counted from 1. They are kept as float64 too, which hold
+// them exactly, since compiled code bisects these on every platform.
 type syncTable struct {
 	entries []byte
-	samples []uint32
+	samples []float64
 }
 
 func newSyncTable(entries []byte) syncTable {
-	return syncTable{entries: entries, samples: lanes.Words(entries)}
+	samples := make([]float64, len(entries)/4)
+	for i, number := range lanes.Words(entries) {
+		samples[i] = float64(number)
+	}
+	return syncTable{entries: entries, samples: samples}
 }
 
 // lastAtMost returns the last of ascending numbers that is at most v, or 0.
-func lastAtMost(samples []uint32, v int64) int64 {
+func lastAtMost(samples []float64, v int64) int64 {
 	n := countAtMost(samples, v)
 	if n == 0 {
 		return 0
@@ -681,18 +745,9 @@ func lastAtMost(samples []uint32, v int64) int64 {
 	return int64(samples[n-1])
 }
 
-// countAtMost returns how many of ascending numbers are at most v, which is not negative.
-func countAtMost(samples []uint32, v int64) int {
-	low, high, limit := 0, len(samples), uint32(minInt64(v, max32))
-	for low < high {
-		middle := (low + high) / 2
-		if samples[middle] <= limit {
-			low = middle + 1
-		} else {
-			high = middle
-		}
-	}
-	return low
+// countAtMost returns how many of ascending whole numbers are at most v.
+func countAtMost(samples []float64, v int64) int {
+	return sort.SearchFloat64s(samples, float64(v+1))
 }
 
 // sizeOf is the number of bytes of the samples [first, end).
@@ -749,19 +804,51 @@ func chunkOffset(t *track, number int64) int64 {
 	if t.chunkLen == 4 {
 		return int64(binary.BigEndian.Uint32(t.chunks[4*number:]))
 	}
+	return wideOffset(t, number)
+}
+
+// wideOffset is chunkOffset in a co64.
+func wideOffset(t *track, number int64) int64 {
 	return int64(binary.BigEndian.Uint64(t.chunks[8*number:]))
 }
 
-// rollBack is the sample at which decoding must begin for sample to be right.
+// chunkPlace is where the samples before one end in the file.
+type chunkPlace struct {
+	run   lanes.ChunkRun
+	chunk int64 // the last one
+	kept  int64 // samples of that chunk
+	to    int64 // bytes; negative where the chunk lies beyond any file
+}
+
+// placeOfEnd is that of the samples before end.
+func placeOfEnd(t *track, end int64) *chunkPlace {
+	run, chunk, before := lanes.FindChunk(t.chunkRuns, end-1)
+	p := &chunkPlace{run: run, chunk: chunk, kept: before + 1, to: chunkOffset(t, chunk)}
+	if p.to >= 0 {
+		p.to += sizeOf(t, maxInt64(end-p.kept, 0), end)
+	}
+	return p
+}
+
+// rollBack is the sync sample at which decoding must begin for a sample of sound to be right.
 func rollBack(t *track, sample int64) int64 {
 	first := sample - t.preroll.samples
 	if t.preroll.ms > 0 {
-		at, _ := sampleAt(t, decodeTime(t, sample)-t.preroll.ms*t.timescale/1000)
-		if at < first {
-			first = at
-		}
+		first = minInt64(first, rollBackTime(t, sample))
 	}
-	return maxInt64(first, 0)
+	if first < 0 {
+		return 0
+	}
+	if t.allSync && t.perPacket == 0 {
+		return first
+	}
+	return maxInt64(syncBefore(t, first), 0)
+}
+
+// rollBackTime is where it is so many milliseconds earlier.
+func rollBackTime(t *track, sample int64) int64 {
+	first, _ := sampleAt(t, decodeTime(t, sample)-t.preroll.ms*t.timescale/1000)
+	return first
 }
 
 // lengths are the bytes of successive groups of so many samples, from the sample first on. Samples from end on have

@@ -17,7 +17,7 @@ func FuzzTables(f *testing.F) {
 	f.Add(filmtest.Zip([]uint64{0, 1<<32 - 1, 1 << 31, 1}), uint32(1<<31-1), uint64(1<<40))
 	for seed := int64(0); seed < 8; seed++ {
 		r := rand.New(rand.NewSource(seed))
-		b, _ := pack(randomEntries(r, 3*openLen+r.Intn(50), uint64(1)<<uint(1+4*seed)), 4)
+		b, _ := pack(randomEntries(r, 3*fewRuns+r.Intn(50), uint64(1)<<uint(1+4*seed)), 4)
 		f.Add(b, uint32(r.Intn(1000)), uint64(r.Intn(1000)))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, chunks uint32, at uint64) {

@@ -14,14 +14,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/big"
 	"math/bits"
+	"sort"
 	"sync"
 )
 
 const (
 	PieceLen    = 8192              // entries in a piece
-	openLen     = 512               // entries that a look-up takes apart, which divides pieceLen
+	runStride   = 32                // entries of a long table between two running totals, which a look-up reads one by one
+	chunkStride = 16                // the same of stsc, of whose entries more is to be calculated; both divide PieceLen
 	BlockLen    = 128               // entries in a block
 	PairLen     = 8                 // stts, ctts, sbgp: sample_count(4) + value(4)
 	ChunkRunLen = 12                // first_chunk(4) + samples_per_chunk(4) + sample_description_index(4)
@@ -46,6 +49,10 @@ func newScratch() *scratch {
 	if ok {
 		return s
 	}
+	return makeScratch()
+}
+
+func makeScratch() *scratch {
 	return &scratch{
 		x: new(big.Int), counts: new(big.Int), values: new(big.Int), spare: new(big.Int),
 		upper: new(big.Int), lower: new(big.Int), plane: new(big.Int), factor: new(big.Int),
@@ -89,9 +96,7 @@ func setPattern(x *big.Int, entry []byte, n int) *big.Int {
 
 // EntryOf returns the bytes of an entry of width bytes, 4 to 16, that holds v in its lowest ones.
 func EntryOf(width int, v uint64) []byte {
-	b := make([]byte, 16)
-	binary.BigEndian.PutUint64(b[8:], v)
-	return b[16-width:]
+	return binary.BigEndian.AppendUint64(make([]byte, 8, 16), v)[16-width:]
 }
 
 // orLanes returns the bits that any of the n lanes of x has set, in the lowest 64 bits of a lane: a bound on the
@@ -135,38 +140,52 @@ func runningTotals(q, x *big.Int, width int) int64 {
 	return total.Int64()
 }
 
-// appendTotals appends to totals the running total of x's n lanes after every openLen of them and after the last one,
-// from the last one in totals on. x is spent.
-func appendTotals(s *scratch, totals []int64, x *big.Int, width, n int) ([]int64, error) {
-	all := runningTotals(x, x, width)
+// appendTotals appends to totals the running totals of x's n lanes before every stride of them but the first, and that
+// behind the last one, all from the last one in totals on. x is spent.
+func appendTotals(s *scratch, totals []float64, x *big.Int, width, n, stride int) ([]float64, error) {
 	base := LastTotal(totals)
+	all := runningTotals(x, x, width)
 	if all < 0 || all > MaxSum-base {
 		return nil, ErrSum
 	}
-	for i := openLen; i < n; i += openLen { // a shift costs half of what all bytes would
-		s.upper.Rsh(x, uint((n-1-i)*width*8))
-		totals = append(totals, base+int64(s.upper.Uint64()))
-	}
-	return append(totals, base+all), nil
+	between := totalsOf(everyStride(x, width, n, stride, base))
+	return append(append(totals, between...), totalOf(base+all)), nil
 }
 
-// listTotals lists running totals of n lanes of 64 bits that start from base: one for each lane, and that of all. x is
-// spent.
-func listTotals(s *scratch, x *big.Int, base int64, n int) []int64 {
-	start := big.NewInt(base) // one more lane in front
-	x.Or(x, start.Lsh(start, uint(n)*64))
-	total := runningTotals(x, x, 8)
-	list := make([]int64, n+1)
-	Decode(fillBytes(s, x, n*8), list[:n])
-	list[n] = total
+// wordBits is how many bits the words of a number have, which differs by platform: for the interpreter, bits.UintSize is
+// a constant of the one that it was made on.
+var wordBits = 64 / len(new(big.Int).SetUint64(^uint64(0)).Bits())
+
+// everyStride lists every so manieth of x's n lanes but the first, with base added; no lane has more than 60 bits. They
+// are read from the words of the number, of which a stride of lanes has a whole number: all of its bytes would take 100
+// µs. x is spent.
+func everyStride(x *big.Int, width, n, stride int, base int64) []int64 {
+	x.SetBit(x, n*width*8, 1) // the first lanes have words, too, if they are 0
+	x.Rsh(x, uint((n-1)%stride*width*8))
+	words, at, gap := x.Bits(), 0, stride*width*8/wordBits
+	list := make([]int64, (n-1)/stride)
+	for i := len(list) - 1; i >= 0; i-- {
+		list[i] = base + int64(words[at])
+		at += gap
+	}
+	if wordBits == 32 {
+		for i := range list {
+			list[i] += int64(words[(len(list)-1-i)*gap+1]) << 32
+		}
+	}
 	return list
 }
 
 // ListSteps lists n numbers, of which each is step more than the one before it. All must be less than 2^60.
 func ListSteps(first, step int64, n int) []int64 {
 	s := newScratch()
-	defer scratches.Put(s)
-	return listTotals(s, setPattern(s.x, EntryOf(8, uint64(step)), n), first, n)[:n]
+	x, base := setPattern(s.x, EntryOf(8, uint64(step)), n), s.upper.SetInt64(first)
+	x.Or(x, base.Lsh(base, uint(n)*64)) // one more lane in front
+	runningTotals(x, x, 8)
+	list := make([]int64, n)
+	Decode(fillBytes(s, x, n*8), list)
+	scratches.Put(s)
+	return list
 }
 
 // Alike reports whether n entries have the same bits as another, of those that a mask has. It takes 10 ns of each.
@@ -263,7 +282,7 @@ func notLess(y, x, lowest, difference *big.Int) bool {
 
 // Decode reads the big-endian numbers in b into u, a slice of numbers: one compiled call for the whole table.
 func Decode(b []byte, u interface{}) {
-	// The only error is too few bytes, and every caller makes u as long as b.
+	// The only error is too few bytes, and no caller makes u longer than b.
 	_ = binary.Read(bytes.NewReader(b), binary.BigEndian, u)
 }
 
@@ -276,19 +295,20 @@ func Encode(u interface{}, n int) []byte {
 
 // RunLengths makes a table of runs of values.
 func RunLengths(values []int64) []byte {
-	pairs := make([]uint64, 0, len(values))
-	count, last := uint64(0), int64(0)
+	if len(values) == 0 {
+		return nil
+	}
+	pairs, last, count := make([]uint64, 0, len(values)), values[0], uint64(0)
 	for _, v := range values {
-		if v != last && count > 0 {
-			pairs = append(pairs, count<<32|uint64(last)&LowHalf)
-			count = 0
+		if v == last {
+			count++
+			continue
 		}
-		last = v
-		count++
-	}
-	if count > 0 {
 		pairs = append(pairs, count<<32|uint64(last)&LowHalf)
+		last = v
+		count = 1
 	}
+	pairs = append(pairs, count<<32|uint64(last)&LowHalf)
 	return Encode(pairs, 8*len(pairs))
 }
 
@@ -307,61 +327,93 @@ func Numbers(b []byte, width int64) []uint64 {
 	return wide
 }
 
-// LastTotal is the last of the running totals: what all of a table adds up to.
-func LastTotal(totals []int64) int64 { return totals[len(totals)-1] }
+// Running totals of a table are in ascending order. Each is kept as the float64 of the same bits, which compare like the
+// numbers: so compiled code bisects them, on every platform.
 
-// intervalOf returns between which two running totals at lies: the number of the last one before that is above it. Past
-// the last total it is the number of intervals.
-func intervalOf(totals []int64, at int64) int {
-	low, high := 0, len(totals)-1
-	for low < high {
-		middle := (low + high) / 2
-		if totals[middle+1] > at {
-			high = middle
-		} else {
-			low = middle + 1
-		}
-	}
-	return low
+// totalsOf makes them of numbers.
+func totalsOf(sums []int64) []float64 {
+	totals := make([]float64, len(sums))
+	Decode(Encode(sums, 8*len(sums)), totals)
+	return totals
+}
+
+// totalOf makes one of a number.
+func totalOf(sum int64) float64 { return math.Float64frombits(uint64(sum)) }
+
+// LastTotal is the last of running totals: what all of a table adds up to.
+func LastTotal(totals []float64) int64 { return int64(math.Float64bits(totals[len(totals)-1])) }
+
+// intervalOf returns between which two running totals at, which is not negative, lies: the number of the last one that
+// is not above it.
+func intervalOf(totals []float64, at int64) int {
+	return sort.SearchFloat64s(totals, math.Float64frombits(uint64(at+1))) - 1
 }
 
 // Runs is a table of pairs (sample_count, value), one for a run of samples: stts (8.6.1.2), ctts (8.6.1.3), sbgp
-// (8.9.2). Running totals for every openLen entries say where a sample is to be found. What was looked into last stays
-// open, since most look-ups of a cut are around its start.
+// (8.9.2). Running totals say where a sample is to be found.
 type Runs struct {
 	Entries []byte
-	Samples []int64 // samples before every openLen entries, and at the end all of them
-	Ticks   []int64 // sample_count · value likewise, where the values are durations; else nil
-	Any     uint64  // the bits that any value has set
-	planes  int     // bits in the greatest count of a timed table
-	tail    Run     // the last entry: its samples are asked for in every cut
-
-	mu   sync.Mutex
-	last *openRuns
+	Samples []float64 // running totals: samples before every runStride entries, or each of few, and at the end all
+	Ticks   []float64 // of sample_count · value likewise, where the values are durations; else nil
+	Any     uint64    // the bits that any value has set
+	runs    []Run     // all entries of a table of few; else nil
+	tail    *Run      // the last entry: its samples are asked for in every cut
 }
 
-// openRuns are openLen entries of a table of runs, taken apart.
-type openRuns struct {
-	number  int
-	entries []uint64 // count<<32 | value
-	samples []int64  // before each entry, and behind the last one
-	ticks   []int64  // likewise, of a timed table
-}
+// fewRuns is up to how many entries are added up by a loop, and kept.
+const fewRuns = 256
 
 // NewRuns indexes a table. timed says that its values are durations to sum up as well.
 func NewRuns(entries []byte, timed bool) (*Runs, error) {
-	r := &Runs{Entries: entries, Samples: []int64{0}}
+	r := &Runs{Entries: entries, Samples: []float64{0}}
+	if timed {
+		r.Ticks = []float64{0}
+	}
+	if len(entries) <= fewRuns*PairLen {
+		return r, addUpFew(r, timed)
+	}
 	err := addUpRuns(r, timed)
-	if err == nil && len(entries) > 0 {
+	if err == nil {
 		r.tail = lastRun(r)
 	}
 	return r, err
 }
 
+// addUpFew takes a table of few entries apart, and makes the running totals.
+func addUpFew(r *Runs, timed bool) error {
+	pairs := pairsOf(r, 0, fewRuns)
+	r.runs = make([]Run, len(pairs))
+	samples, ticks, high, low := uint64(0), uint64(0), uint64(0), uint64(0)
+	for i, v := range pairs {
+		u := &r.runs[i]
+		u.Entry = i
+		u.First = int64(samples)
+		u.Count = int64(v >> 32)
+		u.Value = int64(v & LowHalf)
+		r.Any |= v & LowHalf
+		samples += v >> 32
+		r.Samples = append(r.Samples, math.Float64frombits(samples))
+		if !timed {
+			continue
+		}
+		u.Begins = int64(ticks)
+		high, low = bits.Mul64(v>>32, v&LowHalf)
+		if high != 0 || low > uint64(MaxSum)-ticks {
+			return ErrSum
+		}
+		ticks += low
+		r.Ticks = append(r.Ticks, math.Float64frombits(ticks))
+	}
+	if len(pairs) > 0 {
+		r.tail = &r.runs[len(pairs)-1]
+	}
+	return nil
+}
+
 // lastRun is the last entry of a table that has one.
-func lastRun(r *Runs) Run {
+func lastRun(r *Runs) *Run {
 	v := binary.BigEndian.Uint64(r.Entries[len(r.Entries)-PairLen:])
-	u := Run{Entry: len(r.Entries)/PairLen - 1, Count: int64(v >> 32), Value: int64(v & LowHalf)}
+	u := &Run{Entry: len(r.Entries)/PairLen - 1, Count: int64(v >> 32), Value: int64(v & LowHalf)}
 	u.First = LastTotal(r.Samples) - u.Count
 	if r.Ticks != nil {
 		u.Begins = LastTotal(r.Ticks) - u.Count*u.Value
@@ -372,16 +424,10 @@ func lastRun(r *Runs) Run {
 // addUpRuns makes the running totals.
 func addUpRuns(r *Runs, timed bool) error {
 	entries := r.Entries
-	if len(entries) <= fewRuns*PairLen {
-		return addUpFew(r, timed)
-	}
 	s := newScratch()
 	defer scratches.Put(s)
 	lanes := minInt(PieceLen, len(entries)/PairLen)
 	setPatterns(s, PairLen, lanes)
-	if timed {
-		r.Ticks = []int64{0}
-	}
 	x, counts, values, any := s.x, s.counts, s.values, s.spare.SetInt64(0)
 	var err error
 	for len(entries) > 0 {
@@ -395,16 +441,13 @@ func addUpRuns(r *Runs, timed bool) error {
 			if planes+bits.Len64(both&LowHalf)+bits.Len(uint(n)) > 64 {
 				return ErrSum
 			}
-			if planes > r.planes {
-				r.planes = planes
-			}
 			mulLanes(s, x, values, counts, planes, PairLen*8)
-			r.Ticks, err = appendTotals(s, r.Ticks, x, PairLen, n)
+			r.Ticks, err = appendTotals(s, r.Ticks, x, PairLen, n, runStride)
 			if err != nil {
 				return err
 			}
 		}
-		r.Samples, err = appendTotals(s, r.Samples, counts, PairLen, n)
+		r.Samples, err = appendTotals(s, r.Samples, counts, PairLen, n, runStride)
 		if err != nil {
 			return err
 		}
@@ -414,12 +457,12 @@ func addUpRuns(r *Runs, timed bool) error {
 	return nil
 }
 
-// RunsMemory is the number of bytes that the index of a table holds, with what stays open; r is nil where there is none.
+// RunsMemory is the number of bytes that the index of a table holds; r is nil where there is none.
 func RunsMemory(r *Runs) int {
 	if r == nil {
 		return 0
 	}
-	return 8*(len(r.Samples)+len(r.Ticks)) + 3*8*minInt(openLen, len(r.Entries)/PairLen)
+	return 8*(len(r.Samples)+len(r.Ticks)) + 5*8*len(r.runs)
 }
 
 // ChunkRunsMemory is the same of a sample-to-chunk table.
@@ -427,36 +470,7 @@ func ChunkRunsMemory(t *ChunkRuns) int {
 	if t == nil {
 		return 0
 	}
-	return 8*len(t.Samples) + minInt(openLen*ChunkRunLen, len(t.Entries))
-}
-
-// fewRuns is up to how many entries are added up sooner by a loop.
-const fewRuns = 32
-
-// addUpFew is addUpRuns for a table of few entries.
-func addUpFew(r *Runs, timed bool) error {
-	samples, ticks, any, counts := int64(0), int64(0), uint64(0), uint64(0)
-	for _, v := range BlockOf(r, 0) {
-		count, value := v>>32, v&LowHalf
-		samples += int64(count)
-		any |= value
-		counts |= count
-		if high, low := bits.Mul64(count, value); timed {
-			if high != 0 || low > uint64(MaxSum) || ticks+int64(low) > MaxSum {
-				return ErrSum
-			}
-			ticks += int64(low)
-		}
-	}
-	r.Any = any
-	r.planes = bits.Len64(counts)
-	if len(r.Entries) > 0 {
-		r.Samples = append(r.Samples, samples)
-	}
-	if timed {
-		r.Ticks = append([]int64{0}, ticks)[:len(r.Samples)]
-	}
-	return nil
+	return 8 * len(t.Samples)
 }
 
 // BlockOf returns the entries of a block, each as count<<32 | value.
@@ -465,40 +479,13 @@ func BlockOf(r *Runs, b int) []uint64 { return pairsOf(r, b, BlockLen) }
 // pairsOf returns the entries of part number i of so many entries.
 func pairsOf(r *Runs, i, length int) []uint64 {
 	part := r.Entries[i*length*PairLen:]
-	u := make([]uint64, minInt(len(part)/PairLen, length))
-	Decode(part[:len(u)*PairLen], u)
-	return u
-}
-
-// openRunsAt takes the entries between two running totals apart, unless they are those that were looked into last.
-func openRunsAt(r *Runs, number int) *openRuns {
-	r.mu.Lock()
-	p := r.last
-	r.mu.Unlock()
-	if p == nil || p.number != number {
-		p = openRunsOf(r, number)
-		r.mu.Lock()
-		r.last = p
-		r.mu.Unlock()
+	n := len(part) / PairLen
+	if n > length {
+		n = length
 	}
-	return p
-}
-
-func openRunsOf(r *Runs, number int) *openRuns {
-	p := &openRuns{number: number, entries: pairsOf(r, number, openLen)}
-	n := len(p.entries)
-	at := number * openLen * PairLen
-	s := newScratch()
-	setPatterns(s, PairLen, n)
-	takePairs(s, r.Entries[at:at+n*PairLen])
-	if r.Ticks != nil {
-		s.values.And(s.x, s.low)
-		mulLanes(s, s.x, s.values, s.counts, r.planes, PairLen*8)
-		p.ticks = listTotals(s, s.x, r.Ticks[number], n)
-	}
-	p.samples = listTotals(s, s.counts, r.Samples[number], n)
-	scratches.Put(s)
-	return p
+	pairs := make([]uint64, n)
+	_ = binary.Read(bytes.NewReader(part), binary.BigEndian, pairs)
+	return pairs
 }
 
 // Run is one entry of the table.
@@ -510,100 +497,140 @@ type Run struct {
 }
 
 // FindRun returns the run that a sample below total belongs to.
-func FindRun(r *Runs, sample int64) Run {
+func FindRun(r *Runs, sample int64) *Run {
 	if sample >= r.tail.First {
 		return r.tail
 	}
-	p := openRunsAt(r, intervalOf(r.Samples, sample))
-	return runAt(p, intervalOf(p.samples, sample))
+	return searchRun(r, sample)
 }
 
-// runAt returns entry i.
-func runAt(p *openRuns, i int) Run {
-	v := p.entries[i]
-	u := Run{Entry: p.number*openLen + i, First: p.samples[i], Count: int64(v >> 32), Value: int64(v & LowHalf)}
-	if p.ticks != nil {
-		u.Begins = p.ticks[i]
+// searchRun is FindRun before the last run.
+func searchRun(r *Runs, sample int64) *Run {
+	k := intervalOf(r.Samples, sample)
+	if r.runs != nil {
+		return &r.runs[k]
 	}
-	return u
+	return searchInterval(r, k, sample)
+}
+
+// searchInterval is FindRun behind a running total of a long table.
+func searchInterval(r *Runs, k int, sample int64) *Run {
+	pairs, next, above := pairsOf(r, k, runStride), math.Float64bits(r.Samples[k]), uint64(sample)
+	for i, v := range pairs {
+		next += v >> 32
+		if next <= above {
+			continue
+		}
+		u := &Run{Entry: k*runStride + i, First: int64(next - v>>32), Count: int64(v >> 32), Value: int64(v & LowHalf)}
+		if r.Ticks != nil {
+			u.Begins = ticksBefore(r.Ticks[k], pairs[:i])
+		}
+		return u
+	}
+	return r.tail // not reached: the next running total is above sample
+}
+
+// ticksBefore is what the durations behind a running total add up to, with it.
+func ticksBefore(total float64, pairs []uint64) int64 {
+	sum := math.Float64bits(total)
+	for _, v := range pairs {
+		sum += (v >> 32) * (v & LowHalf)
+	}
+	return int64(sum)
 }
 
 // TickIn is the tick at which a sample of the run begins, or which follows its last one.
-func TickIn(u Run, sample int64) int64 { return u.Begins + (sample-u.First)*u.Value }
+func TickIn(u *Run, sample int64) int64 { return u.Begins + (sample-u.First)*u.Value }
 
 // SampleAtTick returns the last sample that begins at or before tick, which is not negative, and the tick at which it
 // begins; past the end of a timed table, its last sample.
 func SampleAtTick(r *Runs, tick int64) (sample, begins int64) {
-	if tick >= r.tail.Begins && r.tail.Count > 0 && r.tail.Value > 0 { // always, where all samples last equally long
-		k := minInt64((tick-r.tail.Begins)/r.tail.Value, r.tail.Count-1)
-		return r.tail.First + k, r.tail.Begins + k*r.tail.Value
-	}
-	return searchTick(r, tick)
-}
-
-// searchTick is SampleAtTick before the last run.
-func searchTick(r *Runs, tick int64) (sample, begins int64) {
-	i := intervalOf(r.Ticks, tick)
-	if i == len(r.Ticks)-1 {
+	k := intervalOf(r.Ticks, tick)
+	if k == len(r.Ticks)-1 {
 		sample = LastTotal(r.Samples) - 1
 		return sample, TickIn(FindRun(r, sample), sample)
 	}
-	p := openRunsAt(r, i)
-	u := runAt(p, intervalOf(p.ticks, tick))
-	k := (tick - u.Begins) / u.Value // not 0: more ticks follow in the run
-	return u.First + k, u.Begins + k*u.Value
+	var u *Run
+	if r.runs != nil {
+		u = &r.runs[k]
+	} else {
+		u = searchTicks(r, k, tick)
+	}
+	n := (tick - u.Begins) / u.Value // not 0: more ticks follow in the run
+	return u.First + n, u.Begins + n*u.Value
 }
 
-// ExpandRuns returns the values of n samples from the sample first on, read as signed where signed is set. Samples beyond
-// the table have the value 0.
+// searchTicks is the run that a tick behind a running total of a long table is in.
+func searchTicks(r *Runs, k int, tick int64) *Run {
+	first, next, above := math.Float64bits(r.Samples[k]), math.Float64bits(r.Ticks[k]), uint64(tick)
+	ticks := uint64(0) // declared out here, since the interpreter makes what is declared in a loop anew each time
+	for i, v := range pairsOf(r, k, runStride) {
+		ticks = (v >> 32) * (v & LowHalf)
+		next += ticks
+		if next > above {
+			return &Run{Entry: k*runStride + i, First: int64(first), Count: int64(v >> 32), Begins: int64(next - ticks), Value: int64(v & LowHalf)}
+		}
+		first += v >> 32
+	}
+	return r.tail // not reached: the next running total is above tick
+}
+
+// ExpandRuns returns the values of n samples from the sample first on. Samples beyond the table have the value 0.
 func ExpandRuns(r *Runs, first, n int64, signed bool) []int64 {
-	out := make([]int64, 0, n)
-	var value int64 // declared out here, since the interpreter makes what is declared in a loop anew each time
-	for first < LastTotal(r.Samples) && int64(len(out)) < n {
-		p := openRunsAt(r, intervalOf(r.Samples, first))
-		i := intervalOf(p.samples, first)
-		last := minInt(len(p.entries), i+int(n)-len(out)) // no more entries are needed, if none has a count of 0
-		skip := first - p.samples[i]
-		for _, v := range p.entries[i:last] {
+	values := make([]int64, n)
+	AddRuns(values, r, first, signed)
+	return values
+}
+
+// AddRuns adds to each of some numbers the value of its sample, from the sample first on, read as signed where signed is
+// set. Samples beyond the table have the value 0.
+func AddRuns(sums []int64, r *Runs, first int64, signed bool) {
+	if len(sums) == 0 || first >= LastTotal(r.Samples) {
+		return
+	}
+	limit := int64(1) << 32
+	if signed {
+		limit = 1 << 31
+	}
+	u := FindRun(r, first)
+	skipped, at, end, entries := first-u.First, 0, len(sums), r.Entries[u.Entry*PairLen:]
+	value := int64(0)
+	for len(entries) > 0 && at < end {
+		pairs := make([]uint64, minInt(len(entries)/PairLen, end-at)) // no more are needed, if none has a count of 0
+		Decode(entries, pairs)
+		entries = entries[len(pairs)*PairLen:]
+		for _, v := range pairs {
 			value = int64(v & LowHalf)
-			if signed && value>>31 != 0 {
+			if value >= limit {
 				value -= 1 << 32
 			}
-			if v>>32 == 1 { // what most entries of a ctts say
-				out = append(out, value)
-				continue
+			if v>>32 != 1 { // few entries of a ctts
+				at = addRun(sums, at, value, int64(v>>32)-skipped)
+				skipped = 0
+			} else if at < end {
+				sums[at] += value
+				at++
 			}
-			for count := minInt64(int64(v>>32)-skip, n-int64(len(out))); count > 0; count-- {
-				out = append(out, value)
-			}
-			skip = 0
 		}
-		first = p.samples[last]
 	}
-	if int64(len(out)) < n {
-		out = append(out, make([]int64, n-int64(len(out)))...)
-	}
-	return out[:n]
 }
 
-// ChunkRuns is the sample-to-chunk table, stsc (8.7.4), with running totals of samples for every openLen entries. What
-// was looked into last stays open, as of runs.
+// addRun adds a value to so many of the numbers from one on, and returns which follows them.
+func addRun(sums []int64, at int, value, count int64) int {
+	end := minInt64(int64(at)+count, int64(len(sums)))
+	for i := int64(at); i < end; i++ {
+		sums[i] += value
+	}
+	return int(end)
+}
+
+// ChunkRuns is the sample-to-chunk table, stsc (8.7.4), with running totals of samples, as of runs.
 type ChunkRuns struct {
 	Entries []byte
-	Chunks  int64    // in the track
-	Samples []int64  // before every openLen entries, and at the end all
-	planes  int      // bits in the greatest samples_per_chunk
-	tail    ChunkRun // the last run: its samples are asked for in every cut
-	before  int64    // samples before it
-
-	mu   sync.Mutex
-	last *openChunks
-}
-
-// openChunks are openLen entries of a sample-to-chunk table, taken apart.
-type openChunks struct {
-	number int
-	totals []uint32 // samples before each, counted from the first, in three parts of 32 bits
+	Chunks  int64     // in the track
+	Samples []float64 // before every chunkStride entries, and at the end all
+	tail    ChunkRun  // the last run: its samples are asked for in every cut
+	before  int64     // samples before it
 }
 
 // ErrOrder says that the entries of a stsc must be put in order first.
@@ -615,7 +642,7 @@ var ErrSum = errors.New("sums are beyond 2^60")
 // NewChunkRuns indexes the table of a track that has so many chunks. A run's samples are its samples_per_chunk times
 // the distance to the next run's first_chunk: one subtraction gives the distances, of lanes that are 96 bits wide.
 func NewChunkRuns(entries []byte, chunks int64) (*ChunkRuns, error) {
-	t := &ChunkRuns{Entries: entries, Chunks: chunks, Samples: []int64{0}}
+	t := &ChunkRuns{Entries: entries, Chunks: chunks, Samples: []float64{0}}
 	// More chunks than bytes that any moov may have.
 	if chunks >= 1<<31 {
 		return nil, ErrSum
@@ -632,7 +659,7 @@ func NewChunkRuns(entries []byte, chunks int64) (*ChunkRuns, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.Samples, err = appendTotals(s, t.Samples, s.x, ChunkRunLen, n)
+		t.Samples, err = appendTotals(s, t.Samples, s.x, ChunkRunLen, n, chunkStride)
 		if err != nil {
 			return nil, err
 		}
@@ -642,7 +669,7 @@ func NewChunkRuns(entries []byte, chunks int64) (*ChunkRuns, error) {
 	return t, nil
 }
 
-// multiplyChunks sets s.x to the samples in each of n runs, and remembers how large the counts in a chunk are.
+// multiplyChunks sets s.x to the samples in each of n runs.
 func multiplyChunks(t *ChunkRuns, s *scratch, first, n int) error {
 	const width = ChunkRunLen * 8
 	takeChunks(t, s, first, n)
@@ -650,13 +677,11 @@ func multiplyChunks(t *ChunkRuns, s *scratch, first, n int) error {
 		return fmt.Errorf("%w or reach beyond the last chunk", ErrOrder)
 	}
 	s.values.Sub(s.values, s.counts) // chunks in each run
-	takePerChunk(t, s, first, n)
+	s.spare.Rsh(s.x.SetBytes(t.Entries[first*ChunkRunLen:(first+n)*ChunkRunLen]), 32)
+	s.spare.And(s.spare, s.low) // samples in a chunk of each
 	planes := bits.Len64(orLanes(s, s.x.Set(s.spare), width, n))
 	if planes+bits.Len64(orLanes(s, s.x.Set(s.values), width, n))+bits.Len(uint(n)) > 63 {
 		return ErrSum
-	}
-	if planes > t.planes {
-		t.planes = planes
 	}
 	mulLanes(s, s.x, s.values, s.spare, planes, width)
 	return nil
@@ -674,12 +699,6 @@ func takeChunks(t *ChunkRuns, s *scratch, first, n int) {
 	s.values.Lsh(s.counts, ChunkRunLen*8)
 	s.values.Add(s.values, s.x.SetInt64(following))
 	s.values.And(s.values, s.low)
-}
-
-// takePerChunk sets spare to the samples in a chunk of each of n runs.
-func takePerChunk(t *ChunkRuns, s *scratch, first, n int) {
-	s.spare.Rsh(s.x.SetBytes(t.Entries[first*ChunkRunLen:(first+n)*ChunkRunLen]), 32)
-	s.spare.And(s.spare, s.low)
 }
 
 // ChunkRun is one run of the table, numbered from 0 like its chunks.
@@ -717,48 +736,24 @@ func FindChunk(t *ChunkRuns, sample int64) (run ChunkRun, chunk, before int64) {
 	return run, run.First + (sample-at)/run.PerChunk, (sample - at) % run.PerChunk
 }
 
-// searchChunkRun is the run that holds a sample, and how many samples come before it.
+// searchChunkRun is the run before the last one that holds a sample, and how many samples come before it.
 func searchChunkRun(t *ChunkRuns, sample int64) (ChunkRun, int64) {
-	number := intervalOf(t.Samples, sample)
-	totals := openChunksAt(t, number).totals
-	sample -= t.Samples[number]
-	low, high := 0, len(totals)/3-1
-	for low < high { // to the last run that begins at or before sample
-		middle := (low + high + 1) / 2
-		if int64(totals[3*middle+1])<<32+int64(totals[3*middle+2]) <= sample {
-			low = middle
-		} else {
-			high = middle - 1
+	k := intervalOf(t.Samples, sample)
+	number, next := k*chunkStride, int64(math.Float64bits(t.Samples[k]))
+	runs := Words(t.Entries[number*ChunkRunLen : minInt((number+chunkStride+1)*ChunkRunLen, len(t.Entries))]) // and the one behind them
+	first, end, at := runs[0], 3, next
+	for end < len(runs) {
+		next += int64(runs[end]-first) * int64(runs[end-2])
+		if next > sample {
+			break
 		}
+		at = next
+		first = runs[end]
+		end += 3
 	}
-	return ChunkRunAt(t, number*openLen+low), t.Samples[number] + int64(totals[3*low+1])<<32 + int64(totals[3*low+2])
-}
-
-// openChunksAt takes the entries between two running totals apart, unless they are those that were looked into last.
-func openChunksAt(t *ChunkRuns, number int) *openChunks {
-	t.mu.Lock()
-	p := t.last
-	t.mu.Unlock()
-	if p == nil || p.number != number {
-		p = openChunksOf(t, number)
-		t.mu.Lock()
-		t.last = p
-		t.mu.Unlock()
-	}
-	return p
-}
-
-func openChunksOf(t *ChunkRuns, number int) *openChunks {
-	n := minInt(len(t.Entries)/ChunkRunLen-number*openLen, openLen)
-	s := newScratch()
-	takeChunks(t, s, number*openLen, n)
-	s.values.Sub(s.values, s.counts)
-	takePerChunk(t, s, number*openLen, n)
-	mulLanes(s, s.x, s.values, s.spare, t.planes, ChunkRunLen*8)
-	runningTotals(s.x, s.x, ChunkRunLen)
-	p := &openChunks{number: number, totals: Words(fillBytes(s, s.x, n*ChunkRunLen))}
-	scratches.Put(s)
-	return p
+	return ChunkRun{
+		Number: number + end/3 - 1, First: int64(first) - 1, End: int64(runs[end]) - 1, PerChunk: int64(runs[end-2]), Description: runs[end-1],
+	}, at
 }
 
 // ChunkCounts is how many samples each of the chunks [first, last] holds, of which the first belongs to a run of that

@@ -16,7 +16,7 @@ import (
 // the bulk arithmetic begins another block or piece.
 
 // boundaries are lengths of tables around blocks and pieces.
-var boundaries = []int{1, 2, 3, 63, 64, 65, BlockLen - 1, BlockLen, BlockLen + 1, openLen - 1, openLen, openLen + 1, 2*openLen - 1, 2 * openLen, 2*openLen + 1,
+var boundaries = []int{1, 2, 3, 63, 64, 65, BlockLen - 1, BlockLen, BlockLen + 1, fewRuns - 1, fewRuns, fewRuns + 1, fewRuns + runStride, fewRuns + runStride + 1, 2*fewRuns - 1,
 	PieceLen - 1, PieceLen, PieceLen + 1, 2*PieceLen - 1, 2 * PieceLen, 2*PieceLen + 1}
 
 // extremes are values at which something could run over.
@@ -131,52 +131,48 @@ func TestRunningTotals(t *testing.T) {
 	}
 }
 
-func TestListTotals(t *testing.T) {
-	r := rand.New(rand.NewSource(4))
+func TestListSteps(t *testing.T) {
 	for _, n := range boundaries {
-		for _, base := range []int64{0, 1, 1 << 59} {
-			values := randomEntries(r, n, 1<<46)
-			want := []int64{base}
-			for _, v := range values {
-				want = append(want, want[len(want)-1]+int64(v))
-			}
-			_, x := pack(values, 8)
-			got := listTotals(newScratch(), x, base, n)
-			if !sameNumbers(got, want) {
-				t.Errorf("%d lanes from %d: %v, want %v", n, base, got, want)
+		for _, first := range []int64{0, 1, 1 << 59} {
+			for _, step := range []int64{0, 1, 1<<32 - 1} {
+				got := ListSteps(first, step, n)
+				for i, v := range got {
+					if v != first+int64(i)*step {
+						t.Fatalf("%d steps of %d from %d: number %d is %d", n, step, first, i, v)
+					}
+				}
+				if len(got) != n {
+					t.Errorf("%d numbers, want %d", len(got), n)
+				}
 			}
 		}
 	}
-}
-
-func sameNumbers(a, b []int64) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 func TestAppendTotals(t *testing.T) {
 	r := rand.New(rand.NewSource(5))
 	for _, n := range boundaries {
 		for _, width := range []int{8, 12} {
+			stride := runStride
+			if width == ChunkRunLen {
+				stride = chunkStride
+			}
 			values := randomEntries(r, n, 1<<46)
 			want := []int64{3, 12345}
 			total := want[1]
 			for i, v := range values {
 				total += int64(v)
-				if (i+1)%openLen == 0 || i+1 == n {
+				if (i+1)%stride == 0 || i+1 == n {
 					want = append(want, total)
 				}
 			}
 			_, x := pack(values, width)
-			got, err := appendTotals(newScratch(), []int64{3, 12345}, x, width, n)
-			if err != nil || !sameNumbers(got, want) {
+			got, err := appendTotals(newScratch(), totalsOf([]int64{3, 12345}), x, width, n, stride)
+			same := len(got) == len(want)
+			for i := 0; same && i < len(got); i++ {
+				same = got[i] == totalOf(want[i])
+			}
+			if err != nil || !same {
 				t.Errorf("%d lanes of %d bytes: %v, %v, want %v", n, width, got, err, want)
 			}
 		}
@@ -195,7 +191,7 @@ func TestAppendTotals(t *testing.T) {
 		{"the most", 0, []uint64{1<<64 - 2}, false},
 	} {
 		_, x := pack(tt.values, 8)
-		_, err := appendTotals(newScratch(), []int64{tt.before}, x, 8, len(tt.values))
+		_, err := appendTotals(newScratch(), totalsOf([]int64{tt.before}), x, 8, len(tt.values), runStride)
 		if tt.ok != (err == nil) || err != nil && !errors.Is(err, ErrSum) && !errors.Is(err, ErrOrder) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
@@ -308,16 +304,18 @@ func TestNotLess(t *testing.T) {
 }
 
 func TestIntervalOf(t *testing.T) {
-	totals := []int64{0, 3, 3, 3, 7, 8, 8}
-	for at := int64(-1); at < 12; at++ {
-		want := len(totals) - 1
-		for i := len(totals) - 2; i >= 0; i-- {
-			if totals[i+1] > at {
-				want = i
+	totals := []int64{0, 3, 3, 3, 7, 8, 8, 1<<52 - 1, 1 << 52, 1<<52 + 1, 1<<60 - 1, 1 << 60}
+	for _, near := range totals {
+		for at := near; at < near+5; at++ {
+			want := len(totals) - 1
+			for i := len(totals) - 2; i >= 0; i-- {
+				if totals[i+1] > at {
+					want = i
+				}
 			}
-		}
-		if got := intervalOf(totals, at); got != want {
-			t.Errorf("%d is in interval %d, want %d", at, got, want)
+			if got := intervalOf(totalsOf(totals), at); got != want {
+				t.Errorf("%d is in interval %d, want %d", at, got, want)
+			}
 		}
 	}
 }
@@ -348,7 +346,7 @@ func nearby(r *rand.Rand, list []plainRun, ticks bool, total int64) []int64 {
 			}
 		}
 	}
-	for _, i := range []int{0, 1, openLen - 1, openLen, PieceLen - 1, PieceLen, PieceLen + 1, len(list) - 2, len(list) - 1, r.Intn(len(list))} {
+	for _, i := range []int{0, 1, runStride - 1, runStride, fewRuns, PieceLen - 1, PieceLen, PieceLen + 1, len(list) - 2, len(list) - 1, r.Intn(len(list))} {
 		if i >= 0 && i < len(list) {
 			if ticks {
 				add(list[i].begins)
@@ -402,7 +400,7 @@ func TestRuns(t *testing.T) {
 			}
 			want := Run{Entry: i, First: list[i].first, Count: list[i].count, Begins: list[i].begins, Value: list[i].value}
 			got := FindRun(u, sample)
-			if got != want || TickIn(got, sample) != want.Begins+(sample-want.First)*want.Value {
+			if *got != want || TickIn(got, sample) != want.Begins+(sample-want.First)*want.Value {
 				t.Fatalf("%d runs: sample %d is in %v, want %v", n, sample, got, want)
 			}
 		}
@@ -434,7 +432,7 @@ func checkSampleAt(t *testing.T, u *Runs, list []plainRun, tick int64) {
 
 func TestExpand(t *testing.T) {
 	r := rand.New(rand.NewSource(8))
-	for _, n := range []int{1, 2, openLen - 1, openLen, openLen + 1, 2*openLen + 1, PieceLen + 1} {
+	for _, n := range []int{1, 2, fewRuns - 1, fewRuns, fewRuns + 1, fewRuns + runStride + 1, PieceLen + 1} {
 		counts, values := make([]uint64, n), randomEntries(r, n, 1<<32)
 		for i := range counts {
 			counts[i] = uint64(r.Intn(3))
@@ -451,9 +449,9 @@ func TestExpand(t *testing.T) {
 				all = append(all, e.value)
 			}
 		}
-		all = append(all, make([]int64, 2*openLen+4)...) // beyond the table all are 0
+		all = append(all, make([]int64, 2*fewRuns+4)...) // beyond the table all are 0
 		for _, first := range nearby(r, list, false, samples+2) {
-			for _, length := range []int64{0, 1, 2, openLen, 2*openLen + 1} {
+			for _, length := range []int64{0, 1, 2, fewRuns, 2*fewRuns + 1} {
 				got, signed := ExpandRuns(u, first, length, false), ExpandRuns(u, first, length, true)
 				for i := range got {
 					want := all[first+int64(i)]
@@ -614,7 +612,7 @@ func TestChunkRunsRefused(t *testing.T) {
 			t.Errorf("%d runs: %v", n, err)
 		}
 		refused("a run beyond the last chunk", columns, int64(n)-1)
-		for _, i := range []int{1, 2, openLen, PieceLen - 1, PieceLen, PieceLen + 1, n - 1} {
+		for _, i := range []int{1, 2, runStride, fewRuns, PieceLen - 1, PieceLen, PieceLen + 1, n - 1} {
 			if i < 1 || i >= n {
 				continue
 			}

@@ -16,6 +16,9 @@ type File interface {
 	// Read returns the n bytes at off, fewer only where the file ends before. The slice stays as it is for as long
 	// as an index made of it is used.
 	Read(off, n int64) ([]byte, error)
+	// ReadAlong is Read that may call follow with what has come of the bytes so far: first with what is there, and then
+	// when there are at least as many as follow has returned. What it is given stays as Read's.
+	ReadAlong(off, n int64, follow func(come []byte) int64) ([]byte, error)
 	// Peek is Read, for a moment and for hops along the file: where the n bytes have to be fetched, so many at once. Up
 	// to HopLen they are a hop, of which there may be many.
 	Peek(off, n, atOnce int64) ([]byte, error)

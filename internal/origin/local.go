@@ -157,6 +157,11 @@ func (l *local) Read(off, n int64) ([]byte, error) {
 	return b, l.unchanged()
 }
 
+// ReadAlong is Read: what is on the disk is there at once.
+func (l *local) ReadAlong(off, n int64, follow func(come []byte) int64) ([]byte, error) {
+	return l.Read(off, n)
+}
+
 // clip is how many of n bytes at off there are.
 func clip(l *local, off, n int64) int64 { return maxInt64(0, minInt64(n, l.version.Size-off)) }
 

@@ -2,6 +2,7 @@
 package origin
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -85,6 +86,73 @@ func (o *origin) Read(off, n int64) ([]byte, error) {
 	return o.get(off, n, maxInt64(n+ahead, o.client.BufferSize))
 }
 
+// ReadAlong is Read, and where much is missing follow is called while it comes.
+func (o *origin) ReadAlong(off, n int64, follow func(come []byte) int64) ([]byte, error) {
+	atOnce := n + ahead
+	if o.version.Size >= 0 {
+		n = minInt64(n, o.version.Size-off)
+		atOnce = minInt64(atOnce, o.version.Size-off)
+	}
+	if n < o.client.BufferSize || int64(len(o.held(off, n))) == n {
+		return o.Read(off, n)
+	}
+	if err := o.admit(atOnce); err != nil {
+		return nil, err
+	}
+	f := &following{window: append(make([]byte, 0, atOnce), o.held(off, atOnce)...), follow: follow}
+	before := int64(len(f.window))
+	f.next = follow(f.window[:before:before])
+	f.way = bufio.NewWriterSize(f, step)
+	err := fetchAll(o, off+before, n-before, atOnce-before, f)
+	if err == nil {
+		err = f.way.Flush()
+	}
+	if f.err != nil {
+		err = f.err
+	}
+	if err != nil {
+		return nil, err
+	}
+	o.window = f.window
+	o.from = off
+	o.fetched += int64(len(f.window)) - before
+	return o.held(off, n), nil
+}
+
+// following is a receiver that looks at the bytes while they come.
+type following struct {
+	window []byte // what has come
+	follow func(come []byte) int64
+	next   int64         // how many are wanted by follow
+	way    *bufio.Writer // the rare steps at which it is looked
+	err    error
+}
+
+// step is how many bytes are collected by compiled code before it is looked at what has come.
+const step = 256 << 10
+
+// Native is true for what collects.
+func (f *following) Native() bool { return true }
+
+func (f *following) Begin(header http.Header) (io.Writer, error) { return f.way, nil }
+
+func (f *following) Write(p []byte) (int, error) {
+	defer f.guard()
+	f.window = append(f.window, p...) // they fit: an exchange lets no more through than was asked for
+	come := int64(len(f.window))
+	if come >= f.next {
+		f.next = f.follow(f.window[:come:come])
+	}
+	return len(p), f.err
+}
+
+// guard is deferred: the fast proxy's goroutine, where a panic would end Traefik, may be what writes.
+func (f *following) guard() {
+	if r := recover(); r != nil {
+		f.err = fmt.Errorf("%w: panic: %v", ErrMisbehaving, r)
+	}
+}
+
 // Peek is Read that fetches less, for a moment: its memory is given back with the next. The first hop mostly leads to
 // the moov, and is a read.
 func (o *origin) Peek(off, n, atOnce int64) ([]byte, error) {
@@ -127,8 +195,7 @@ func (o *origin) held(off, n int64) []byte {
 	return o.window[i:end:end]
 }
 
-// fetch moves the window to off, and asks for what is missing of so many bytes at once: again where an answer is of less
-// (RFC 9110, 15.3.7), until n are there.
+// fetch moves the window to off, and asks for what is missing of so many bytes at once, of which n are needed.
 func (o *origin) fetch(off, n, atOnce int64) error {
 	if o.version.Size >= 0 {
 		n = minInt64(n, o.version.Size-off)
@@ -140,14 +207,8 @@ func (o *origin) fetch(off, n, atOnce int64) error {
 	into := newMemoryReceiver(atOnce)
 	_, _ = into.data.Write(o.held(off, atOnce)) // to memory: never fails
 	before := int64(into.data.Len())
-	for int64(into.data.Len()) < n {
-		err := fetchOnce(o, off+int64(into.data.Len()), atOnce-int64(into.data.Len()), into)
-		if errors.Is(err, errEnd) {
-			break
-		}
-		if err != nil {
-			return err
-		}
+	if err := fetchAll(o, off+before, n-before, atOnce-before, into); err != nil {
+		return err
 	}
 	o.window = into.data.Bytes()
 	o.from = off
@@ -170,27 +231,45 @@ func (o *origin) admit(n int64) error {
 	return o.client.Lease.Take(n)
 }
 
-// fetchOnce makes a request for up to n bytes at off; a second and a third where the origin refuses a range that
-// reaches past the end, of which it has not said before where that is.
-func fetchOnce(o *origin, off, n int64, into *memoryReceiver) error {
+// fetchAll asks for so many bytes at once from off on: again where an answer is of less (RFC 9110, 15.3.7), until n have
+// come, or the file has ended.
+func fetchAll(o *origin, off, n, atOnce int64, into Receiver) error {
+	for n > 0 {
+		k, err := fetchOnce(o, off, atOnce, into)
+		if errors.Is(err, errEnd) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		off += k
+		n -= k
+		atOnce -= k
+	}
+	return nil
+}
+
+// fetchOnce makes a request for up to n bytes at off, and returns how many came; a second and a third where the origin
+// refuses a range that reaches past the end, of which it has not said before where that is.
+func fetchOnce(o *origin, off, n int64, into Receiver) (int64, error) {
 	form := asAsked
 	for {
 		o.asked++
 		if o.asked > maxFetches {
-			return fmt.Errorf("%w: %d requests and no index yet", ErrMisbehaving, maxFetches)
+			return 0, fmt.Errorf("%w: %d requests and no index yet", ErrMisbehaving, maxFetches)
 		}
 		x := askIn(o, form, off, n, into)
 		x.hidden = true
 		err := runExchange(x)
 		if !errors.Is(err, errPastLength) {
-			return err
+			return x.length, err
 		}
 		next := nextForm(o, form, off, n)
 		if next == inOne && form == toEnd {
-			return errEnd
+			return 0, errEnd
 		}
 		if next == inOne {
-			return fmt.Errorf("%w: it refuses bytes from %d on of a file of %d", ErrMisbehaving, off, o.named)
+			return 0, fmt.Errorf("%w: it refuses bytes from %d on of a file of %d", ErrMisbehaving, off, o.named)
 		}
 		form = next
 	}

@@ -54,6 +54,11 @@ func (s *streamedFile) Read(off, n int64) ([]byte, error) {
 	return append([]byte(nil), b[off:end]...), nil
 }
 
+// ReadAlong is Read.
+func (s *streamedFile) ReadAlong(off, n int64, follow func(come []byte) int64) ([]byte, error) {
+	return s.Read(off, n)
+}
+
 // Peek is Read: what comes, comes in order.
 func (s *streamedFile) Peek(off, n, atOnce int64) ([]byte, error) { return s.Read(off, n) }
 
