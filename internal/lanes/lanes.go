@@ -13,6 +13,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"image"
+	"image/draw"
 	"io"
 	"math"
 	"math/big"
@@ -141,38 +143,30 @@ func runningTotals(q, x *big.Int, width int) int64 {
 }
 
 // appendTotals appends to totals the running totals of x's n lanes before every stride of them but the first, and that
-// behind the last one, all from the last one in totals on. x is spent.
+// behind the last one, all from the last one in totals on. The patterns are set to so many lanes, or more. x is spent.
 func appendTotals(s *scratch, totals []float64, x *big.Int, width, n, stride int) ([]float64, error) {
 	base := LastTotal(totals)
 	all := runningTotals(x, x, width)
 	if all < 0 || all > MaxSum-base {
 		return nil, ErrSum
 	}
-	between := totalsOf(everyStride(x, width, n, stride, base))
+	s.upper.Mul(s.ones, s.lower.SetInt64(base))
+	s.upper.Rsh(s.upper, uint((s.n-n)*width*8))
+	x.Add(x, s.upper)
+	between := everyStride(fillBytes(s, x, n*width)[width-8:], stride*width, (n-1)/stride)
 	return append(append(totals, between...), totalOf(base+all)), nil
 }
 
-// wordBits is how many bits the words of a number have, which differs by platform: for the interpreter, bits.UintSize is
-// a constant of the one that it was made on.
-var wordBits = 64 / len(new(big.Int).SetUint64(^uint64(0)).Bits())
-
-// everyStride lists every so manieth of x's n lanes but the first, with base added; no lane has more than 60 bits. They
-// are read from the words of the number, of which a stride of lanes has a whole number: all of its bytes would take 100
-// µs. x is spent.
-func everyStride(x *big.Int, width, n, stride int, base int64) []int64 {
-	x.SetBit(x, n*width*8, 1) // the first lanes have words, too, if they are 0
-	x.Rsh(x, uint((n-1)%stride*width*8))
-	words, at, gap := x.Bits(), 0, stride*width*8/wordBits
-	list := make([]int64, (n-1)/stride)
-	for i := len(list) - 1; i >= 0; i-- {
-		list[i] = base + int64(words[at])
-		at += gap
+// everyStride takes the 8 bytes at each of the first n multiples of stride, which is one of 4. That is what drawing a column of an
+// image is, two pixels wide, and compiled.
+func everyStride(b []byte, stride, n int) []float64 {
+	column := &image.RGBA{Pix: make([]byte, 8*n), Stride: 8, Rect: image.Rect(0, 0, 2, n)}
+	if n > 0 {
+		all := &image.RGBA{Pix: b[stride:], Stride: stride, Rect: column.Rect}
+		draw.Draw(column, column.Rect, all, image.Point{}, draw.Src)
 	}
-	if wordBits == 32 {
-		for i := range list {
-			list[i] += int64(words[(len(list)-1-i)*gap+1]) << 32
-		}
-	}
+	list := make([]float64, n)
+	Decode(column.Pix, list)
 	return list
 }
 
@@ -329,13 +323,6 @@ func Numbers(b []byte, width int64) []uint64 {
 
 // Running totals of a table are in ascending order. Each is kept as the float64 of the same bits, which compare like the
 // numbers: so compiled code bisects them, on every platform.
-
-// totalsOf makes them of numbers.
-func totalsOf(sums []int64) []float64 {
-	totals := make([]float64, len(sums))
-	Decode(Encode(sums, 8*len(sums)), totals)
-	return totals
-}
 
 // totalOf makes one of a number.
 func totalOf(sum int64) float64 { return math.Float64frombits(uint64(sum)) }
