@@ -222,7 +222,11 @@ func sendResponse(r *response, f origin.File) error {
 		r.parts = r.parts[1:]
 	}
 	if !r.client.Started {
-		return f.Consent(r)
+		header, err := origin.Consent(f)
+		if err != nil {
+			return err
+		}
+		begin(r, header)
 	}
 	return sendMade(r)
 }
@@ -258,10 +262,10 @@ func locateParts(r *response, f origin.File, m *movie) error {
 func sendMedia(r *response, f origin.File, p *responsePart) error {
 	s := p.of
 	if s.retiming == nil {
-		return f.Send(r, s.off+p.from, p.to-p.from)
+		return origin.Send(f, r, s.off+p.from, p.to-p.from)
 	}
 	w := s.retiming.writer(s.off+p.from, p.to-p.from, p.first, s.off+s.length)
-	err := f.Send(&retimed{answer: r, writer: w}, p.first.begin, p.until-p.first.begin)
+	err := origin.Send(f, &retimed{answer: r, writer: w}, p.first.begin, p.until-p.first.begin)
 	if err == nil && w.left > 0 {
 		return fmt.Errorf("%w: the fragments end %d bytes early", origin.ErrMisbehaving, w.left)
 	}
@@ -298,10 +302,14 @@ func (r *response) Native() bool { return r.limitRate == 0 }
 // Begin writes what comes before the file's bytes.
 func (r *response) Begin(header http.Header) (io.Writer, error) {
 	if !r.client.Started {
-		r.client.Started = true
-		writeHead(r, header)
+		begin(r, header)
 	}
 	return r.w, sendMade(r)
+}
+
+func begin(r *response, header http.Header) {
+	r.client.Started = true
+	writeHead(r, header)
 }
 
 // sendMade writes the parts up to the next one from the file, and lets go of them and of their memory: the media behind

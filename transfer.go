@@ -267,7 +267,7 @@ func closeTransfer(t *transfer) {
 
 func closeFile(t *transfer) {
 	if t.file != nil {
-		t.file.Close()
+		origin.Close(t.file)
 		t.file = nil
 	}
 }

@@ -144,7 +144,6 @@ func localVersion(info fs.FileInfo) Version {
 func (l *local) Size() int64    { return l.version.Size }
 func (l *local) State() Version { return l.version }
 func (l *local) Settled() bool  { return true }
-func (l *local) Close()         { _ = l.file.Close() }
 
 func (l *local) Read(off, n int64) ([]byte, error) {
 	if err := l.lease.Take(clip(l, off, n)); err != nil {
@@ -154,7 +153,7 @@ func (l *local) Read(off, n int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b, l.unchanged()
+	return b, unchanged(l)
 }
 
 // clip is how many of n bytes at off there are.
@@ -185,41 +184,36 @@ func (l *local) Reserve(n int64) error { return l.lease.Take(n) }
 
 // unchanged fails where somebody has written to the file since it was opened. A file that was replaced stays what it
 // was as long as it is open.
-func (l *local) unchanged() error {
+func unchanged(l *local) error {
 	info, err := l.file.Stat()
 	if err != nil {
 		return err
 	}
-	if v := localVersion(info); v != l.version {
-		return fmt.Errorf("%w: from %v to %v", ErrChanged, l.version.words(), v.words())
+	if info.Size() == l.version.Size && info.ModTime().Equal(l.modified) {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w: from %v to %v", ErrChanged, l.version.words(), localVersion(info).words())
 }
 
-func (l *local) Consent(out Receiver) error {
-	_, err := out.Begin(l.header)
-	return err
-}
-
-// Send keeps the last byte back until it is sure that the file did not change while the others were read.
-func (l *local) Send(out Receiver, off, n int64) error {
-	if err := l.unchanged(); err != nil {
+// sendLocal keeps the last byte back until it is sure that the file did not change while the others were read.
+func sendLocal(l *local, out Receiver, off, n int64) error {
+	if err := unchanged(l); err != nil {
 		return err
 	}
 	w, err := out.Begin(l.header)
 	if err != nil {
 		return err
 	}
-	if err = l.pass(w, off, n-1); err != nil {
+	if err = pass(l, w, off, n-1); err != nil {
 		return err
 	}
-	if err = l.unchanged(); err != nil {
+	if err = unchanged(l); err != nil {
 		return err
 	}
-	return l.pass(w, off+n-1, 1)
+	return pass(l, w, off+n-1, 1)
 }
 
-func (l *local) pass(w io.Writer, off, n int64) error {
+func pass(l *local, w io.Writer, off, n int64) error {
 	_, err := io.CopyN(w, io.NewSectionReader(l.file, off, n), n)
 	if err == io.EOF {
 		return fmt.Errorf("%w: it is shorter now", ErrChanged)
