@@ -3,7 +3,11 @@ package mp4
 import (
 	"container/list"
 	"context"
+	"fmt"
+	"net/http"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/traefik-mp4/mp4/internal/budget"
 	"github.com/traefik-mp4/mp4/internal/origin"
@@ -88,6 +92,29 @@ type cachedIndex struct {
 	plain   bool        // it says no more than that plain requests are to be passed on
 	shared  bool        // other requests may use it
 	size    int64
+
+	// What the validators of the file's cuts are made of (RFC 9110, 8.8):
+	modified time.Time // zero where the file has no Last-Modified
+	weak     string    // "W/" where a cut's tag is weak
+	tagged   string    // the part of the file in that tag; "" where there can be none
+}
+
+// setVersion notes the version and what follows from it. A tag is weak where what it is made of is.
+func (e *cachedIndex) setVersion(v origin.Version) {
+	e.version = v
+	if modified, err := http.ParseTime(v.Modified); err == nil {
+		e.modified = modified
+	}
+	of := v.ETag
+	if of == "" {
+		e.weak, of = "W/", v.Modified
+	}
+	if strings.HasPrefix(of, "W/") {
+		e.weak = "W/"
+	}
+	if of != "" {
+		e.tagged = fmt.Sprintf("%d\n%s", v.Size, of)
+	}
 }
 
 // entryOverhead is about what an entry takes beside its strings and movie.
@@ -128,14 +155,19 @@ type flight struct {
 	retry bool
 }
 
-// lookUp returns the index to try for a request; seen is the version that the
-// origin is known to have, if any. Where there is no index it returns the
-// flight that will bring it, and whether the caller leads that. A plain request
-// names no interval.
-func lookUp(c *indexCache, key, query string, seen origin.Version, plain bool) (found *cachedIndex, f *flight, leads bool) {
+// lookUp returns the index to try for a client's request, or nil. A plain request names no interval.
+func lookUp(c *indexCache, key string, client *origin.Client, plain bool) *cachedIndex {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if found = findEntry(c, key, query, seen, plain); found != nil {
+	return findEntry(c, key, client, plain)
+}
+
+// board is lookUp for a request that waits where there is no index: for the flight that will bring it, unless the caller
+// leads that.
+func (c *indexCache) board(key string, client *origin.Client, plain bool) (found *cachedIndex, f *flight, leads bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if found = findEntry(c, key, client, plain); found != nil {
 		return found, nil, false
 	}
 	if f = c.flights[key]; f != nil {
@@ -151,32 +183,36 @@ func lookUp(c *indexCache, key, query string, seen origin.Version, plain bool) (
 // since one path may name many files (/?file=1.mp4), then the latest that says
 // by ETag what it is, since one file may have many queries (every presigned
 // address is another).
-func findEntry(c *indexCache, key, query string, seen origin.Version, plain bool) *cachedIndex {
+func findEntry(c *indexCache, key string, client *origin.Client, plain bool) *cachedIndex {
 	var best *list.Element
-	var rank int
+	var found *cachedIndex
+	rank := 1
 	for _, el := range c.files[key] {
-		if r := rankOf(el.Value.(*cachedIndex), query, seen, plain); r > 0 && r >= rank {
-			best, rank = el, r
+		e := el.Value.(*cachedIndex)
+		r := rankOf(e, client, plain)
+		if r >= rank {
+			best = el
+			found = e
+			rank = r
 		}
 	}
-	if best == nil {
-		return nil
+	if best != nil {
+		c.recent.MoveToFront(best)
 	}
-	c.recent.MoveToFront(best)
-	return best.Value.(*cachedIndex)
+	return found
 }
 
 // rankOf is 0 for an entry that cannot be of use. Without an ETag an entry
 // serves only its own query: two films may share a second and a length.
-func rankOf(e *cachedIndex, query string, seen origin.Version, plain bool) int {
-	if e.plain && !plain {
+func rankOf(e *cachedIndex, client *origin.Client, plain bool) int {
+	if e.plain && !plain || client.Seen != nil && e.version != *client.Seen {
 		return 0
 	}
-	if seen.Known() && e.version != seen || e.version.ETag == "" && e.query != query {
-		return 0
-	}
-	if e.query == query {
+	if e.query == client.Query {
 		return 2
+	}
+	if e.version.ETag == "" {
+		return 0
 	}
 	return 1
 }

@@ -81,7 +81,7 @@ func CreateConfig() *Config {
 // plugin is one instance of the middleware.
 type plugin struct {
 	*options
-	name  string
+	scope string // of its entries in the cache
 	next  http.Handler
 	files http.Handler // where plain files come from: next, or the folder root
 }
@@ -96,7 +96,7 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 	// Traefik ignores misspelt options without a word: this is where to see what is in effect.
 	fmt.Println("mp4: " + name + ": " + o.effective)
 	allInstances.join(ctx, o.cacheSize, o.maxMemory)
-	p := &plugin{options: o, name: name, next: next, files: next}
+	p := &plugin{options: o, scope: name + "\x00" + o.effective, next: next, files: next}
 	if o.root != "" {
 		p.files = &origin.Folder{Root: o.root}
 	}
@@ -109,9 +109,9 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 //
 // There is no recover here: the panic that breaks off a response has to reach the server.
 func newHandler(p *plugin) http.Handler {
-	next, either, plain := p.next, p.args.either, p.plain
+	next, args, plain := p.next, p.args, p.plain
 	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
-		if !plain && (req.URL.RawQuery == "" || !either.MatchString(req.URL.RawQuery)) {
+		if !plain && (req.URL.RawQuery == "" || !args.pattern.MatchString(req.URL.RawQuery)) {
 			next.ServeHTTP(rw, req)
 			return
 		}
@@ -119,30 +119,27 @@ func newHandler(p *plugin) http.Handler {
 	})
 }
 
+// methods are those of requests that are ours.
+var methods = map[string]bool{http.MethodGet: true, http.MethodHead: true}
+
 // route sorts out whose a request is.
 func route(p *plugin, rw http.ResponseWriter, req *http.Request) {
-	handled := (req.Method == http.MethodGet || req.Method == http.MethodHead) &&
-		(p.everyPath || p.extensions[strings.ToLower(path.Ext(req.URL.Path))])
-	if !handled {
+	if !methods[req.Method] || !p.everyPath && !p.extensions[strings.ToLower(path.Ext(req.URL.Path))] {
 		p.next.ServeHTTP(rw, req)
 		return
 	}
-	iv, asked := parseInterval(p.args, req.URL.RawQuery)
-	if !asked && !p.faststart {
+	found := findArguments(p.args, req.URL.RawQuery)
+	iv := parseInterval(found)
+	if iv.start < 0 && !p.faststart {
 		p.files.ServeHTTP(rw, req)
 		return
 	}
-	respond(p, rw, req, iv)
-}
-
-func respond(p *plugin, rw http.ResponseWriter, req *http.Request, iv msInterval) {
-	t := newTransfer(p.options, p.name, p.next, rw, req, iv)
+	t := newTransfer(p, rw, req, iv, found)
 	out := runTransfer(t)
 	closeTransfer(t)
-	switch out {
-	case passedOn:
+	if out == passedOn {
 		p.files.ServeHTTP(rw, req)
-	case brokenOff:
+	} else if out == brokenOff {
 		abort(req)
 	}
 }

@@ -136,24 +136,12 @@ func everything(iv msInterval) bool { return iv.start <= 0 && iv.end < 0 }
 // arguments finds the two arguments in a raw query as nginx does
 // (ngx_http_arg): not percent-decoded, each name at the very start or right
 // after an "&", in any case, followed by "=", its value up to the next "&".
-type arguments struct {
-	either, start, end *regexp.Regexp
-}
+type arguments struct{ pattern *regexp.Regexp }
 
+// newArguments makes the pattern of the two arguments. Its groups are the name, where it is that of the start; the
+// digits of the value; a dot and the digits behind it; and what else the value has.
 func newArguments(start, end string) *arguments {
-	return &arguments{
-		either: matchArgument(start, end),
-		start:  matchArgument(start),
-		end:    matchArgument(end),
-	}
-}
-
-// matchArgument matches the first of the names that occurs, with its value.
-func matchArgument(names ...string) *regexp.Regexp {
-	for i := range names {
-		names[i] = anyCase(names[i])
-	}
-	return regexp.MustCompile(`(?:^|&)(?:` + strings.Join(names, "|") + `)=([^&]*)`)
+	return &arguments{regexp.MustCompile(`(?:^|&)(?:(` + anyCase(start) + `)|` + anyCase(end) + `)=([0-9]*)(\.[0-9]*)?([^&]*)`)}
 }
 
 // anyCase is a pattern for name in either case. Not (?i), which also takes
@@ -167,55 +155,57 @@ func anyCase(name string) string {
 	return pattern.String()
 }
 
-// parseInterval reads the interval that query asks for, by nginx's decision table:
-// an invalid argument is absent, an end that is not after start is ignored.
-func parseInterval(a *arguments, query string) (iv msInterval, asked bool) {
-	start, started := milliseconds(argumentValue(a.start, query))
-	end, ended := milliseconds(argumentValue(a.end, query))
-	if ended && end > start { // start is 0 where it is absent
-		return msInterval{start, end}, true
-	}
-	if !started {
-		return everythingAsked, false
-	}
-	return msInterval{start, -1}, true
+// findArguments returns the arguments in query, each with the groups of the pattern; nil if there are none.
+func findArguments(a *arguments, query string) [][]string {
+	return a.pattern.FindAllStringSubmatch(query, -1)
 }
 
-// argumentValue is that of the argument's first occurrence.
-func argumentValue(argument *regexp.Regexp, query string) string {
-	found := argument.FindStringSubmatch(query)
-	if found == nil {
-		return ""
+// parseInterval reads the interval that the arguments ask for, by nginx's decision table:
+// an invalid argument is absent, an end that is not after start is ignored.
+func parseInterval(found [][]string) msInterval {
+	start, end := int64(-1), int64(-1)
+	for i := len(found) - 1; i >= 0; i-- { // the first of a name counts
+		ms := milliseconds(found[i])
+		if found[i][1] != "" {
+			start = ms
+		} else {
+			end = ms
+		}
 	}
-	return found[1]
+	if end <= 0 || end <= start {
+		return msInterval{start, -1}
+	}
+	if start < 0 {
+		start = 0
+	}
+	return msInterval{start, end}
 }
 
 // milliseconds reads decimal seconds as ngx_http_mp4_atofp does: digits with
-// at most one dot, truncated after three decimals, int64 or invalid.
-func milliseconds(seconds string) (int64, bool) {
-	digits, decimals, _ := strings.Cut(seconds, ".")
-	if seconds == "" || strings.Trim(digits+decimals, "0123456789") != "" {
-		return 0, false
+// at most one dot, truncated after three decimals, int64; else it is -1.
+func milliseconds(argument []string) int64 {
+	seconds, decimals := argument[2], argument[3]
+	if seconds+decimals == "" || argument[4] != "" {
+		return -1
 	}
-	ms, err := strconv.ParseInt(digits+(decimals + "000")[:3], 10, 64)
+	ms, err := strconv.ParseInt(seconds+(decimals + "0000")[1:4], 10, 64)
 	if err != nil {
-		return 0, false // out of range
+		return -1 // out of range
 	}
-	return ms, true
+	return ms
 }
 
-// withoutArguments returns query without the two arguments. The rest keeps its bytes and
+// withoutArguments returns query without the arguments that were found in it. The rest keeps its bytes and
 // its order: a signature over it still holds.
-func withoutArguments(a *arguments, query string) string {
-	first := a.either.FindStringIndex(query)
-	if first == nil {
+func withoutArguments(a *arguments, query string, found [][]string) string {
+	if found == nil {
 		return query
 	}
-	rest := a.either.ReplaceAllString(query, "")
-	if first[0] == 0 && query[0] != '&' {
-		rest = strings.TrimPrefix(rest, "&")
+	rest := a.pattern.ReplaceAllString(query, "")
+	if found[0][0][0] == '&' {
+		return rest
 	}
-	return rest
+	return strings.TrimPrefix(rest, "&")
 }
 
 // What seek may be.

@@ -7,10 +7,12 @@ import (
 	"io"
 	"net/http"
 	"net/textproto"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/traefik-mp4/mp4/internal/budget"
 	"github.com/traefik-mp4/mp4/internal/origin"
 )
 
@@ -21,9 +23,10 @@ type response struct {
 	etag     string
 	modified time.Time // zero where the file has no Last-Modified
 	code     int
-	length   int64 // of the cut,
-	from, to int64 // and what is sent of it
-	parts    []responsePart
+	length   int64           // of the cut,
+	from, to int64           // and what is sent of it
+	parts    []*responsePart // that are not sent yet
+	media    int             // of those, from the file
 	w        io.Writer
 }
 
@@ -35,37 +38,37 @@ type responsePart struct {
 	until    int64     // and ends
 }
 
-// newResponse makes the response to a client that asks for an interval of a file at a version.
-func newResponse(client *origin.Client, o *options, iv msInterval, v origin.Version) *response {
-	r := &response{options: o, client: client, etag: cutTag(o.seek, iv, v), code: http.StatusOK, w: client.Writer}
-	if modified, err := http.ParseTime(v.Modified); err == nil {
-		r.modified = modified
+// newResponse makes the response to a request for a cut of a file.
+func newResponse(t *transfer, e *cachedIndex) *response {
+	return &response{
+		options:  t.options,
+		client:   t.client,
+		etag:     cutTag(t, e),
+		modified: e.modified,
+		code:     http.StatusOK,
+		w:        t.client.Writer,
 	}
-	return r
 }
 
 // cutFormat is to be raised whenever a cut of the same file would have other bytes than before.
 const cutFormat = 3
 
 // cutTag makes the cut's tag from the file's and from what was asked: the same on every replica of the origin and of
-// Traefik, and weak where what it is made of is (RFC 9110, 8.8.1).
-func cutTag(seek string, iv msInterval, v origin.Version) string {
-	weak, of := "", v.ETag
-	if of == "" {
-		weak, of = "W/", v.Modified
-	}
-	if of == "" {
+// Traefik.
+func cutTag(t *transfer, e *cachedIndex) string {
+	if e.tagged == "" {
 		return ""
 	}
-	if strings.HasPrefix(of, "W/") {
-		weak = "W/"
-	}
-	if everything(iv) {
+	seek := t.seek
+	if t.whole {
 		seek = "whole" // in each mode the same
 	}
-	sum := sha256.Sum256([]byte(fmt.Sprintf("%d\n%s\n%d\n%d\n%d\n%s", cutFormat, seek, maxInt64(iv.start, 0),
-		iv.end, v.Size, of)))
-	return fmt.Sprintf(`%s"%x"`, weak, sum[:12])
+	start := t.interval.start
+	if start < 0 {
+		start = 0
+	}
+	of := fmt.Sprintf("%d\n%s\n%d\n%d\n%s", cutFormat, seek, start, t.interval.end, e.tagged)
+	return fmt.Sprintf(`%s"%.12x"`, e.weak, sha256.Sum256([]byte(of)))
 }
 
 // precondition evaluates the client's conditions (RFC 9110, 13.2.2) and reports whether one of them is the answer.
@@ -135,36 +138,73 @@ func scanTag(s string) (tag, rest string) {
 
 // fitRange decides what of the cut is sent.
 func fitRange(r *response, c *cut) {
-	r.length, r.from, r.to = c.length, 0, c.length
-	if wantsRange(r) {
-		r.code, r.from, r.to = singleRange(r.client.Request.Header.Get("Range"), c.length)
+	r.length = c.length
+	r.to = c.length
+	req := r.client.Request
+	if req.Header["Range"] != nil {
+		takeRange(r, req.Header)
 	}
-	if r.client.Request.Method == http.MethodHead || r.code == http.StatusRequestedRangeNotSatisfiable {
+	if req.Method == http.MethodHead {
 		return
 	}
-	at := int64(0)
+	from, to := r.from, r.to // in the segment
 	for _, s := range c.segments {
-		from := maxInt64(r.from-at, 0)
-		to := minInt64(r.to-at, s.length)
-		if from < to {
-			r.parts = append(r.parts, responsePart{of: s, from: from, to: to})
+		n := s.length
+		if from < n && to > 0 {
+			r.parts = append(r.parts, &responsePart{of: s, from: maxInt64(from, 0), to: minInt64(to, n)})
+			if s.fromSource {
+				r.media++
+			}
 		}
-		at += s.length
+		from -= n
+		to -= n
 	}
 	if r.limitRate > 0 && c.duration > 0 {
-		r.w = newPacer(r.client.Request.Context(), r.client.Writer, float64(c.length)/float64(c.duration)*1000, r.limitRate, r.limitRateAfter)
+		r.w = newPacer(req.Context(), r.client.Writer, float64(c.length)/float64(c.duration)*1000, r.limitRate, r.limitRateAfter)
 	}
 }
 
-// wantsRange reports whether Range counts: where If-Range is what the client has (RFC 9110, 13.1.5), the tag compared
-// strongly, or the very date, which net/http and nginx take for strong as well. RFC 9110 defines Range for GET only
-// (14.2), but nginx, Apache and net/http have it in HEAD's answer as well.
-func wantsRange(r *response) bool {
-	h := r.client.Request.Header
-	if h.Get("Range") == "" {
-		return false
+// spanPattern is that of the one range that is answered.
+var spanPattern = regexp.MustCompile(`^bytes=(?:([0-9]+)-([0-9]*)|-([0-9]+))$`)
+
+// takeRange makes of the response that to a Range, where it counts. Several ranges are answered whole, as is what cannot
+// be parsed (RFC 9110, 14.2 allows both).
+func takeRange(r *response, h http.Header) {
+	span := spanPattern.FindStringSubmatch(h.Get("Range"))
+	if span == nil || h["If-Range"] != nil && !hasCurrent(r, h.Get("If-Range")) {
+		return
 	}
-	condition := textproto.TrimString(h.Get("If-Range"))
+	length := r.length
+	from, to := int64(0), length
+	if span[1] == "" {
+		from = length - clamp(span[3], length) // the last n bytes
+	} else {
+		from = clamp(span[1], length)
+	}
+	if span[2] != "" {
+		last := clamp(span[2], length)
+		if last < from && from < length {
+			return
+		}
+		if last < length {
+			to = last + 1
+		}
+	}
+	if from >= length {
+		r.code = http.StatusRequestedRangeNotSatisfiable
+		r.to = 0
+		return
+	}
+	r.code = http.StatusPartialContent
+	r.from = from
+	r.to = to
+}
+
+// hasCurrent reports whether If-Range is of what the client has now (RFC 9110, 13.1.5), the tag compared strongly, or the
+// very date, which net/http and nginx take for strong as well. RFC 9110 defines Range for GET only (14.2), but nginx,
+// Apache and net/http have it in HEAD's answer as well.
+func hasCurrent(r *response, condition string) bool {
+	condition = textproto.TrimString(condition)
 	if condition == "" {
 		return true
 	}
@@ -173,30 +213,6 @@ func wantsRange(r *response) bool {
 	}
 	date, err := http.ParseTime(condition)
 	return err == nil && date.Equal(r.modified)
-}
-
-// singleRange is the answer's status to a Range, and the bytes that are sent. Several ranges are answered whole, as is
-// what cannot be parsed (RFC 9110, 14.2 allows both).
-func singleRange(header string, length int64) (code int, from, to int64) {
-	first, last, ok := strings.Cut(strings.TrimPrefix(header, "bytes="), "-")
-	if !ok || !strings.HasPrefix(header, "bytes=") || strings.Trim(first+last, "0123456789") != "" || first+last == "" {
-		return http.StatusOK, 0, length
-	}
-	from = clamp(first, length)
-	to = length
-	switch {
-	case first == "": // the last n bytes
-		from = length - clamp(last, length)
-	case last != "":
-		to = minInt64(clamp(last, length)+1, length)
-		if clamp(last, length) < from && from < length {
-			return http.StatusOK, 0, length
-		}
-	}
-	if from >= length {
-		return http.StatusRequestedRangeNotSatisfiable, 0, 0
-	}
-	return http.StatusPartialContent, from, to
 }
 
 // clamp reads digits; what is beyond limit, or beyond an int64, is limit.
@@ -211,15 +227,11 @@ func clamp(digits string, limit int64) int64 {
 // sendResponse sends the parts in order. Those that are made wait for the first that comes from the file: nothing goes
 // out before the file's owner has agreed to this very request, and the same answer says that the file is unchanged.
 func sendResponse(r *response, f origin.File) error {
-	for {
-		media := nextMedia(r)
-		if media == nil {
-			break
-		}
-		if err := sendMedia(r, f, media); err != nil {
+	for r.media > 0 {
+		if err := sendMedia(r, f); err != nil {
 			return err
 		}
-		r.parts = r.parts[1:]
+		r.media--
 	}
 	if !r.client.Started {
 		header, err := origin.Consent(f)
@@ -235,7 +247,7 @@ func sendResponse(r *response, f origin.File) error {
 func locateParts(r *response, f origin.File, m *movie) error {
 	streamed := origin.Streams(f)
 	for i := range r.parts {
-		p := &r.parts[i]
+		p := r.parts[i]
 		if p.of.retiming == nil {
 			continue
 		}
@@ -258,12 +270,28 @@ func locateParts(r *response, f origin.File, m *movie) error {
 	return nil
 }
 
-// sendMedia sends a part that comes from the file.
-func sendMedia(r *response, f origin.File, p *responsePart) error {
-	s := p.of
-	if s.retiming == nil {
-		return origin.Send(f, r, s.off+p.from, p.to-p.from)
+// sendMedia sends the next part that comes from the file, with those that are made before it.
+func sendMedia(r *response, f origin.File) error {
+	i := 0
+	for !r.parts[i].of.fromSource {
+		i++
 	}
+	p := r.parts[i]
+	s := p.of
+	var err error
+	if s.retiming == nil {
+		err = origin.Send(f, r, s.off+p.from, p.to-p.from)
+	} else {
+		err = sendRetimed(r, f, p)
+	}
+	if err == nil {
+		r.parts = r.parts[1:] // those before it have been sent
+	}
+	return err
+}
+
+func sendRetimed(r *response, f origin.File, p *responsePart) error {
+	s := p.of
 	w := s.retiming.writer(s.off+p.from, p.to-p.from, p.first, s.off+s.length)
 	err := origin.Send(f, &retimed{answer: r, writer: w}, p.first.begin, p.until-p.first.begin)
 	if err == nil && w.left > 0 {
@@ -286,16 +314,6 @@ func (x *retimed) Begin(header http.Header) (io.Writer, error) {
 	return x.writer, err
 }
 
-// nextMedia is the first part that comes from the file.
-func nextMedia(r *response) *responsePart {
-	for i := range r.parts {
-		if r.parts[i].of.fromSource {
-			return &r.parts[i]
-		}
-	}
-	return nil
-}
-
 // Native is false for a pacer.
 func (r *response) Native() bool { return r.limitRate == 0 }
 
@@ -315,15 +333,18 @@ func begin(r *response, header http.Header) {
 // sendMade writes the parts up to the next one from the file, and lets go of them and of their memory: the media behind
 // them may take hours.
 func sendMade(r *response) error {
-	for len(r.parts) > 0 && !r.parts[0].of.fromSource {
+	for len(r.parts) > 0 {
 		p := r.parts[0]
-		r.parts[0] = responsePart{}
+		if p.of.fromSource {
+			break
+		}
+		r.parts[0] = nil
 		r.parts = r.parts[1:]
 		if err := writeSegment(p.of, r.w, p.from, p.to); err != nil {
 			return err
 		}
 	}
-	r.client.Lease.Release()
+	budget.Release(r.client.Lease)
 	return nil
 }
 
@@ -335,7 +356,7 @@ func writeHead(r *response, header http.Header) {
 			h[name] = append(h[name], values...)
 		}
 	}
-	if len(r.client.Cookies) > 0 {
+	if r.client.Cookies != nil {
 		h["Set-Cookie"] = append(h["Set-Cookie"], r.client.Cookies...)
 	}
 	if r.code == http.StatusNotFound {
@@ -347,25 +368,26 @@ func writeHead(r *response, header http.Header) {
 	if r.etag != "" {
 		h.Set("Etag", r.etag)
 	}
-	switch r.code {
-	case http.StatusOK, http.StatusPartialContent:
-		h.Set("Content-Length", strconv.FormatInt(r.to-r.from, 10))
-	case http.StatusNotModified:
-		h.Del("Content-Type")
-		if r.etag != "" {
-			h.Del("Last-Modified") // RFC 9110, 15.4.5
-		}
-	default:
-		h.Del("Content-Type")
-		h.Set("Content-Length", "0")
-	}
-	switch r.code {
-	case http.StatusPartialContent:
+	if r.code == http.StatusPartialContent {
 		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", r.from, r.to-1, r.length))
-	case http.StatusRequestedRangeNotSatisfiable:
-		h.Set("Content-Range", fmt.Sprintf("bytes */%d", r.length))
+	} else if r.code != http.StatusOK {
+		describeNothing(r, h)
+	}
+	if r.code != http.StatusNotModified {
+		h.Set("Content-Length", strconv.FormatInt(r.to-r.from, 10))
 	}
 	r.client.Writer.WriteHeader(r.code)
+}
+
+// describeNothing makes the headers those of an answer without a body.
+func describeNothing(r *response, h http.Header) {
+	h.Del("Content-Type")
+	if r.code == http.StatusNotModified && r.etag != "" {
+		h.Del("Last-Modified") // RFC 9110, 15.4.5
+	}
+	if r.code == http.StatusRequestedRangeNotSatisfiable {
+		h.Set("Content-Range", fmt.Sprintf("bytes */%d", r.length))
+	}
 }
 
 // ofTheBytes are the headers that describe the file's bytes, or the origin's connection, and not the cut.

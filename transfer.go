@@ -26,32 +26,34 @@ type transfer struct {
 	*options
 	client   *origin.Client
 	interval msInterval
+	whole    bool   // nothing is to be cut off
 	key      string // of the file, in the cache
 	file     origin.File
+	try      int
+	changed  error // how the try before ended, if the file changed under it
 }
 
-// newTransfer makes the transfer of a request that next has the file for. name is the middleware's.
-func newTransfer(o *options, name string, next http.Handler, rw http.ResponseWriter, req *http.Request, iv msInterval) *transfer {
+// newTransfer makes the transfer of a request for an interval, by the arguments that were found in its query.
+func newTransfer(p *plugin, rw http.ResponseWriter, req *http.Request, iv msInterval, found [][]string) *transfer {
+	o := p.options
 	prefix := req.Header.Get("X-Forwarded-Prefix") // what stripPrefix took away: paths alike may be of two origins
 	return &transfer{
 		options: o,
 		client: &origin.Client{
 			Request:    req,
 			Writer:     rw,
-			Next:       next,
-			Query:      withoutArguments(o.args, req.URL.RawQuery),
+			Next:       p.next,
+			Query:      withoutArguments(o.args, req.URL.RawQuery, found),
 			BufferSize: o.bufferSize,
 			MaxSearch:  o.maxMoov,
 			Lease:      budget.NewLease(metadata),
 		},
 		interval: iv,
-		key:      strings.Join([]string{name, o.effective, req.Host, prefix, req.URL.EscapedPath()}, "\x00"),
+		whole:    everything(iv),
+		key:      strings.Join([]string{p.scope, req.Host, prefix, req.URL.EscapedPath()}, "\x00"),
+		try:      1,
 	}
 }
-
-// maxTries bounds how often a request starts over because the file changed under it. The last try asks for the file in
-// one piece: replicas that differ, asked in turn, change it every time.
-const maxTries = 3
 
 // runTransfer tries until a try ends otherwise than by a change of the file or for want of memory.
 func runTransfer(t *transfer) (out outcome) {
@@ -60,36 +62,45 @@ func runTransfer(t *transfer) (out outcome) {
 			out = endTransfer(t, fmt.Errorf("%w: panic: %v", errFormat, r))
 		}
 	}()
-	var changed error
-	try := 1
-	for { // not for try := 1; ; {: Yaegi forgets what the body adds to try
-		err := attempt(t, try)
+	for {
+		err := attempt(t)
 		if err == nil {
 			return answered
 		}
-		switch {
-		case t.client.Started:
-			return endTransfer(t, err)
-		case errors.Is(err, origin.ErrChanged) && try < maxTries:
-			changed = err
-			try++
-			closeTransfer(t)
-		case errors.Is(err, origin.ErrNoRanges) && changed != nil:
-			return endTransfer(t, changed) // that the last try could not do without ranges is not what is wrong
-		case errors.Is(err, budget.ErrNoMemory):
-			closeFile(t)
-			if !t.client.Lease.Renew(t.client.Request.Context()) {
-				return endTransfer(t, err)
-			}
-		default:
+		if err = retry(t, err); err != nil {
 			return endTransfer(t, err)
 		}
 	}
 }
 
+// maxTries bounds how often a request starts over because the file changed under it. The last try asks for the file in
+// one piece: replicas that differ, asked in turn, change it every time.
+const maxTries = 3
+
+// retry prepares another try after one that ended with err, or returns the error that the transfer ends with.
+func retry(t *transfer, err error) error {
+	switch {
+	case t.client.Started:
+		return err
+	case errors.Is(err, origin.ErrChanged) && t.try < maxTries:
+		t.changed = err
+		t.try++
+		closeTransfer(t)
+		return nil
+	case errors.Is(err, origin.ErrNoRanges) && t.changed != nil:
+		return t.changed // that the last try could not do without ranges is not what is wrong
+	case errors.Is(err, budget.ErrNoMemory):
+		closeFile(t)
+		if t.client.Lease.Renew(t.client.Request.Context()) {
+			return nil
+		}
+	}
+	return err
+}
+
 // attempt is the way of a request.
-func attempt(t *transfer, try int) error {
-	r, err := prepare(t, try)
+func attempt(t *transfer) error {
+	r, err := prepare(t)
 	if err != nil {
 		return err
 	}
@@ -98,54 +109,60 @@ func attempt(t *transfer, try int) error {
 
 // prepare goes as far as nothing is sent: index, conditions, cut. It has returned before the media are, which may take
 // hours, so that its variables hold no memory meanwhile.
-func prepare(t *transfer, try int) (*response, error) {
-	e, err := findIndex(t, try)
+func prepare(t *transfer) (*response, error) {
+	e, err := findIndex(t)
 	if err != nil {
 		return nil, err
 	}
-	if e.plain {
-		return nil, origin.ErrPass
+	m := e.movie
+	if e.err != nil || t.whole && (m.moovFirst || m.fragments != nil) {
+		return nil, unanswered(e)
 	}
-	if e.err != nil {
-		return nil, e.err
-	}
-	if (e.movie.moovFirst || e.movie.fragments != nil) && everything(t.interval) {
-		return nil, origin.ErrPass
-	}
-	r := newResponse(t.client, t.options, t.interval, t.file.State())
+	r := newResponse(t, e)
 	if precondition(r) {
 		return r, nil
 	}
-	c, err := planCut(t, e)
+	c := plannedCut(e.plans, t.interval, t.seek)
+	if c == nil {
+		if c, err = planCut(t, e); err != nil {
+			return refusal(r, err)
+		}
+	}
+	fitRange(r, c)
+	if m.fragments == nil {
+		return r, nil
+	}
+	return r, locateParts(r, t.file, m)
+}
+
+// unanswered is why there is nothing to cut.
+func unanswered(e *cachedIndex) error {
+	if e.err == nil || e.plain {
+		return origin.ErrPass
+	}
+	return e.err
+}
+
+// refusal is the response where there is no cut. For a client's mistake nginx answers 500; the address names nothing, so
+// it is 404 here.
+func refusal(r *response, err error) (*response, error) {
 	if errors.Is(err, errPastEnd) {
-		// For a client's mistake nginx answers 500; the address names nothing, so it is 404 here.
 		r.code = http.StatusNotFound
 		return r, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	fitRange(r, c)
-	if e.movie.fragments == nil {
-		return r, nil
-	}
-	return r, locateParts(r, t.file, e.movie)
+	return nil, err
 }
 
-// planCut is the cut that the request asks for.
+// planCut makes the cut that the request asks for.
 func planCut(t *transfer, e *cachedIndex) (*cut, error) {
-	c := plannedCut(e.plans, t.interval, t.seek)
-	if c != nil {
-		return c, nil
-	}
 	m := e.movie
+	var c *cut
 	var err error
-	switch {
-	case everything(t.interval):
+	if t.whole {
 		c, err = m.remux()
-	case m.fragments != nil:
+	} else if m.fragments != nil {
 		c, err = m.cutFragments(t.file, t.interval, t.seek)
-	default:
+	} else {
 		c, err = m.cutProgressive(t.interval, t.seek)
 	}
 	if err != nil {
@@ -159,20 +176,37 @@ func planCut(t *transfer, e *cachedIndex) (*cut, error) {
 
 // findIndex returns the file's tables: from the cache, from a request that is reading them already, or read by this
 // one.
-func findIndex(t *transfer, try int) (*cachedIndex, error) {
+func findIndex(t *transfer) (*cachedIndex, error) {
 	if t.root != "" {
-		f, err := origin.OpenLocal(t.client, t.root)
-		if err != nil {
+		if err := openFile(t); err != nil {
 			return nil, err
 		}
-		t.file = f
-		t.client.Seen = f.State()
 	}
-	if try == maxTries || try > 1 && !t.client.Seen.Known() {
-		return t.read(try < maxTries)
+	if t.try > 1 && (t.try == maxTries || t.client.Seen == nil) {
+		return t.read(t.try < maxTries)
 	}
+	e := lookUp(indexes, t.key, t.client, t.interval.start < 0)
+	if e == nil {
+		return t.awaitIndex()
+	}
+	return useIndex(t, e)
+}
+
+// openFile opens the file below root. Its version is known before its index is.
+func openFile(t *transfer) error {
+	f, err := origin.OpenLocal(t.client, t.root)
+	if err != nil {
+		return err
+	}
+	t.file = f
+	return nil
+}
+
+// awaitIndex reads the index, or waits for who is reading it already.
+func (t *transfer) awaitIndex() (*cachedIndex, error) {
+	plain := t.interval == everythingAsked
 	for {
-		e, f, leads := lookUp(indexes, t.key, t.client.Query, t.client.Seen, t.interval == everythingAsked)
+		e, f, leads := indexes.board(t.key, t.client, plain)
 		if e != nil {
 			return useIndex(t, e)
 		}
@@ -183,7 +217,7 @@ func findIndex(t *transfer, try int) (*cachedIndex, error) {
 		if err := t.client.Request.Context().Err(); err != nil {
 			return nil, err
 		}
-		if f.entry != nil && rankOf(f.entry, t.client.Query, t.client.Seen, t.interval == everythingAsked) > 0 {
+		if f.entry != nil && rankOf(f.entry, t.client, plain) > 0 {
 			return useIndex(t, f.entry)
 		}
 		if !f.retry {
@@ -196,7 +230,7 @@ func findIndex(t *transfer, try int) (*cachedIndex, error) {
 // there is none is known of that request only: the next client may get the film where that one got a page to sign in,
 // and nobody would ask the origin again.
 func useIndex(t *transfer, e *cachedIndex) (*cachedIndex, error) {
-	if e.err != nil && t.root == "" && !everything(t.interval) {
+	if e.err != nil && !t.whole && t.root == "" {
 		return t.read(true)
 	}
 	if t.file == nil {
@@ -251,7 +285,7 @@ func (t *transfer) read(ranges bool) (*cachedIndex, error) {
 			t.log(fmt.Errorf("cut without a track that is neither sound nor pictures: %w", l.err))
 		}
 	}
-	e.version = t.file.State()
+	e.setVersion(t.file.State())
 	e.shared = e.version.Known() && e.version.Size >= 0 && (e.plain || !streamed)
 	if e.shared {
 		indexes.add(e)
@@ -262,7 +296,7 @@ func (t *transfer) read(ranges bool) (*cachedIndex, error) {
 // closeTransfer ends what is under way at the origin and gives back the memory.
 func closeTransfer(t *transfer) {
 	closeFile(t)
-	t.client.Lease.Release()
+	budget.Release(t.client.Lease)
 }
 
 func closeFile(t *transfer) {

@@ -84,11 +84,11 @@ func TestLease(t *testing.T) {
 		defer all.mu.Unlock()
 		return len(all.queue) == 1 && all.used == 60 // b gave back its 40
 	})
-	a.Release()
+	Release(&a)
 	if !<-done || b.held != 70 || b.used != 0 || b.Take(70) != nil {
 		t.Errorf("after waiting: held %d, used %d", b.held, b.used)
 	}
-	b.Release()
+	Release(&b)
 	if all.used != 0 {
 		t.Errorf("%d bytes are lost", all.used)
 	}

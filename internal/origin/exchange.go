@@ -372,7 +372,9 @@ func inCoding(header http.Header) error {
 }
 
 func changed(t *fileNews, v Version) error {
-	t.client.Seen = v
+	if v.Known() {
+		t.client.Seen = &v
+	}
 	return fmt.Errorf("%w: from %v to %v", ErrChanged, t.version.words(), v.words())
 }
 

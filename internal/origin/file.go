@@ -46,7 +46,7 @@ type Client struct {
 	MaxSearch  int64               // bytes that may be held in search of the tables
 	Lease      *budget.Lease
 	Started    bool     // the client has got a status
-	Seen       Version  // of the file, where it was found to be another than expected
+	Seen       *Version // of the file, where it was found to be another than expected
 	Cookies    []string // Set-Cookie lines in answers to requests of our own
 }
 

@@ -63,6 +63,7 @@ func OpenLocal(c *Client, root string) (File, error) {
 		return nil, err
 	}
 	l.lease = c.Lease
+	c.Seen = &l.version
 	return l, nil
 }
 
