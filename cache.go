@@ -89,6 +89,7 @@ type cachedIndex struct {
 	movie   *movie
 	plans   *recentCuts // of movie
 	err     error       // where movie is nil
+	asIs    bool        // the file is an answer itself to who wants all of it
 	plain   bool        // it says no more than that plain requests are to be passed on
 	shared  bool        // other requests may use it
 	size    int64
@@ -146,6 +147,7 @@ func newCache() *indexCache {
 // flight is one request reading an index while others wait for it.
 type flight struct {
 	key    string
+	leader *origin.Client
 	landed context.Context // over when the flight is
 	land   context.CancelFunc
 	// Set before the landing: the entry that was made, if any, and
@@ -155,51 +157,28 @@ type flight struct {
 	retry bool
 }
 
-// lookUp returns the index to try for a client's request, or nil. A plain request names no interval.
-func lookUp(c *indexCache, key string, client *origin.Client, plain bool) *cachedIndex {
+// lookUp returns the index to try for a client's request. Where there is no index it returns the flight that will bring
+// it. A plain request names no interval.
+//
+// Of a version that was seen it takes only that; then it prefers the latest with the same query, since one path may name
+// many files (/?file=1.mp4), then the latest that says by ETag what it is, since one file may have many queries (every
+// presigned address is another).
+func lookUp(c *indexCache, key string, client *origin.Client, plain bool) (*cachedIndex, *flight) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return findEntry(c, key, client, plain)
-}
-
-// board is lookUp for a request that waits where there is no index: for the flight that will bring it, unless the caller
-// leads that.
-func (c *indexCache) board(key string, client *origin.Client, plain bool) (found *cachedIndex, f *flight, leads bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if found = findEntry(c, key, client, plain); found != nil {
-		return found, nil, false
-	}
-	if f = c.flights[key]; f != nil {
-		return nil, f, false
-	}
-	landed, land := context.WithCancel(context.Background())
-	f = &flight{key: key, landed: landed, land: land}
-	c.flights[key] = f
-	return nil, f, true
-}
-
-// findEntry takes only the version that was seen, if one was; then prefers the latest with the same query,
-// since one path may name many files (/?file=1.mp4), then the latest that says
-// by ETag what it is, since one file may have many queries (every presigned
-// address is another).
-func findEntry(c *indexCache, key string, client *origin.Client, plain bool) *cachedIndex {
 	var best *list.Element
-	var found *cachedIndex
 	rank := 1
 	for _, el := range c.files[key] {
-		e := el.Value.(*cachedIndex)
-		r := rankOf(e, client, plain)
-		if r >= rank {
+		if r := rankOf(el.Value.(*cachedIndex), client, plain); r >= rank {
 			best = el
-			found = e
 			rank = r
 		}
 	}
-	if best != nil {
-		c.recent.MoveToFront(best)
+	if best == nil {
+		return nil, board(c, key, client)
 	}
-	return found
+	c.recent.MoveToFront(best)
+	return best.Value.(*cachedIndex), nil
 }
 
 // rankOf is 0 for an entry that cannot be of use. Without an ETag an entry
@@ -215,6 +194,17 @@ func rankOf(e *cachedIndex, client *origin.Client, plain bool) int {
 		return 0
 	}
 	return 1
+}
+
+// board returns the flight under way, or else a new one, which the client leads.
+func board(c *indexCache, key string, client *origin.Client) *flight {
+	f := c.flights[key]
+	if f == nil {
+		landed, land := context.WithCancel(context.Background())
+		f = &flight{key: key, leader: client, landed: landed, land: land}
+		c.flights[key] = f
+	}
+	return f
 }
 
 // land ends a flight and lets those who wait for it go on.

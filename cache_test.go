@@ -14,6 +14,11 @@ func testEntry(key, query, etag string) *cachedIndex {
 	return &cachedIndex{key: key, query: query, version: origin.Version{ETag: etag, Modified: "day", Size: 1}, err: errNotMP4}
 }
 
+func entryFor(c *indexCache, key, query string, seen *origin.Version) *cachedIndex {
+	e, _ := lookUp(c, key, &origin.Client{Query: query, Seen: seen}, false)
+	return e
+}
+
 func TestCacheFind(t *testing.T) {
 	c := newCache()
 	c.resize(1 << 20)
@@ -34,7 +39,7 @@ func TestCacheFind(t *testing.T) {
 		{"/a", "sig=1", &origin.Version{ETag: `"1"`, Modified: "day", Size: 2}, "-"},
 	} {
 		got := "-"
-		if e := findEntry(c, tt.key, &origin.Client{Query: tt.query, Seen: tt.seen}, false); e != nil {
+		if e := entryFor(c, tt.key, tt.query, tt.seen); e != nil {
 			got = e.query
 		}
 		if got != tt.want {
@@ -44,7 +49,7 @@ func TestCacheFind(t *testing.T) {
 	c = newCache()
 	c.resize(1 << 20)
 	c.add(testEntry("/a", "file=b", ""))
-	if findEntry(c, "/a", &origin.Client{Query: "file=c"}, false) != nil {
+	if entryFor(c, "/a", "file=c", nil) != nil {
 		t.Error("an entry without an ETag serves another query")
 	}
 }
@@ -54,12 +59,12 @@ func TestCacheLimit(t *testing.T) {
 	c.resize(10*entryOverhead + 200)
 	for i := 0; i < 100; i++ {
 		c.add(testEntry(fmt.Sprintf("/%d", i), "", `"x"`))
-		findEntry(c, "/0", &origin.Client{}, false) // used, it stays
+		entryFor(c, "/0", "", nil) // used, it stays
 		if c.size > c.limit {
 			t.Fatalf("%d bytes after %d entries", c.size, i+1)
 		}
 	}
-	if c.recent.Len() != 10 || len(c.files) != 10 || findEntry(c, "/0", &origin.Client{}, false) == nil || findEntry(c, "/99", &origin.Client{}, false) == nil {
+	if c.recent.Len() != 10 || len(c.files) != 10 || entryFor(c, "/0", "", nil) == nil || entryFor(c, "/99", "", nil) == nil {
 		t.Errorf("%d entries, %d files", c.recent.Len(), len(c.files))
 	}
 	for i := 0; i < 100; i++ { // another ETag with every answer
@@ -107,7 +112,7 @@ func TestLimits(t *testing.T) {
 
 // has reports whether there are just so many bytes to be had.
 func has(b *budget.Budget, n int64) bool {
-	more, all := budget.NewLease(b), budget.NewLease(b)
+	more, all := &budget.Lease{Of: b}, &budget.Lease{Of: b}
 	if more.Take(n+1) == nil || all.Take(n) != nil {
 		return false
 	}

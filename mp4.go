@@ -13,7 +13,6 @@ import (
 	"log"
 	"net/http"
 	"net/http/httputil"
-	"path"
 	"strconv"
 	"strings"
 
@@ -109,13 +108,16 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 //
 // There is no recover here: the panic that breaks off a response has to reach the server.
 func newHandler(p *plugin) http.Handler {
-	next, args, plain := p.next, p.args, p.plain
+	if p.faststart || p.root != "" {
+		return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) { route(p, rw, req) })
+	}
+	next, pattern := p.next, p.args.pattern
 	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
-		if !plain && (req.URL.RawQuery == "" || !args.pattern.MatchString(req.URL.RawQuery)) {
-			next.ServeHTTP(rw, req)
+		if pattern.MatchString(req.URL.RawQuery) {
+			route(p, rw, req)
 			return
 		}
-		route(p, rw, req)
+		next.ServeHTTP(rw, req)
 	})
 }
 
@@ -124,22 +126,23 @@ var methods = map[string]bool{http.MethodGet: true, http.MethodHead: true}
 
 // route sorts out whose a request is.
 func route(p *plugin, rw http.ResponseWriter, req *http.Request) {
-	if !methods[req.Method] || !p.everyPath && !p.extensions[strings.ToLower(path.Ext(req.URL.Path))] {
+	if !methods[req.Method] || !p.paths.MatchString(req.URL.Path) {
 		p.next.ServeHTTP(rw, req)
 		return
 	}
-	found := findArguments(p.args, req.URL.RawQuery)
+	found := p.args.pattern.FindAllStringSubmatch(req.URL.RawQuery, -1)
 	iv := parseInterval(found)
 	if iv.start < 0 && !p.faststart {
 		p.files.ServeHTTP(rw, req)
 		return
 	}
 	t := newTransfer(p, rw, req, iv, found)
-	out := runTransfer(t)
+	runTransfer(t)
 	closeTransfer(t)
-	if out == passedOn {
+	switch t.out {
+	case passedOn:
 		p.files.ServeHTTP(rw, req)
-	} else if out == brokenOff {
+	case brokenOff:
 		abort(req)
 	}
 }
@@ -184,7 +187,7 @@ func (c *Config) parse() (*options, error) {
 	if o.seek, err = parseSeek(c.Seek); err != nil {
 		return nil, err
 	}
-	if err = o.parseExtensions(c.Extensions); err != nil {
+	if o.paths, err = parseExtensions(c.Extensions); err != nil {
 		return nil, err
 	}
 	if o.args, err = parseParams(c.StartParam, c.EndParam); err != nil {
@@ -205,7 +208,6 @@ func (c *Config) parse() (*options, error) {
 	if o.maxMemory, err = parseSize("maxMemory", c.MaxMemory, 1); err != nil {
 		return nil, err
 	}
-	o.plain = o.faststart || o.root != ""
 	o.effective = c.words(o)
 	return o, nil
 }

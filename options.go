@@ -15,15 +15,13 @@ type options struct {
 	maxMoov        int64
 	seek           string
 	root           string
-	extensions     map[string]bool
-	everyPath      bool
+	paths          *regexp.Regexp // that are handled
 	args           *arguments
 	faststart      bool
 	limitRate      float64
 	limitRateAfter time.Duration
 	cacheSize      int64
 	maxMemory      int64
-	plain          bool   // requests without arguments are ours too
 	effective      string // all of them, in words
 }
 
@@ -70,19 +68,20 @@ func splitList(values []string) []string {
 	return list
 }
 
-func (o *options) parseExtensions(values []string) error {
-	o.extensions = make(map[string]bool)
+// parseExtensions makes the pattern of the paths with one of the extensions.
+func parseExtensions(values []string) (*regexp.Regexp, error) {
+	var endings []string
 	for _, ext := range splitList(values) {
 		switch {
 		case ext == "*":
-			o.everyPath = true
+			endings = append(endings, "")
 		case len(ext) > 1 && ext[0] == '.' && !strings.ContainsAny(ext[1:], "./"):
-			o.extensions[strings.ToLower(ext)] = true
+			endings = append(endings, anyCase(ext))
 		default:
-			return fmt.Errorf("extensions: %q: want extensions such as .mp4, or *", ext)
+			return nil, fmt.Errorf("extensions: %q: want extensions such as .mp4, or *", ext)
 		}
 	}
-	return nil
+	return regexp.MustCompile("(?:" + strings.Join(endings, "|") + ")$"), nil
 }
 
 // paramName matches names that need no escaping in a query (RFC 3986, 2.3).
@@ -148,20 +147,15 @@ func newArguments(start, end string) *arguments {
 // the long s (U+017F) for an s.
 func anyCase(name string) string {
 	var pattern strings.Builder
-	for i := 0; i < len(name); i++ {
-		c := name[i : i+1]
+	for _, letter := range name {
+		c := string(letter)
 		pattern.WriteString("(?:" + regexp.QuoteMeta(strings.ToLower(c)) + "|" + regexp.QuoteMeta(strings.ToUpper(c)) + ")")
 	}
 	return pattern.String()
 }
 
-// findArguments returns the arguments in query, each with the groups of the pattern; nil if there are none.
-func findArguments(a *arguments, query string) [][]string {
-	return a.pattern.FindAllStringSubmatch(query, -1)
-}
-
-// parseInterval reads the interval that the arguments ask for, by nginx's decision table:
-// an invalid argument is absent, an end that is not after start is ignored.
+// parseInterval reads the interval that the arguments ask for, each given as a match of the pattern, by nginx's decision
+// table: an invalid argument is absent, an end that is not after start is ignored.
 func parseInterval(found [][]string) msInterval {
 	start, end := int64(-1), int64(-1)
 	for i := len(found) - 1; i >= 0; i-- { // the first of a name counts
@@ -200,6 +194,9 @@ func milliseconds(argument []string) int64 {
 func withoutArguments(a *arguments, query string, found [][]string) string {
 	if found == nil {
 		return query
+	}
+	if found[0][0] == query {
+		return "" // mostly there is no more
 	}
 	rest := a.pattern.ReplaceAllString(query, "")
 	if found[0][0][0] == '&' {

@@ -2,6 +2,10 @@ package mp4
 
 import "testing"
 
+func findArguments(a *arguments, query string) [][]string {
+	return a.pattern.FindAllStringSubmatch(query, -1)
+}
+
 func TestInterval(t *testing.T) {
 	for _, tt := range []struct {
 		query string

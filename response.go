@@ -147,20 +147,39 @@ func fitRange(r *response, c *cut) {
 	if req.Method == http.MethodHead {
 		return
 	}
-	from, to := r.from, r.to // in the segment
-	for _, s := range c.segments {
+	from, to := r.from, r.to
+	for _, s := range c.segments { // where from and to are relative to its begin
 		n := s.length
 		if from < n && to > 0 {
-			r.parts = append(r.parts, &responsePart{of: s, from: maxInt64(from, 0), to: minInt64(to, n)})
-			if s.fromSource {
-				r.media++
-			}
+			addPart(r, s, from, to)
 		}
 		from -= n
 		to -= n
 	}
-	if r.limitRate > 0 && c.duration > 0 {
-		r.w = newPacer(req.Context(), r.client.Writer, float64(c.length)/float64(c.duration)*1000, r.limitRate, r.limitRateAfter)
+	if r.limitRate > 0 {
+		pace(r, c)
+	}
+}
+
+// addPart adds what a segment has of [from, to).
+func addPart(r *response, s *segment, from, to int64) {
+	if from < 0 {
+		from = 0
+	}
+	if to > s.length {
+		to = s.length
+	}
+	r.parts = append(r.parts, &responsePart{of: s, from: from, to: to})
+	if s.fromSource {
+		r.media++
+	}
+}
+
+// pace lets the response out at limitRate.
+func pace(r *response, c *cut) {
+	if c.duration > 0 {
+		average := float64(c.length) / float64(c.duration) * 1000
+		r.w = newPacer(r.client.Request.Context(), r.client.Writer, average, r.limitRate, r.limitRateAfter)
 	}
 }
 
@@ -171,31 +190,31 @@ var spanPattern = regexp.MustCompile(`^bytes=(?:([0-9]+)-([0-9]*)|-([0-9]+))$`)
 // be parsed (RFC 9110, 14.2 allows both).
 func takeRange(r *response, h http.Header) {
 	span := spanPattern.FindStringSubmatch(h.Get("Range"))
-	if span == nil || h["If-Range"] != nil && !hasCurrent(r, h.Get("If-Range")) {
+	if span == nil || h["If-Range"] != nil && !hasCurrent(r, h) {
 		return
 	}
 	length := r.length
 	from, to := int64(0), length
-	if span[1] == "" {
-		from = length - clamp(span[3], length) // the last n bytes
+	first, last := span[1], span[2]
+	if first != "" {
+		from = clamp(first, length)
 	} else {
-		from = clamp(span[1], length)
+		from = length - clamp(span[3], length) // the last n bytes
 	}
-	if span[2] != "" {
-		last := clamp(span[2], length)
-		if last < from && from < length {
+	if last != "" {
+		to = clamp(last, length) + 1
+		if to <= from && from < length {
 			return
 		}
-		if last < length {
-			to = last + 1
+		if to > length {
+			to = length
 		}
 	}
+	r.code = http.StatusPartialContent
 	if from >= length {
 		r.code = http.StatusRequestedRangeNotSatisfiable
-		r.to = 0
-		return
+		from, to = 0, 0
 	}
-	r.code = http.StatusPartialContent
 	r.from = from
 	r.to = to
 }
@@ -203,8 +222,8 @@ func takeRange(r *response, h http.Header) {
 // hasCurrent reports whether If-Range is of what the client has now (RFC 9110, 13.1.5), the tag compared strongly, or the
 // very date, which net/http and nginx take for strong as well. RFC 9110 defines Range for GET only (14.2), but nginx,
 // Apache and net/http have it in HEAD's answer as well.
-func hasCurrent(r *response, condition string) bool {
-	condition = textproto.TrimString(condition)
+func hasCurrent(r *response, h http.Header) bool {
+	condition := textproto.TrimString(h.Get("If-Range"))
 	if condition == "" {
 		return true
 	}
@@ -238,7 +257,7 @@ func sendResponse(r *response, f origin.File) error {
 		if err != nil {
 			return err
 		}
-		begin(r, header)
+		writeHead(r, header)
 	}
 	return sendMade(r)
 }
@@ -317,21 +336,17 @@ func (x *retimed) Begin(header http.Header) (io.Writer, error) {
 // Native is false for a pacer.
 func (r *response) Native() bool { return r.limitRate == 0 }
 
-// Begin writes what comes before the file's bytes.
+// Begin writes what comes before the file's bytes, and gives back the memory: they may take hours.
 func (r *response) Begin(header http.Header) (io.Writer, error) {
 	if !r.client.Started {
-		begin(r, header)
+		writeHead(r, header)
 	}
-	return r.w, sendMade(r)
+	err := sendMade(r)
+	budget.Release(r.client.Lease)
+	return r.w, err
 }
 
-func begin(r *response, header http.Header) {
-	r.client.Started = true
-	writeHead(r, header)
-}
-
-// sendMade writes the parts up to the next one from the file, and lets go of them and of their memory: the media behind
-// them may take hours.
+// sendMade writes the parts up to the next one from the file, and lets go of them.
 func sendMade(r *response) error {
 	for len(r.parts) > 0 {
 		p := r.parts[0]
@@ -344,13 +359,14 @@ func sendMade(r *response) error {
 			return err
 		}
 	}
-	budget.Release(r.client.Lease)
 	return nil
 }
 
 // writeHead writes status and headers: the file's, but for what describes its bytes.
 func writeHead(r *response, header http.Header) {
-	h := r.client.Writer.Header()
+	r.client.Started = true
+	w := r.client.Writer
+	h := w.Header()
 	for name, values := range header {
 		if !ofTheBytes[name] && !strings.HasPrefix(name, "X-Amz-Checksum-") {
 			h[name] = append(h[name], values...)
@@ -359,24 +375,29 @@ func writeHead(r *response, header http.Header) {
 	if r.client.Cookies != nil {
 		h["Set-Cookie"] = append(h["Set-Cookie"], r.client.Cookies...)
 	}
-	if r.code == http.StatusNotFound {
-		http.Error(r.client.Writer, http.StatusText(r.code), r.code)
-		r.w = io.Discard
+	code := r.code
+	if code == http.StatusNotFound {
+		answerNotFound(r)
 		return
 	}
 	h.Set("Accept-Ranges", "bytes")
 	if r.etag != "" {
 		h.Set("Etag", r.etag)
 	}
-	if r.code == http.StatusPartialContent {
+	if code == http.StatusPartialContent {
 		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", r.from, r.to-1, r.length))
-	} else if r.code != http.StatusOK {
+	} else if code != http.StatusOK {
 		describeNothing(r, h)
 	}
-	if r.code != http.StatusNotModified {
+	if code != http.StatusNotModified {
 		h.Set("Content-Length", strconv.FormatInt(r.to-r.from, 10))
 	}
-	r.client.Writer.WriteHeader(r.code)
+	w.WriteHeader(code)
+}
+
+func answerNotFound(r *response) {
+	http.Error(r.client.Writer, http.StatusText(r.code), r.code)
+	r.w = io.Discard
 }
 
 // describeNothing makes the headers those of an answer without a body.

@@ -31,45 +31,54 @@ type transfer struct {
 	file     origin.File
 	try      int
 	changed  error // how the try before ended, if the file changed under it
+	out      outcome
 }
 
 // newTransfer makes the transfer of a request for an interval, by the arguments that were found in its query.
 func newTransfer(p *plugin, rw http.ResponseWriter, req *http.Request, iv msInterval, found [][]string) *transfer {
-	o := p.options
-	prefix := req.Header.Get("X-Forwarded-Prefix") // what stripPrefix took away: paths alike may be of two origins
+	o, u := p.options, req.URL
+	key := []string{p.scope, req.Host, u.EscapedPath()}
+	key = append(key, req.Header["X-Forwarded-Prefix"]...) // what stripPrefix took away: paths alike may be of two origins
 	return &transfer{
 		options: o,
 		client: &origin.Client{
 			Request:    req,
 			Writer:     rw,
 			Next:       p.next,
-			Query:      withoutArguments(o.args, req.URL.RawQuery, found),
+			Query:      withoutArguments(o.args, u.RawQuery, found),
 			BufferSize: o.bufferSize,
 			MaxSearch:  o.maxMoov,
-			Lease:      budget.NewLease(metadata),
+			Lease:      &budget.Lease{Of: metadata},
 		},
 		interval: iv,
-		whole:    everything(iv),
-		key:      strings.Join([]string{p.scope, req.Host, prefix, req.URL.EscapedPath()}, "\x00"),
+		whole:    iv.start <= 0 && iv.end < 0,
+		key:      strings.Join(key, "\x00"),
 		try:      1,
 	}
 }
 
 // runTransfer tries until a try ends otherwise than by a change of the file or for want of memory.
-func runTransfer(t *transfer) (out outcome) {
-	defer func() {
-		if r := recover(); r != nil {
-			out = endTransfer(t, fmt.Errorf("%w: panic: %v", errFormat, r))
-		}
-	}()
+func runTransfer(t *transfer) {
+	defer rescue(t)
 	for {
-		err := attempt(t)
+		r, err := prepare(t)
 		if err == nil {
-			return answered
+			err = sendResponse(r, t.file)
+		}
+		if err == nil {
+			return
 		}
 		if err = retry(t, err); err != nil {
-			return endTransfer(t, err)
+			t.out = endTransfer(t, err)
+			return
 		}
+	}
+}
+
+// rescue ends a transfer that a panic has ended.
+func rescue(t *transfer) {
+	if r := recover(); r != nil {
+		t.out = endTransfer(t, fmt.Errorf("%w: panic: %v", errFormat, r))
 	}
 }
 
@@ -98,15 +107,6 @@ func retry(t *transfer, err error) error {
 	return err
 }
 
-// attempt is the way of a request.
-func attempt(t *transfer) error {
-	r, err := prepare(t)
-	if err != nil {
-		return err
-	}
-	return sendResponse(r, t.file)
-}
-
 // prepare goes as far as nothing is sent: index, conditions, cut. It has returned before the media are, which may take
 // hours, so that its variables hold no memory meanwhile.
 func prepare(t *transfer) (*response, error) {
@@ -114,8 +114,7 @@ func prepare(t *transfer) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := e.movie
-	if e.err != nil || t.whole && (m.moovFirst || m.fragments != nil) {
+	if e.err != nil || t.whole && e.asIs {
 		return nil, unanswered(e)
 	}
 	r := newResponse(t, e)
@@ -129,10 +128,10 @@ func prepare(t *transfer) (*response, error) {
 		}
 	}
 	fitRange(r, c)
-	if m.fragments == nil {
+	if e.movie.fragments == nil {
 		return r, nil
 	}
-	return r, locateParts(r, t.file, m)
+	return r, locateParts(r, t.file, e.movie)
 }
 
 // unanswered is why there is nothing to cut.
@@ -182,15 +181,18 @@ func findIndex(t *transfer) (*cachedIndex, error) {
 			return nil, err
 		}
 	}
-	if t.try > 1 && (t.try == maxTries || t.client.Seen == nil) {
+	if t.try > 1 && isBlind(t) {
 		return t.read(t.try < maxTries)
 	}
-	e := lookUp(indexes, t.key, t.client, t.interval.start < 0)
+	e, f := lookUp(indexes, t.key, t.client, t.interval.start < 0)
 	if e == nil {
-		return t.awaitIndex()
+		return t.awaitIndex(f)
 	}
 	return useIndex(t, e)
 }
+
+// isBlind reports whether another try has to do without what is known of the file.
+func isBlind(t *transfer) bool { return t.try == maxTries || t.client.Seen == nil }
 
 // openFile opens the file below root. Its version is known before its index is.
 func openFile(t *transfer) error {
@@ -202,17 +204,10 @@ func openFile(t *transfer) error {
 	return nil
 }
 
-// awaitIndex reads the index, or waits for who is reading it already.
-func (t *transfer) awaitIndex() (*cachedIndex, error) {
+// awaitIndex returns the index that a flight brings, or the next one.
+func (t *transfer) awaitIndex(f *flight) (*cachedIndex, error) {
 	plain := t.interval == everythingAsked
-	for {
-		e, f, leads := indexes.board(t.key, t.client, plain)
-		if e != nil {
-			return useIndex(t, e)
-		}
-		if leads {
-			return t.lead(f)
-		}
+	for f.leader != t.client {
 		budget.Either(f.landed, t.client.Request.Context())
 		if err := t.client.Request.Context().Err(); err != nil {
 			return nil, err
@@ -223,14 +218,18 @@ func (t *transfer) awaitIndex() (*cachedIndex, error) {
 		if !f.retry {
 			return t.read(true)
 		}
+		e, next := lookUp(indexes, t.key, t.client, plain)
+		if e != nil {
+			return useIndex(t, e)
+		}
+		f = next
 	}
+	return t.lead(f)
 }
 
-// useIndex takes an index that another request has read. Whether this client may have it, the origin will say. That
-// there is none is known of that request only: the next client may get the film where that one got a page to sign in,
-// and nobody would ask the origin again.
+// useIndex takes an index that another request has read. Whether this client may have it, the origin will say.
 func useIndex(t *transfer, e *cachedIndex) (*cachedIndex, error) {
-	if e.err != nil && !t.whole && t.root == "" {
+	if e.err != nil && isStale(t) {
 		return t.read(true)
 	}
 	if t.file == nil {
@@ -238,6 +237,10 @@ func useIndex(t *transfer, e *cachedIndex) (*cachedIndex, error) {
 	}
 	return e, nil
 }
+
+// isStale reports whether it is to be found out again that there is no index. That is known of the request only that
+// found out: the next client may get the film where that one got a page to sign in, and nobody would ask the origin again.
+func isStale(t *transfer) bool { return !t.whole && t.root == "" }
 
 // lead reads the index for all who wait on f.
 func (t *transfer) lead(f *flight) (*cachedIndex, error) {
@@ -285,6 +288,7 @@ func (t *transfer) read(ranges bool) (*cachedIndex, error) {
 			t.log(fmt.Errorf("cut without a track that is neither sound nor pictures: %w", l.err))
 		}
 	}
+	e.asIs = e.err == nil && (e.movie.moovFirst || e.movie.fragments != nil)
 	e.setVersion(t.file.State())
 	e.shared = e.version.Known() && e.version.Size >= 0 && (e.plain || !streamed)
 	if e.shared {
@@ -296,7 +300,9 @@ func (t *transfer) read(ranges bool) (*cachedIndex, error) {
 // closeTransfer ends what is under way at the origin and gives back the memory.
 func closeTransfer(t *transfer) {
 	closeFile(t)
-	budget.Release(t.client.Lease)
+	if t.client.Lease.Held > 0 {
+		budget.Release(t.client.Lease)
+	}
 }
 
 func closeFile(t *transfer) {

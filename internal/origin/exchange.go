@@ -38,14 +38,15 @@ func ask(t *fileNews, off, n int64, to Receiver) *exchange {
 	if c.Cookies != nil {
 		replayCookies(c, req)
 	}
-	x := &exchange{told: t, to: to, off: off, n: n, req: req, cancel: cancel, header: http.Header{}}
+	size := t.version.Size
+	x := &exchange{told: t, to: to, off: off, n: n, total: size, length: n, left: n, req: req, cancel: cancel, header: http.Header{}}
 	x.way = bufio.NewWriterSize(&gate{x}, 1)
 	x.Writer = x.way
 	if n >= 0 {
 		span := strconv.FormatInt(off, 10) + "-" + strconv.FormatInt(off+n-1, 10)
 		req.Header.Set("Range", "bytes="+span)
-		if off+n <= t.version.Size {
-			x.expected = "bytes " + span + "/" + strconv.FormatInt(t.version.Size, 10)
+		if off+n <= size {
+			x.expected = "bytes " + span + "/" + strconv.FormatInt(size, 10)
 		}
 	}
 	return x
@@ -92,7 +93,7 @@ type exchange struct {
 	header   http.Header
 	status   int
 	body     io.Writer // once begun
-	total    int64     // length of the file as the headers say, or -1,
+	total    int64     // length of the file, as the headers say in the end, or -1,
 	length   int64     // of the body, or -1,
 	left     int64     // and of what has not come to the gate; very much where it is not known
 	passed   int64     // the gate
@@ -105,11 +106,11 @@ type exchange struct {
 func runExchange(x *exchange) error {
 	defer x.cancel()
 	callNext(x)
-	if x.err == nil && x.status == 0 {
+	if x.status == 0 {
 		x.WriteHeader(http.StatusOK)
 	}
 	if x.err == nil {
-		x.err = checkEnd(x)
+		checkEnd(x)
 	}
 	return x.err
 }
@@ -126,29 +127,29 @@ func guard(x *exchange) {
 	}
 }
 
-// checkEnd is what is wrong with how a body ended.
-func checkEnd(x *exchange) error {
-	_ = x.way.Flush() // at most one byte; what fails, the gate has noted
-	if x.exactly != nil {
-		checkBeyond(x)
+// checkEnd finds out what is wrong with how a body ended.
+func checkEnd(x *exchange) {
+	if x.left > 0 {
+		endBody(x)
 	}
-	if x.err != nil {
-		return x.err
+	if x.relayed && x.err == nil {
+		x.err = ErrRelayed
 	}
-	if x.left > 0 && x.length >= 0 {
-		return fmt.Errorf("%w: the body ends early", ErrMisbehaving)
-	}
-	if x.relayed {
-		return ErrRelayed
-	}
-	return nil
 }
 
-// checkBeyond is checkEnd for a body that went past the gate.
-func checkBeyond(x *exchange) {
-	if x.err != nil {
-		return
+// endBody takes the end of a body that was not complete when its writer had returned.
+func endBody(x *exchange) {
+	_ = x.way.Flush() // at most one byte; what fails, the gate has noted
+	if x.err == nil && x.exactly != nil {
+		endBeyond(x)
 	}
+	if x.err == nil && x.left > 0 && x.length >= 0 {
+		x.err = fmt.Errorf("%w: the body ends early", ErrMisbehaving)
+	}
+}
+
+// endBeyond is endBody for a body that went past the gate.
+func endBeyond(x *exchange) {
 	if err := x.beyond.Flush(); err != nil {
 		x.err = fmt.Errorf("%w: %v", ErrGone, err)
 		return
@@ -260,26 +261,28 @@ func judge(x *exchange, status int) {
 	x.header = http.Header{}
 	x.status = status
 	if status == http.StatusPartialContent {
-		x.err = acceptRange(x, header)
+		acceptRange(x, header)
 	} else {
-		x.body, x.err = judgeOther(x, header)
+		judgeOther(x, header)
 	}
 	if x.err != nil {
 		x.cancel()
-		return
-	}
-	x.left = x.length
-	if x.length < 0 {
-		x.left = math.MaxInt64
-	}
-	if x.flows {
+	} else if x.flows {
 		passGate(x)
 	}
 }
 
 // judgeOther judges an answer that is no range.
-func judgeOther(x *exchange, header http.Header) (io.Writer, error) {
+func judgeOther(x *exchange, header http.Header) {
 	x.length = -1
+	x.body, x.err = takeOther(x, header)
+	x.left = x.length
+	if x.length < 0 {
+		x.left = math.MaxInt64
+	}
+}
+
+func takeOther(x *exchange, header http.Header) (io.Writer, error) {
 	switch {
 	case x.status == http.StatusOK && x.opening != nil:
 		return x.opening.whole(x, header)
@@ -310,28 +313,26 @@ func unsatisfied(x *exchange, header http.Header) error {
 }
 
 // acceptRange accepts the range that was asked for, or the first bytes of it, of the version that is expected.
-func acceptRange(x *exchange, header http.Header) error {
-	x.length = x.n
-	x.total = x.told.version.Size
-	if span := header.Get("Content-Range"); span == "" || span != x.expected {
-		if err := parseRange(x, span); err != nil {
-			return err
-		}
+func acceptRange(x *exchange, header http.Header) {
+	span := header.Get("Content-Range")
+	if span != x.expected || span == "" {
+		x.err = parseRange(x, span)
 	}
-	if err := acceptVersion(x, header); err != nil {
-		return err
+	if x.err == nil {
+		x.err = acceptVersion(x, header)
+	}
+	if x.err != nil {
+		return
 	}
 	if x.hidden {
 		x.told.agreed = header
 	}
 	if x.to == nil {
-		x.length = 0
+		x.left = 0
 		x.way.Reset(refusing)
-		return nil
+		return
 	}
-	w, err := x.to.Begin(header)
-	x.body = w
-	return err
+	x.body, x.err = x.to.Begin(header)
 }
 
 // parseRange takes a range that is not expected to the letter.
@@ -341,6 +342,7 @@ func parseRange(x *exchange, span string) error {
 		return fmt.Errorf("%w: it answers Content-Range %q to bytes %d-%d", ErrMisbehaving, span, x.off, x.off+x.n-1)
 	}
 	x.length = minInt64(last-first+1, x.n)
+	x.left = x.length
 	if total >= 0 || !x.told.bound { // else "bytes 0-99/*" (RFC 9110, 14.4)
 		x.total = total
 	}
