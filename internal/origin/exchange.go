@@ -104,14 +104,14 @@ type exchange struct {
 // runExchange makes the request and checks that the answer is complete: neither of Traefik's proxies says when it is
 // not.
 func runExchange(x *exchange) error {
-	defer x.cancel()
 	callNext(x)
 	if x.status == 0 {
 		x.WriteHeader(http.StatusOK)
 	}
-	if x.err == nil {
+	if x.left > 0 || x.relayed {
 		checkEnd(x)
 	}
+	x.cancel()
 	return x.err
 }
 
@@ -127,29 +127,27 @@ func guard(x *exchange) {
 	}
 }
 
-// checkEnd finds out what is wrong with how a body ended.
+// checkEnd finds out what is wrong with how a body ended that was not complete when its writer returned, or is a refusal.
 func checkEnd(x *exchange) {
-	if x.left > 0 {
-		endBody(x)
+	if x.err != nil {
+		return
 	}
-	if x.relayed && x.err == nil {
+	_ = x.way.Flush() // at most one byte; what fails, the gate has noted
+	if x.exactly != nil && x.err == nil {
+		checkBeyond(x)
+	}
+	if x.err != nil {
+		return
+	}
+	if x.left > 0 && x.length >= 0 {
+		x.err = fmt.Errorf("%w: the body ends early", ErrMisbehaving)
+	} else if x.relayed {
 		x.err = ErrRelayed
 	}
 }
 
-// endBody takes the end of a body that was not complete when its writer had returned.
-func endBody(x *exchange) {
-	_ = x.way.Flush() // at most one byte; what fails, the gate has noted
-	if x.err == nil && x.exactly != nil {
-		endBeyond(x)
-	}
-	if x.err == nil && x.left > 0 && x.length >= 0 {
-		x.err = fmt.Errorf("%w: the body ends early", ErrMisbehaving)
-	}
-}
-
-// endBeyond is endBody for a body that went past the gate.
-func endBeyond(x *exchange) {
+// checkBeyond is checkEnd for a body that went past the gate.
+func checkBeyond(x *exchange) {
 	if err := x.beyond.Flush(); err != nil {
 		x.err = fmt.Errorf("%w: %v", ErrGone, err)
 		return
@@ -166,8 +164,19 @@ func (x *exchange) Header() http.Header { return x.header }
 // WriteHeader takes the first final status.
 func (x *exchange) WriteHeader(status int) {
 	defer guard(x)
-	if status >= http.StatusOK && x.status == 0 && x.err == nil {
-		judge(x, status)
+	if status < http.StatusOK || x.status != 0 || x.err != nil {
+		return
+	}
+	header := x.header
+	x.header = http.Header{}
+	x.status = status
+	if status == http.StatusPartialContent {
+		acceptRange(x, header)
+	} else {
+		judge(x, header)
+	}
+	if x.err != nil {
+		x.cancel()
 	}
 }
 
@@ -255,34 +264,17 @@ func (x *exchange) lose(err error) error {
 	return context.Canceled
 }
 
-// judge judges an answer by its status and headers, and decides where its body goes.
-func judge(x *exchange, status int) {
-	header := x.header
-	x.header = http.Header{}
-	x.status = status
-	if status == http.StatusPartialContent {
-		acceptRange(x, header)
-	} else {
-		judgeOther(x, header)
-	}
-	if x.err != nil {
-		x.cancel()
-	} else if x.flows {
-		passGate(x)
-	}
-}
-
-// judgeOther judges an answer that is no range.
-func judgeOther(x *exchange, header http.Header) {
+// judge judges an answer that is no range, and decides where its body goes.
+func judge(x *exchange, header http.Header) {
 	x.length = -1
-	x.body, x.err = takeOther(x, header)
+	x.body, x.err = acceptOther(x, header)
 	x.left = x.length
 	if x.length < 0 {
 		x.left = math.MaxInt64
 	}
 }
 
-func takeOther(x *exchange, header http.Header) (io.Writer, error) {
+func acceptOther(x *exchange, header http.Header) (io.Writer, error) {
 	switch {
 	case x.status == http.StatusOK && x.opening != nil:
 		return x.opening.whole(x, header)
@@ -333,6 +325,9 @@ func acceptRange(x *exchange, header http.Header) {
 		return
 	}
 	x.body, x.err = x.to.Begin(header)
+	if x.flows && x.err == nil {
+		passGate(x)
+	}
 }
 
 // parseRange takes a range that is not expected to the letter.
@@ -355,8 +350,8 @@ func acceptVersion(x *exchange, header http.Header) error {
 		return inCoding(header)
 	}
 	t := x.told
-	if set := header["Set-Cookie"]; set != nil {
-		t.client.Cookies = mergeCookies(t.client.Cookies, set)
+	if header["Set-Cookie"] != nil {
+		keepCookies(t.client, header)
 	}
 	v := Version{ETag: header.Get("Etag"), Modified: header.Get("Last-Modified"), Size: x.total}
 	if t.bound && v != t.version {
@@ -365,6 +360,10 @@ func acceptVersion(x *exchange, header http.Header) error {
 	t.version = v
 	t.bound = true
 	return nil
+}
+
+func keepCookies(c *Client, header http.Header) {
+	c.Cookies = mergeCookies(c.Cookies, header["Set-Cookie"])
 }
 
 // inCoding: bytes of a coding are not the file's, and nobody asked for one.
