@@ -39,7 +39,7 @@ func ask(t *fileNews, off, n int64, to Receiver) *exchange {
 		replayCookies(c, req)
 	}
 	size := t.version.Size
-	x := &exchange{told: t, to: to, off: off, n: n, total: size, length: n, left: n, req: req, cancel: cancel, header: http.Header{}}
+	x := &exchange{told: t, to: to, off: off, n: n, total: size, length: n, req: req, cancel: cancel, header: http.Header{}}
 	x.way = bufio.NewWriterSize(&gate{x}, 1)
 	x.Writer = x.way
 	if n >= 0 {
@@ -95,7 +95,7 @@ type exchange struct {
 	body     io.Writer // once begun
 	total    int64     // length of the file, as the headers say in the end, or -1,
 	length   int64     // of the body, or -1,
-	left     int64     // and of what has not come to the gate; very much where it is not known
+	left     int64     // of it, for the gate: very much where it is not known, nothing where there is no body to come
 	passed   int64     // the gate
 	relayed  bool
 	err      error
@@ -123,6 +123,7 @@ func callNext(x *exchange) {
 // guard is deferred by what runs the next handler or is run by it.
 func guard(x *exchange) {
 	if r := recover(); r != nil {
+		x.left = 0
 		x.err = fmt.Errorf("%w: panic: %v", ErrMisbehaving, r)
 	}
 }
@@ -203,7 +204,8 @@ type gate struct{ x *exchange }
 func (g *gate) Write(p []byte) (int, error) {
 	x := g.x
 	defer guard(x)
-	if x.body == nil || x.err != nil || int64(len(p)) > x.left || (x.hidden || len(p) < serverBuffer) && x.req.Context().Err() != nil {
+	size := int64(len(p))
+	if size > x.left || (size < serverBuffer || x.hidden) && isOver(x) {
 		return x.writeRest(p)
 	}
 	n, err := x.body.Write(p)
@@ -211,12 +213,15 @@ func (g *gate) Write(p []byte) (int, error) {
 	if err != nil {
 		return n, x.lose(err)
 	}
-	x.passed += int64(n)
+	x.passed += size
 	if x.passed >= flow && x.to.Native() {
 		passGate(x)
 	}
 	return n, nil
 }
+
+// isOver reports whether nobody waits for the body any longer. The fast proxy does not look.
+func isOver(x *exchange) bool { return x.req.Context().Err() != nil }
 
 // passGate leads the rest of the body past the gate. What counts it there is a tar.Writer, of the standard library's
 // writers the one that takes exactly so many bytes, and says how many are missing. Its header goes nowhere.
@@ -239,8 +244,8 @@ func (x *exchange) writeRest(p []byte) (int, error) {
 	if x.err != nil || x.body == nil {
 		return 0, context.Canceled
 	}
-	if x.req.Context().Err() != nil {
-		return 0, x.lose(x.req.Context().Err()) // the fast proxy does not look
+	if isOver(x) {
+		return 0, x.lose(x.req.Context().Err())
 	}
 	more := int64(len(p)) > x.left
 	if more {
@@ -259,6 +264,7 @@ func (x *exchange) writeRest(p []byte) (int, error) {
 
 // lose ends the request because who it is for takes no more.
 func (x *exchange) lose(err error) error {
+	x.left = 0
 	x.err = fmt.Errorf("%w: %v", ErrGone, err)
 	x.cancel()
 	return context.Canceled
@@ -268,6 +274,9 @@ func (x *exchange) lose(err error) error {
 func judge(x *exchange, header http.Header) {
 	x.length = -1
 	x.body, x.err = acceptOther(x, header)
+	if x.err != nil {
+		return
+	}
 	x.left = x.length
 	if x.length < 0 {
 		x.left = math.MaxInt64
@@ -320,12 +329,15 @@ func acceptRange(x *exchange, header http.Header) {
 		x.told.agreed = header
 	}
 	if x.to == nil {
-		x.left = 0
 		x.way.Reset(refusing)
 		return
 	}
 	x.body, x.err = x.to.Begin(header)
-	if x.flows && x.err == nil {
+	if x.err != nil {
+		return
+	}
+	x.left = x.length
+	if x.flows {
 		passGate(x)
 	}
 }
@@ -337,7 +349,6 @@ func parseRange(x *exchange, span string) error {
 		return fmt.Errorf("%w: it answers Content-Range %q to bytes %d-%d", ErrMisbehaving, span, x.off, x.off+x.n-1)
 	}
 	x.length = minInt64(last-first+1, x.n)
-	x.left = x.length
 	if total >= 0 || !x.told.bound { // else "bytes 0-99/*" (RFC 9110, 14.4)
 		x.total = total
 	}
