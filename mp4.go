@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/traefik-mp4/mp4/internal/budget"
 	"github.com/traefik-mp4/mp4/internal/origin"
 )
 
@@ -144,6 +145,29 @@ func route(p *plugin, rw http.ResponseWriter, req *http.Request) {
 		p.files.ServeHTTP(rw, req)
 	case brokenOff:
 		abort(req)
+	}
+}
+
+// newTransfer makes the transfer of a request for an interval, by the arguments that were found in its query.
+func newTransfer(p *plugin, rw http.ResponseWriter, req *http.Request, iv msInterval, found [][]string) *transfer {
+	o, u := p.options, req.URL
+	key := []string{p.scope, req.Host, u.EscapedPath()}
+	key = append(key, req.Header["X-Forwarded-Prefix"]...) // what stripPrefix took away: paths alike may be of two origins
+	return &transfer{
+		options: o,
+		client: &origin.Client{
+			Request:    req,
+			Writer:     rw,
+			Next:       p.next,
+			Query:      withoutArguments(o.args, u.RawQuery, found),
+			BufferSize: o.bufferSize,
+			MaxSearch:  o.maxMoov,
+			Lease:      &budget.Lease{Of: metadata},
+		},
+		interval: iv,
+		whole:    iv.start <= 0 && iv.end < 0,
+		key:      strings.Join(key, "\x00"),
+		try:      1,
 	}
 }
 

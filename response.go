@@ -2,7 +2,6 @@ package mp4
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"net/http"
@@ -36,39 +35,6 @@ type responsePart struct {
 	from, to int64
 	first    readStart // where reading begins, if times change on the way
 	until    int64     // and ends
-}
-
-// newResponse makes the response to a request for a cut of a file.
-func newResponse(t *transfer, e *cachedIndex) *response {
-	return &response{
-		options:  t.options,
-		client:   t.client,
-		etag:     cutTag(t, e),
-		modified: e.modified,
-		code:     http.StatusOK,
-		w:        t.client.Writer,
-	}
-}
-
-// cutFormat is to be raised whenever a cut of the same file would have other bytes than before.
-const cutFormat = 3
-
-// cutTag makes the cut's tag from the file's and from what was asked: the same on every replica of the origin and of
-// Traefik.
-func cutTag(t *transfer, e *cachedIndex) string {
-	if e.tagged == "" {
-		return ""
-	}
-	seek := t.seek
-	if t.whole {
-		seek = "whole" // in each mode the same
-	}
-	start := t.interval.start
-	if start < 0 {
-		start = 0
-	}
-	of := fmt.Sprintf("%d\n%s\n%d\n%d\n%s", cutFormat, seek, start, t.interval.end, e.tagged)
-	return fmt.Sprintf(`%s"%.12x"`, e.weak, sha256.Sum256([]byte(of)))
 }
 
 // precondition evaluates the client's conditions (RFC 9110, 13.2.2) and reports whether one of them is the answer.
@@ -185,19 +151,19 @@ var spanPattern = regexp.MustCompile(`^bytes=(?:([0-9]+)-([0-9]*)|-([0-9]+))$`)
 // takeRange makes of the response that to a Range, where it counts. Several ranges are answered whole, as is what cannot
 // be parsed (RFC 9110, 14.2 allows both).
 func takeRange(r *response, asked string, h http.Header) {
-	span := spanPattern.FindStringSubmatch(asked)
-	if span == nil || h["If-Range"] != nil && !hasCurrent(r, h) {
+	found := spanPattern.FindStringSubmatch(asked)
+	if found == nil || h["If-Range"] != nil && !hasCurrent(r, h) {
 		return
 	}
 	length := r.length
 	from, to := int64(0), length
-	if first := span[1]; first != "" {
+	if first := found[1]; first != "" {
 		from = parseDigits(first)
-	} else if n := parseDigits(span[3]); n < length {
+	} else if n := parseDigits(found[3]); n < length {
 		from = length - n // the last n bytes
 	}
-	if span[2] != "" {
-		last := parseDigits(span[2])
+	if found[2] != "" {
+		last := parseDigits(found[2])
 		if last < from && from < length {
 			return
 		}

@@ -1,12 +1,12 @@
 package mp4
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log"
 	"net/http"
-	"strings"
 
 	"github.com/traefik-mp4/mp4/internal/budget"
 	"github.com/traefik-mp4/mp4/internal/origin"
@@ -34,29 +34,6 @@ type transfer struct {
 	out      outcome
 }
 
-// newTransfer makes the transfer of a request for an interval, by the arguments that were found in its query.
-func newTransfer(p *plugin, rw http.ResponseWriter, req *http.Request, iv msInterval, found [][]string) *transfer {
-	o, u := p.options, req.URL
-	key := []string{p.scope, req.Host, u.EscapedPath()}
-	key = append(key, req.Header["X-Forwarded-Prefix"]...) // what stripPrefix took away: paths alike may be of two origins
-	return &transfer{
-		options: o,
-		client: &origin.Client{
-			Request:    req,
-			Writer:     rw,
-			Next:       p.next,
-			Query:      withoutArguments(o.args, u.RawQuery, found),
-			BufferSize: o.bufferSize,
-			MaxSearch:  o.maxMoov,
-			Lease:      &budget.Lease{Of: metadata},
-		},
-		interval: iv,
-		whole:    iv.start <= 0 && iv.end < 0,
-		key:      strings.Join(key, "\x00"),
-		try:      1,
-	}
-}
-
 // runTransfer tries until a try ends otherwise than by a change of the file or for want of memory.
 func runTransfer(t *transfer) {
 	defer rescue(t)
@@ -68,7 +45,7 @@ func runTransfer(t *transfer) {
 		if err == nil {
 			return
 		}
-		if err = retry(t, err); err != nil {
+		if err = tryAgain(t, err); err != nil {
 			t.out = endTransfer(t, err)
 			return
 		}
@@ -86,8 +63,8 @@ func rescue(t *transfer) {
 // one piece: replicas that differ, asked in turn, change it every time.
 const maxTries = 3
 
-// retry prepares another try after one that ended with err, or returns the error that the transfer ends with.
-func retry(t *transfer, err error) error {
+// tryAgain prepares another try after one that ended with err, or returns the error that the transfer ends with.
+func tryAgain(t *transfer, err error) error {
 	switch {
 	case t.client.Started:
 		return err
@@ -132,6 +109,39 @@ func prepare(t *transfer) (*response, error) {
 		return r, nil
 	}
 	return r, locateParts(r, t.file, e.movie)
+}
+
+// newResponse makes the response to a request for a cut of a file.
+func newResponse(t *transfer, e *cachedIndex) *response {
+	return &response{
+		options:  t.options,
+		client:   t.client,
+		etag:     cutTag(t, e),
+		modified: e.modified,
+		code:     http.StatusOK,
+		w:        t.client.Writer,
+	}
+}
+
+// cutFormat is to be raised whenever a cut of the same file would have other bytes than before.
+const cutFormat = 3
+
+// cutTag makes the cut's tag from the file's and from what was asked: the same on every replica of the origin and of
+// Traefik.
+func cutTag(t *transfer, e *cachedIndex) string {
+	if e.tagged == "" {
+		return ""
+	}
+	seek := t.seek
+	if t.whole {
+		seek = "whole" // in each mode the same
+	}
+	start := t.interval.start
+	if start < 0 {
+		start = 0
+	}
+	of := fmt.Sprintf("%d\n%s\n%d\n%d\n%s", cutFormat, seek, start, t.interval.end, e.tagged)
+	return fmt.Sprintf(`%s"%.12x"`, e.weak, sha256.Sum256([]byte(of)))
 }
 
 // unanswered is why there is nothing to cut.

@@ -141,7 +141,7 @@ func TestNextForm(t *testing.T) {
 		{50, 0, 100, within, inOne},
 		{0, 0, 100, toEnd, inOne},
 	} {
-		o := &origin{fileNews: fileNews{named: tt.named}}
+		o := &origin{fileNews: &fileNews{named: tt.named}}
 		if got := nextForm(o, tt.form, tt.off, tt.n); got != tt.want {
 			t.Errorf("%+v: %d", tt, got)
 		}

@@ -210,16 +210,16 @@ func sendLocal(l *local, out Receiver, off, n int64) error {
 	if err != nil {
 		return err
 	}
-	if err = pass(l, w, off, n-1); err != nil {
+	if err = sendSection(l, w, off, n-1); err != nil {
 		return err
 	}
 	if err = unchanged(l); err != nil {
 		return err
 	}
-	return pass(l, w, off+n-1, 1)
+	return sendSection(l, w, off+n-1, 1)
 }
 
-func pass(l *local, w io.Writer, off, n int64) error {
+func sendSection(l *local, w io.Writer, off, n int64) error {
 	_, err := io.CopyN(w, io.NewSectionReader(l.file, off, n), n)
 	if err == io.EOF {
 		return fmt.Errorf("%w: it is shorter now", ErrChanged)

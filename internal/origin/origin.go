@@ -14,7 +14,7 @@ func Open(c *Client, ranges bool) (File, error) {
 	if err := c.Lease.Take(n); err != nil {
 		return nil, err
 	}
-	o := &origin{fileNews: fileNews{client: c}}
+	o := &origin{fileNews: &fileNews{client: c}}
 	form := asAsked
 	if !ranges {
 		form = inOne
@@ -48,7 +48,7 @@ func Open(c *Client, ranges bool) (File, error) {
 
 // KnownFile is a file of a version that is known already. Answers of another end with ErrChanged.
 func KnownFile(c *Client, v Version) File {
-	return &origin{fileNews: fileNews{client: c, version: v, bound: true}}
+	return &origin{fileNews: &fileNews{client: c, version: v, bound: true}}
 }
 
 // Consent makes sure that the client may know of the file, and returns the headers that describe it. An origin is asked
@@ -63,7 +63,7 @@ func Consent(f File) (http.Header, error) {
 	if o.agreed != nil {
 		return o.agreed, nil
 	}
-	x := ask(&o.fileNews, 0, 1, nil)
+	x := ask(o.fileNews, 0, 1, nil)
 	x.hidden = true
 	err := runExchange(x)
 	return o.agreed, err
@@ -100,7 +100,7 @@ func Close(f File) {
 // origin is a file behind the next handler, read by range. Requests go out one after another and never two at a time:
 // Traefik keeps its log of a client's request in a map without a lock.
 type origin struct {
-	fileNews
+	*fileNews
 	window  []byte // what was fetched last
 	from    int64  // and where it lies in the file
 	fetched int64  // in all, but for hops
@@ -265,14 +265,14 @@ func askIn(o *origin, form int, off, n int64, to Receiver) *exchange {
 	case within:
 		n = o.named - off
 	case toEnd:
-		x := ask(&o.fileNews, off, n, to)
+		x := ask(o.fileNews, off, n, to)
 		x.open = true
 		x.req.Header.Set("Range", "bytes="+strconv.FormatInt(off, 10)+"-")
 		return x
 	case inOne:
-		return ask(&o.fileNews, 0, -1, to)
+		return ask(o.fileNews, 0, -1, to)
 	}
-	return ask(&o.fileNews, off, n, to)
+	return ask(o.fileNews, off, n, to)
 }
 
 // sendSpan streams n bytes at off: by one request, or by as many as it takes where the origin answers less than it is
@@ -281,7 +281,7 @@ func sendSpan(o *origin, out Receiver, off, n int64) error {
 	o.window = nil // no more is read
 	flows := false
 	for n > 0 {
-		x := ask(&o.fileNews, off, n, out)
+		x := ask(o.fileNews, off, n, out)
 		x.flows = flows
 		if err := runExchange(x); err != nil {
 			return err
