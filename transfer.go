@@ -94,13 +94,13 @@ func prepare(t *transfer) (*response, error) {
 	if e.err != nil || t.whole && e.asIs {
 		return nil, unanswered(e)
 	}
-	r := newResponse(t, e)
+	c := plannedCut(e.plans, t.interval, t.seek)
+	r := newResponse(t, e, c)
 	if precondition(r) {
 		return r, nil
 	}
-	c := plannedCut(e.plans, t.interval, t.seek)
 	if c == nil {
-		if c, err = planCut(t, e); err != nil {
+		if c, err = planCut(t, e, r.etag); err != nil {
 			return refusal(r, err)
 		}
 	}
@@ -111,16 +111,15 @@ func prepare(t *transfer) (*response, error) {
 	return r, locateParts(r, t.file, e.movie)
 }
 
-// newResponse makes the response to a request for a cut of a file.
-func newResponse(t *transfer, e *cachedIndex) *response {
-	return &response{
-		options:  t.options,
-		client:   t.client,
-		etag:     cutTag(t, e),
-		modified: e.modified,
-		code:     http.StatusOK,
-		w:        t.client.Writer,
+// newResponse makes the response to a request for a cut of a file, which is nil if it has to be planned yet.
+func newResponse(t *transfer, e *cachedIndex, c *cut) *response {
+	r := &response{options: t.options, client: t.client, modified: e.modified, code: http.StatusOK, w: t.client.Writer}
+	if c != nil {
+		r.etag = c.tag
+	} else {
+		r.etag = cutTag(t, e)
 	}
+	return r
 }
 
 // cutFormat is to be raised whenever a cut of the same file would have other bytes than before.
@@ -163,7 +162,7 @@ func refusal(r *response, err error) (*response, error) {
 }
 
 // planCut makes the cut that the request asks for.
-func planCut(t *transfer, e *cachedIndex) (*cut, error) {
+func planCut(t *transfer, e *cachedIndex, tag string) (*cut, error) {
 	m := e.movie
 	var c *cut
 	var err error
@@ -179,6 +178,7 @@ func planCut(t *transfer, e *cachedIndex) (*cut, error) {
 	}
 	c.interval = t.interval
 	c.seek = t.seek
+	c.tag = tag
 	keepPlan(e.plans, c)
 	return c, nil
 }
