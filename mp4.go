@@ -104,8 +104,8 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 }
 
 // newHandler hands on what is not ours as it came, with the writer that it came with, and answers the rest. What it
-// returns is short because an interpreted function costs by its size, whichever way is taken through it, and what costs
-// least comes first. And it is a function: compiled code calls a method at twice the price.
+// returns is short because an interpreted function costs by its size, whichever way is taken through it: a request
+// without a query is matched, too. And it is a function: compiled code calls a method at twice the price.
 //
 // There is no recover here: the panic that breaks off a response has to reach the server.
 func newHandler(p *plugin) http.Handler {

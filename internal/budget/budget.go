@@ -164,8 +164,7 @@ func (l *Lease) Used() int64 { return l.used }
 // Reuse lets n bytes that are in use be used again. They stay held.
 func (l *Lease) Reuse(n int64) { l.used -= n }
 
-// Release gives back all that is held. It is a function because every request makes use of it, and compiled or not, a
-// method costs the interpreter more.
+// Release gives back all that is held. It is a function because a method costs the interpreter more.
 func Release(l *Lease) {
 	if l.Held > 0 {
 		l.Of.release(l.Held)

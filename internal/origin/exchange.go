@@ -18,7 +18,7 @@ type fileNews struct {
 	client  *Client
 	version Version
 	bound   bool        // every answer must be of that version
-	agreed  http.Header // of the first read, which is the origin's consent to this client
+	agreed  http.Header // of an answer that nothing was sent of yet: the origin's consent to this client
 	named   int64       // the file's length by an answer that refused a range; 0: none
 }
 
@@ -40,8 +40,11 @@ func ask(t *fileNews, off, n int64, to Receiver) *exchange {
 	}
 	size := t.version.Size
 	x := &exchange{told: t, to: to, off: off, n: n, total: size, length: n, req: req, cancel: cancel, header: http.Header{}}
-	x.way = bufio.NewWriterSize(&gate{x}, 1)
+	x.way = bufio.NewWriterSize(refusing, 1)
 	x.Writer = x.way
+	if to != nil {
+		x.way.Reset(&gate{x})
+	}
 	if n >= 0 {
 		span := strconv.FormatInt(off, 10) + "-" + strconv.FormatInt(off+n-1, 10)
 		req.Header.Set("Range", "bytes="+span)
@@ -73,15 +76,15 @@ func dropConditions(h http.Header) {
 // The fast proxy calls it from a goroutine of its own, where a panic would end Traefik: hence the guards. What it
 // returns when it wants no more is context.Canceled, which Traefik counts as the client's doing.
 type exchange struct {
-	// Write is that of way, which keeps back one byte at most and can be led elsewhere: to the gate at first, and past it,
-	// in compiled code only, once the body is known to flow. Yaegi hands an embedded Write over as it is.
+	// Write is that of way, which keeps back one byte at most and can be led elsewhere: to the gate, and past it, in
+	// compiled code only, once the body is known to flow. Yaegi hands an embedded Write over as it is.
 	io.Writer
 	way     *bufio.Writer
 	beyond  *bufio.Writer // behind the gate,
 	exactly *tar.Writer   // and what counts before it; nil: not past the gate
 
 	told     *fileNews
-	to       Receiver   // nil: what counts are the headers
+	to       Receiver   // nil: only the headers count
 	opening  *firstRead // for a first read, which may turn into a stream
 	open     bool       // the range that is asked for has no end
 	flows    bool       // as the body before it did, of which this one is the rest
@@ -184,8 +187,8 @@ func (x *exchange) WriteHeader(status int) {
 // serverBuffer is how much net/http's server keeps back: a write of less does not fail when the client is gone.
 const serverBuffer = 4 << 10
 
-// refusing is where the body of an answer goes whose headers say all: it takes nothing. One byte, which is all that was
-// asked for, does not come so far.
+// refusing is where the body of a consent goes, whose headers say all. It takes nothing; the one byte that is asked for
+// does not come so far.
 var refusing = newRefusing()
 
 func newRefusing() *io.PipeWriter {
@@ -214,7 +217,7 @@ func (g *gate) Write(p []byte) (int, error) {
 		return n, x.lose(err)
 	}
 	x.passed += size
-	if x.passed >= flow && x.to.Native() {
+	if x.passed >= flow {
 		passGate(x)
 	}
 	return n, nil
@@ -226,6 +229,9 @@ func isOver(x *exchange) bool { return x.req.Context().Err() != nil }
 // passGate leads the rest of the body past the gate. What counts it there is a tar.Writer, of the standard library's
 // writers the one that takes exactly so many bytes, and says how many are missing. Its header goes nowhere.
 func passGate(x *exchange) {
+	if x.to == nil || !x.to.Native() {
+		return
+	}
 	x.beyond = bufio.NewWriterSize(io.Discard, 1)
 	x.exactly = tar.NewWriter(x.beyond)
 	if x.exactly.WriteHeader(&tar.Header{Size: x.left, Format: tar.FormatGNU}) != nil {
@@ -270,7 +276,7 @@ func (x *exchange) lose(err error) error {
 	return context.Canceled
 }
 
-// judge judges an answer that is no range, and decides where its body goes.
+// judge judges an answer that is no range.
 func judge(x *exchange, header http.Header) {
 	x.length = -1
 	x.body, x.err = acceptOther(x, header)
@@ -281,8 +287,12 @@ func judge(x *exchange, header http.Header) {
 	if x.length < 0 {
 		x.left = math.MaxInt64
 	}
+	if x.to == nil {
+		x.way.Reset(&gate{x}) // a refusal is relayed
+	}
 }
 
+// acceptOther returns where the body goes.
 func acceptOther(x *exchange, header http.Header) (io.Writer, error) {
 	switch {
 	case x.status == http.StatusOK && x.opening != nil:
@@ -329,7 +339,6 @@ func acceptRange(x *exchange, header http.Header) {
 		x.told.agreed = header
 	}
 	if x.to == nil {
-		x.way.Reset(refusing)
 		return
 	}
 	x.body, x.err = x.to.Begin(header)
@@ -383,6 +392,7 @@ func inCoding(header http.Header) error {
 		strings.Join(header["Content-Encoding"], ", "))
 }
 
+// changed notes the version that there is now.
 func changed(t *fileNews, v Version) error {
 	if v.Known() {
 		t.client.Seen = &v
