@@ -3,7 +3,11 @@ package mp4
 import (
 	"container/list"
 	"context"
+	"fmt"
+	"net/http"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/traefik-mp4/mp4/internal/budget"
 	"github.com/traefik-mp4/mp4/internal/origin"
@@ -85,9 +89,33 @@ type cachedIndex struct {
 	movie   *movie
 	plans   *recentCuts // of movie
 	err     error       // where movie is nil
+	asIs    bool        // the file is an answer itself to who wants all of it
 	plain   bool        // it says no more than that plain requests are to be passed on
 	shared  bool        // other requests may use it
 	size    int64
+
+	// What the validators of the file's cuts are made of (RFC 9110, 8.8):
+	modified time.Time // zero where the file has no Last-Modified
+	weak     string    // "W/" where a cut's tag is weak
+	tagged   string    // the part of the file in that tag; "" where there can be none
+}
+
+// setVersion notes the version and what follows from it. A tag is weak where what it is made of is.
+func (e *cachedIndex) setVersion(v origin.Version) {
+	e.version = v
+	if modified, err := http.ParseTime(v.Modified); err == nil {
+		e.modified = modified
+	}
+	of := v.ETag
+	if of == "" {
+		e.weak, of = "W/", v.Modified
+	}
+	if strings.HasPrefix(of, "W/") {
+		e.weak = "W/"
+	}
+	if of != "" {
+		e.tagged = fmt.Sprintf("%d\n%s", v.Size, of)
+	}
 }
 
 // entryOverhead is about what an entry takes beside its strings and movie.
@@ -119,6 +147,7 @@ func newCache() *indexCache {
 // flight is one request reading an index while others wait for it.
 type flight struct {
 	key    string
+	leader *origin.Client
 	landed context.Context // over when the flight is
 	land   context.CancelFunc
 	// Set before the landing: the entry that was made, if any, and
@@ -128,57 +157,54 @@ type flight struct {
 	retry bool
 }
 
-// lookUp returns the index to try for a request; seen is the version that the
-// origin is known to have, if any. Where there is no index it returns the
-// flight that will bring it, and whether the caller leads that. A plain request
-// names no interval.
-func lookUp(c *indexCache, key, query string, seen origin.Version, plain bool) (found *cachedIndex, f *flight, leads bool) {
+// lookUp returns the index to try for a client's request. Where there is no index it returns the flight that will bring
+// it. A plain request names no interval.
+//
+// Of a version that was seen it takes only that; then it prefers the latest with the same query, since one path may name
+// many files (/?file=1.mp4), then the latest that says by ETag what it is, since one file may have many queries (every
+// presigned address is another).
+func lookUp(c *indexCache, key string, client *origin.Client, plain bool) (*cachedIndex, *flight) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if found = findEntry(c, key, query, seen, plain); found != nil {
-		return found, nil, false
-	}
-	if f = c.flights[key]; f != nil {
-		return nil, f, false
-	}
-	landed, land := context.WithCancel(context.Background())
-	f = &flight{key: key, landed: landed, land: land}
-	c.flights[key] = f
-	return nil, f, true
-}
-
-// findEntry takes only the version that was seen, if one was; then prefers the latest with the same query,
-// since one path may name many files (/?file=1.mp4), then the latest that says
-// by ETag what it is, since one file may have many queries (every presigned
-// address is another).
-func findEntry(c *indexCache, key, query string, seen origin.Version, plain bool) *cachedIndex {
 	var best *list.Element
-	var rank int
+	rank := 1
 	for _, el := range c.files[key] {
-		if r := rankOf(el.Value.(*cachedIndex), query, seen, plain); r > 0 && r >= rank {
-			best, rank = el, r
+		if r := rankOf(el.Value.(*cachedIndex), client, plain); r >= rank {
+			best = el
+			rank = r
 		}
 	}
 	if best == nil {
-		return nil
+		return nil, board(c, key, client)
 	}
 	c.recent.MoveToFront(best)
-	return best.Value.(*cachedIndex)
+	return best.Value.(*cachedIndex), nil
 }
 
 // rankOf is 0 for an entry that cannot be of use. Without an ETag an entry
 // serves only its own query: two films may share a second and a length.
-func rankOf(e *cachedIndex, query string, seen origin.Version, plain bool) int {
-	if e.plain && !plain {
+func rankOf(e *cachedIndex, client *origin.Client, plain bool) int {
+	if e.plain && !plain || client.Seen != nil && e.version != *client.Seen {
 		return 0
 	}
-	if seen.Known() && e.version != seen || e.version.ETag == "" && e.query != query {
-		return 0
-	}
-	if e.query == query {
+	if e.query == client.Query {
 		return 2
 	}
+	if e.version.ETag == "" {
+		return 0
+	}
 	return 1
+}
+
+// board returns the flight under way, or else a new one, which the client leads.
+func board(c *indexCache, key string, client *origin.Client) *flight {
+	f := c.flights[key]
+	if f == nil {
+		landed, land := context.WithCancel(context.Background())
+		f = &flight{key: key, leader: client, landed: landed, land: land}
+		c.flights[key] = f
+	}
+	return f
 }
 
 // land ends a flight and lets those who wait for it go on.

@@ -14,6 +14,11 @@ func testEntry(key, query, etag string) *cachedIndex {
 	return &cachedIndex{key: key, query: query, version: origin.Version{ETag: etag, Modified: "day", Size: 1}, err: errNotMP4}
 }
 
+func entryFor(c *indexCache, key, query string, seen *origin.Version) *cachedIndex {
+	e, _ := lookUp(c, key, &origin.Client{Query: query, Seen: seen}, false)
+	return e
+}
+
 func TestCacheFind(t *testing.T) {
 	c := newCache()
 	c.resize(1 << 20)
@@ -22,19 +27,19 @@ func TestCacheFind(t *testing.T) {
 	c.add(testEntry("/a", "file=b", ""))
 	for _, tt := range []struct {
 		key, query string
-		seen       origin.Version
+		seen       *origin.Version
 		want       string // query of the entry; "-" for none
 	}{
-		{"/a", "", origin.Version{}, ""},
-		{"/a", "sig=1", origin.Version{}, "sig=1"},
-		{"/a", "sig=2", origin.Version{}, "sig=1"}, // the latest with an ETag
-		{"/a", "file=b", origin.Version{}, "file=b"},
-		{"/b", "", origin.Version{}, "-"},
-		{"/a", "sig=1", origin.Version{ETag: `"1"`, Modified: "day", Size: 1}, ""}, // only that version
-		{"/a", "sig=1", origin.Version{ETag: `"1"`, Modified: "day", Size: 2}, "-"},
+		{"/a", "", nil, ""},
+		{"/a", "sig=1", nil, "sig=1"},
+		{"/a", "sig=2", nil, "sig=1"}, // the latest with an ETag
+		{"/a", "file=b", nil, "file=b"},
+		{"/b", "", nil, "-"},
+		{"/a", "sig=1", &origin.Version{ETag: `"1"`, Modified: "day", Size: 1}, ""}, // only that version
+		{"/a", "sig=1", &origin.Version{ETag: `"1"`, Modified: "day", Size: 2}, "-"},
 	} {
 		got := "-"
-		if e := findEntry(c, tt.key, tt.query, tt.seen, false); e != nil {
+		if e := entryFor(c, tt.key, tt.query, tt.seen); e != nil {
 			got = e.query
 		}
 		if got != tt.want {
@@ -44,7 +49,7 @@ func TestCacheFind(t *testing.T) {
 	c = newCache()
 	c.resize(1 << 20)
 	c.add(testEntry("/a", "file=b", ""))
-	if findEntry(c, "/a", "file=c", origin.Version{}, false) != nil {
+	if entryFor(c, "/a", "file=c", nil) != nil {
 		t.Error("an entry without an ETag serves another query")
 	}
 }
@@ -54,12 +59,12 @@ func TestCacheLimit(t *testing.T) {
 	c.resize(10*entryOverhead + 200)
 	for i := 0; i < 100; i++ {
 		c.add(testEntry(fmt.Sprintf("/%d", i), "", `"x"`))
-		findEntry(c, "/0", "", origin.Version{}, false) // used, it stays
+		entryFor(c, "/0", "", nil) // used, it stays
 		if c.size > c.limit {
 			t.Fatalf("%d bytes after %d entries", c.size, i+1)
 		}
 	}
-	if c.recent.Len() != 10 || len(c.files) != 10 || findEntry(c, "/0", "", origin.Version{}, false) == nil || findEntry(c, "/99", "", origin.Version{}, false) == nil {
+	if c.recent.Len() != 10 || len(c.files) != 10 || entryFor(c, "/0", "", nil) == nil || entryFor(c, "/99", "", nil) == nil {
 		t.Errorf("%d entries, %d files", c.recent.Len(), len(c.files))
 	}
 	for i := 0; i < 100; i++ { // another ETag with every answer
@@ -107,11 +112,11 @@ func TestLimits(t *testing.T) {
 
 // has reports whether there are just so many bytes to be had.
 func has(b *budget.Budget, n int64) bool {
-	more, all := budget.NewLease(b), budget.NewLease(b)
+	more, all := &budget.Lease{Of: b}, &budget.Lease{Of: b}
 	if more.Take(n+1) == nil || all.Take(n) != nil {
 		return false
 	}
-	all.Release()
+	budget.Release(all)
 	return true
 }
 

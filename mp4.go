@@ -13,10 +13,10 @@ import (
 	"log"
 	"net/http"
 	"net/http/httputil"
-	"path"
 	"strconv"
 	"strings"
 
+	"github.com/traefik-mp4/mp4/internal/budget"
 	"github.com/traefik-mp4/mp4/internal/origin"
 )
 
@@ -81,7 +81,7 @@ func CreateConfig() *Config {
 // plugin is one instance of the middleware.
 type plugin struct {
 	*options
-	name  string
+	scope string // of its entries in the cache
 	next  http.Handler
 	files http.Handler // where plain files come from: next, or the folder root
 }
@@ -96,7 +96,7 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 	// Traefik ignores misspelt options without a word: this is where to see what is in effect.
 	fmt.Println("mp4: " + name + ": " + o.effective)
 	allInstances.join(ctx, o.cacheSize, o.maxMemory)
-	p := &plugin{options: o, name: name, next: next, files: next}
+	p := &plugin{options: o, scope: name + "\x00" + o.effective, next: next, files: next}
 	if o.root != "" {
 		p.files = &origin.Folder{Root: o.root}
 	}
@@ -104,46 +104,70 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 }
 
 // newHandler hands on what is not ours as it came, with the writer that it came with, and answers the rest. What it
-// returns is short because an interpreted function costs by its size, whichever way is taken through it, and what costs
-// least comes first. And it is a function: compiled code calls a method at twice the price.
+// returns is short because an interpreted function costs by its size, whichever way is taken through it: a request
+// without a query is matched, too. And it is a function: compiled code calls a method at twice the price.
 //
 // There is no recover here: the panic that breaks off a response has to reach the server.
 func newHandler(p *plugin) http.Handler {
-	next, either, plain := p.next, p.args.either, p.plain
+	if p.faststart || p.root != "" {
+		return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) { route(p, rw, req) })
+	}
+	next, pattern := p.next, p.args.pattern
 	return http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
-		if !plain && (req.URL.RawQuery == "" || !either.MatchString(req.URL.RawQuery)) {
-			next.ServeHTTP(rw, req)
+		if pattern.MatchString(req.URL.RawQuery) {
+			route(p, rw, req)
 			return
 		}
-		route(p, rw, req)
+		next.ServeHTTP(rw, req)
 	})
 }
 
+// methods are those of requests that are ours.
+var methods = map[string]bool{http.MethodGet: true, http.MethodHead: true}
+
 // route sorts out whose a request is.
 func route(p *plugin, rw http.ResponseWriter, req *http.Request) {
-	handled := (req.Method == http.MethodGet || req.Method == http.MethodHead) &&
-		(p.everyPath || p.extensions[strings.ToLower(path.Ext(req.URL.Path))])
-	if !handled {
+	if !methods[req.Method] || !p.paths.MatchString(req.URL.Path) {
 		p.next.ServeHTTP(rw, req)
 		return
 	}
-	iv, asked := parseInterval(p.args, req.URL.RawQuery)
-	if !asked && !p.faststart {
+	found := p.args.pattern.FindAllStringSubmatch(req.URL.RawQuery, -1)
+	iv := parseInterval(found)
+	if iv.start < 0 && !p.faststart {
 		p.files.ServeHTTP(rw, req)
 		return
 	}
-	respond(p, rw, req, iv)
-}
-
-func respond(p *plugin, rw http.ResponseWriter, req *http.Request, iv msInterval) {
-	t := newTransfer(p.options, p.name, p.next, rw, req, iv)
-	out := runTransfer(t)
+	t := newTransfer(p, rw, req, iv, found)
+	runTransfer(t)
 	closeTransfer(t)
-	switch out {
+	switch t.out {
 	case passedOn:
 		p.files.ServeHTTP(rw, req)
 	case brokenOff:
 		abort(req)
+	}
+}
+
+// newTransfer makes the transfer of a request for an interval, by the arguments that were found in its query.
+func newTransfer(p *plugin, rw http.ResponseWriter, req *http.Request, iv msInterval, found [][]string) *transfer {
+	o, u := p.options, req.URL
+	key := []string{p.scope, req.Host, u.EscapedPath()}
+	key = append(key, req.Header["X-Forwarded-Prefix"]...) // what stripPrefix took away: paths alike may be of two origins
+	return &transfer{
+		options: o,
+		client: &origin.Client{
+			Request:    req,
+			Writer:     rw,
+			Next:       p.next,
+			Query:      withoutArguments(o.args, u.RawQuery, found),
+			BufferSize: o.bufferSize,
+			MaxSearch:  o.maxMoov,
+			Lease:      &budget.Lease{Of: metadata},
+		},
+		interval: iv,
+		whole:    iv.start <= 0 && iv.end < 0,
+		key:      strings.Join(key, "\x00"),
+		try:      1,
 	}
 }
 
@@ -187,7 +211,7 @@ func (c *Config) parse() (*options, error) {
 	if o.seek, err = parseSeek(c.Seek); err != nil {
 		return nil, err
 	}
-	if err = o.parseExtensions(c.Extensions); err != nil {
+	if o.paths, err = parseExtensions(c.Extensions); err != nil {
 		return nil, err
 	}
 	if o.args, err = parseParams(c.StartParam, c.EndParam); err != nil {
@@ -208,7 +232,6 @@ func (c *Config) parse() (*options, error) {
 	if o.maxMemory, err = parseSize("maxMemory", c.MaxMemory, 1); err != nil {
 		return nil, err
 	}
-	o.plain = o.faststart || o.root != ""
 	o.effective = c.words(o)
 	return o, nil
 }

@@ -15,15 +15,13 @@ type options struct {
 	maxMoov        int64
 	seek           string
 	root           string
-	extensions     map[string]bool
-	everyPath      bool
+	paths          *regexp.Regexp // that are handled
 	args           *arguments
 	faststart      bool
 	limitRate      float64
 	limitRateAfter time.Duration
 	cacheSize      int64
 	maxMemory      int64
-	plain          bool   // requests without arguments are ours too
 	effective      string // all of them, in words
 }
 
@@ -70,19 +68,20 @@ func splitList(values []string) []string {
 	return list
 }
 
-func (o *options) parseExtensions(values []string) error {
-	o.extensions = make(map[string]bool)
+// parseExtensions makes the pattern of the paths with one of the extensions.
+func parseExtensions(values []string) (*regexp.Regexp, error) {
+	var endings []string
 	for _, ext := range splitList(values) {
 		switch {
 		case ext == "*":
-			o.everyPath = true
+			endings = append(endings, "")
 		case len(ext) > 1 && ext[0] == '.' && !strings.ContainsAny(ext[1:], "./"):
-			o.extensions[strings.ToLower(ext)] = true
+			endings = append(endings, anyCase(ext))
 		default:
-			return fmt.Errorf("extensions: %q: want extensions such as .mp4, or *", ext)
+			return nil, fmt.Errorf("extensions: %q: want extensions such as .mp4, or *", ext)
 		}
 	}
-	return nil
+	return regexp.MustCompile("(?:" + strings.Join(endings, "|") + ")$"), nil
 }
 
 // paramName matches names that need no escaping in a query (RFC 3986, 2.3).
@@ -136,86 +135,74 @@ func everything(iv msInterval) bool { return iv.start <= 0 && iv.end < 0 }
 // arguments finds the two arguments in a raw query as nginx does
 // (ngx_http_arg): not percent-decoded, each name at the very start or right
 // after an "&", in any case, followed by "=", its value up to the next "&".
-type arguments struct {
-	either, start, end *regexp.Regexp
-}
+type arguments struct{ pattern *regexp.Regexp }
 
+// newArguments makes the pattern of the two arguments. Its groups are the name, where it is that of the start; the
+// digits of the value; a dot and the digits behind it; and what else the value has.
 func newArguments(start, end string) *arguments {
-	return &arguments{
-		either: matchArgument(start, end),
-		start:  matchArgument(start),
-		end:    matchArgument(end),
-	}
-}
-
-// matchArgument matches the first of the names that occurs, with its value.
-func matchArgument(names ...string) *regexp.Regexp {
-	for i := range names {
-		names[i] = anyCase(names[i])
-	}
-	return regexp.MustCompile(`(?:^|&)(?:` + strings.Join(names, "|") + `)=([^&]*)`)
+	return &arguments{regexp.MustCompile(`(?:^|&)(?:(` + anyCase(start) + `)|` + anyCase(end) + `)=([0-9]*)(\.[0-9]*)?([^&]*)`)}
 }
 
 // anyCase is a pattern for name in either case. Not (?i), which also takes
 // the long s (U+017F) for an s.
 func anyCase(name string) string {
 	var pattern strings.Builder
-	for i := 0; i < len(name); i++ {
-		c := name[i : i+1]
+	for _, letter := range name {
+		c := string(letter)
 		pattern.WriteString("(?:" + regexp.QuoteMeta(strings.ToLower(c)) + "|" + regexp.QuoteMeta(strings.ToUpper(c)) + ")")
 	}
 	return pattern.String()
 }
 
-// parseInterval reads the interval that query asks for, by nginx's decision table:
-// an invalid argument is absent, an end that is not after start is ignored.
-func parseInterval(a *arguments, query string) (iv msInterval, asked bool) {
-	start, started := milliseconds(argumentValue(a.start, query))
-	end, ended := milliseconds(argumentValue(a.end, query))
-	if ended && end > start { // start is 0 where it is absent
-		return msInterval{start, end}, true
+// parseInterval reads the interval that the arguments ask for, each given as a match of the pattern, by nginx's decision
+// table: an invalid argument is absent, an end that is not after start is ignored.
+func parseInterval(found [][]string) msInterval {
+	start, end := int64(-1), int64(-1)
+	for i := len(found) - 1; i >= 0; i-- { // the first of a name counts
+		ms := milliseconds(found[i])
+		if found[i][1] != "" {
+			start = ms
+		} else {
+			end = ms
+		}
 	}
-	if !started {
-		return everythingAsked, false
+	if end <= 0 || end <= start {
+		return msInterval{start, -1}
 	}
-	return msInterval{start, -1}, true
-}
-
-// argumentValue is that of the argument's first occurrence.
-func argumentValue(argument *regexp.Regexp, query string) string {
-	found := argument.FindStringSubmatch(query)
-	if found == nil {
-		return ""
+	if start < 0 {
+		start = 0
 	}
-	return found[1]
+	return msInterval{start, end}
 }
 
 // milliseconds reads decimal seconds as ngx_http_mp4_atofp does: digits with
-// at most one dot, truncated after three decimals, int64 or invalid.
-func milliseconds(seconds string) (int64, bool) {
-	digits, decimals, _ := strings.Cut(seconds, ".")
-	if seconds == "" || strings.Trim(digits+decimals, "0123456789") != "" {
-		return 0, false
+// at most one dot, truncated after three decimals, int64; else it is -1.
+func milliseconds(argument []string) int64 {
+	seconds, decimals := argument[2], argument[3]
+	if seconds+decimals == "" || argument[4] != "" {
+		return -1
 	}
-	ms, err := strconv.ParseInt(digits+(decimals + "000")[:3], 10, 64)
+	ms, err := strconv.ParseInt(seconds+(decimals + "0000")[1:4], 10, 64)
 	if err != nil {
-		return 0, false // out of range
+		return -1 // out of range
 	}
-	return ms, true
+	return ms
 }
 
-// withoutArguments returns query without the two arguments. The rest keeps its bytes and
+// withoutArguments returns query without the arguments that were found in it. The rest keeps its bytes and
 // its order: a signature over it still holds.
-func withoutArguments(a *arguments, query string) string {
-	first := a.either.FindStringIndex(query)
-	if first == nil {
+func withoutArguments(a *arguments, query string, found [][]string) string {
+	if found == nil {
 		return query
 	}
-	rest := a.either.ReplaceAllString(query, "")
-	if first[0] == 0 && query[0] != '&' {
-		rest = strings.TrimPrefix(rest, "&")
+	if found[0][0] == query {
+		return "" // mostly there is no more
 	}
-	return rest
+	rest := a.pattern.ReplaceAllString(query, "")
+	if found[0][0][0] == '&' {
+		return rest
+	}
+	return strings.TrimPrefix(rest, "&")
 }
 
 // What seek may be.

@@ -2,89 +2,91 @@ package mp4
 
 import "testing"
 
+func findArguments(a *arguments, query string) [][]string {
+	return a.pattern.FindAllStringSubmatch(query, -1)
+}
+
 func TestInterval(t *testing.T) {
 	for _, tt := range []struct {
 		query string
 		want  msInterval
-		asked bool
 	}{
-		{"start=5", msInterval{5000, -1}, true},
-		{"start=5.25", msInterval{5250, -1}, true},
-		{"start=1&end=2", msInterval{1000, 2000}, true},
-		{"end=2", msInterval{0, 2000}, true},
-		{"start=0", msInterval{0, -1}, true},
-		{"x=1&start=5&y=2", msInterval{5000, -1}, true},
-		{"x=start=5", everythingAsked, false},
-		{"", everythingAsked, false},
-		{"started=5", everythingAsked, false},
-		{"restart=5", everythingAsked, false},
-		{"start", everythingAsked, false},
-		{"start=5;end=6", everythingAsked, false}, // ";" separates nothing
+		{"start=5", msInterval{5000, -1}},
+		{"start=5.25", msInterval{5250, -1}},
+		{"start=1&end=2", msInterval{1000, 2000}},
+		{"end=2", msInterval{0, 2000}},
+		{"start=0", msInterval{0, -1}},
+		{"x=1&start=5&y=2", msInterval{5000, -1}},
+		{"x=start=5", everythingAsked},
+		{"", everythingAsked},
+		{"started=5", everythingAsked},
+		{"restart=5", everythingAsked},
+		{"start", everythingAsked},
+		{"start=5;end=6", everythingAsked}, // ";" separates nothing
 
 		// nginx laxity
-		{"START=5", msInterval{5000, -1}, true},
-		{"sTaRt=5&EnD=6", msInterval{5000, 6000}, true},
-		{"start=5&start=6", msInterval{5000, -1}, true}, // the first counts,
-		{"start=x&start=6", everythingAsked, false},     // also where it is invalid
-		{"start=abc&end=5", msInterval{0, 5000}, true},
-		{"start=5&end=5", msInterval{5000, -1}, true},
-		{"start=5&end=4", msInterval{5000, -1}, true},
-		{"start=5&end=0", msInterval{5000, -1}, true},
-		{"start=5&end=abc", msInterval{5000, -1}, true},
-		{"end=0", everythingAsked, false},
-		{"start=abc", everythingAsked, false},
-		{"&start=5&", msInterval{5000, -1}, true},
-		{"&&start=5", msInterval{5000, -1}, true},
-		{"%73tart=5", everythingAsked, false},    // the raw query counts
-		{"\u017ftart=5", everythingAsked, false}, // which has no long s
+		{"START=5", msInterval{5000, -1}},
+		{"sTaRt=5&EnD=6", msInterval{5000, 6000}},
+		{"start=5&start=6", msInterval{5000, -1}}, // the first counts,
+		{"start=x&start=6", everythingAsked},      // also where it is invalid
+		{"start=abc&end=5", msInterval{0, 5000}},
+		{"start=5&end=5", msInterval{5000, -1}},
+		{"start=5&end=4", msInterval{5000, -1}},
+		{"start=5&end=0", msInterval{5000, -1}},
+		{"start=5&end=abc", msInterval{5000, -1}},
+		{"end=0", everythingAsked},
+		{"start=abc", everythingAsked},
+		{"&start=5&", msInterval{5000, -1}},
+		{"&&start=5", msInterval{5000, -1}},
+		{"%73tart=5", everythingAsked},    // the raw query counts
+		{"\u017ftart=5", everythingAsked}, // which has no long s
 	} {
-		got, asked := parseInterval(newArguments("start", "end"), tt.query)
-		if got != tt.want || asked != tt.asked {
-			t.Errorf("%q: %v %v, want %v %v", tt.query, got, asked, tt.want, tt.asked)
+		got := parseInterval(findArguments(newArguments("start", "end"), tt.query))
+		if got != tt.want {
+			t.Errorf("%q: %v, want %v", tt.query, got, tt.want)
 		}
 	}
 }
 
 func TestMilliseconds(t *testing.T) {
+	args := newArguments("start", "end")
 	for _, tt := range []struct {
 		seconds string
-		want    int64
-		ok      bool
+		want    int64 // -1: none
 	}{
-		{"12", 12000, true},
-		{"12.3", 12300, true},
-		{"238.88", 238880, true},
-		{"9223372036854775.807", 9223372036854775807, true},
-		{"9223372036854775.808", 0, false},
-		{"99999999999999999999", 0, false},
-		{"", 0, false},
-		{"-1", 0, false},
-		{"+5", 0, false},
-		{"1e3", 0, false},
-		{"0x10", 0, false},
-		{"1_000", 0, false},
-		{" 5", 0, false},
-		{"5 ", 0, false},
-		{"%35", 0, false},
-		{"1,5", 0, false},
-		{"1.2.3", 0, false},
-		{"..", 0, false},
-		{"1.2.", 0, false},
-		{"1.x", 0, false},
-		{"NaN", 0, false},
+		{"12", 12000},
+		{"12.3", 12300},
+		{"238.88", 238880},
+		{"9223372036854775.807", 9223372036854775807},
+		{"9223372036854775.808", -1},
+		{"99999999999999999999", -1},
+		{"", -1},
+		{"-1", -1},
+		{"+5", -1},
+		{"1e3", -1},
+		{"0x10", -1},
+		{"1_000", -1},
+		{" 5", -1},
+		{"5 ", -1},
+		{"%35", -1},
+		{"1,5", -1},
+		{"1.2.3", -1},
+		{"..", -1},
+		{"1.2.", -1},
+		{"1.x", -1},
+		{"NaN", -1},
 
 		// nginx laxity
-		{"12.3456789", 12345, true},
-		{"0.0009999", 0, true},
-		{".5", 500, true},
-		{"5.", 5000, true},
-		{".", 0, true},
-		{"0005", 5000, true},
-		{"1.234x", 0, false}, // what is ignored must be digits all the same
+		{"12.3456789", 12345},
+		{"0.0009999", 0},
+		{".5", 500},
+		{"5.", 5000},
+		{".", 0},
+		{"0005", 5000},
+		{"1.234x", -1}, // what is ignored must be digits all the same
 	} {
-		got, ok := milliseconds(tt.seconds)
-		if got != tt.want || ok != tt.ok {
-			t.Errorf("%q: %d %v, want %d %v", tt.seconds, got, ok, tt.want, tt.ok)
+		if got := parseInterval(findArguments(args, "start="+tt.seconds)).start; got != tt.want {
+			t.Errorf("%q: %d, want %d", tt.seconds, got, tt.want)
 		}
 	}
 }
@@ -104,7 +106,8 @@ func TestCutQuery(t *testing.T) {
 		{"restart=5&x", "restart=5&x"},
 		{"X-Sig=a%2Fb+c%20d&START=5&q=\"%zz", "X-Sig=a%2Fb+c%20d&q=\"%zz"},
 	} {
-		if got := withoutArguments(newArguments("start", "end"), tt.query); got != tt.want {
+		args := newArguments("start", "end")
+		if got := withoutArguments(args, tt.query, findArguments(args, tt.query)); got != tt.want {
 			t.Errorf("%q: %q, want %q", tt.query, got, tt.want)
 		}
 	}
@@ -112,11 +115,13 @@ func TestCutQuery(t *testing.T) {
 
 func TestParamNames(t *testing.T) {
 	a := newArguments("t.from", "t-to")
-	iv, asked := parseInterval(a, "tXfrom=1&T.FROM=2&t-to=3&start=9")
-	if want := (msInterval{2000, 3000}); iv != want || !asked {
-		t.Errorf("%v %v, want %v", iv, asked, want)
+	query := "tXfrom=1&T.FROM=2&t-to=3&start=9"
+	found := findArguments(a, query)
+	iv := parseInterval(found)
+	if want := (msInterval{2000, 3000}); iv != want {
+		t.Errorf("%v, want %v", iv, want)
 	}
-	if got := withoutArguments(a, "tXfrom=1&T.FROM=2&t-to=3&start=9"); got != "tXfrom=1&start=9" {
+	if got := withoutArguments(a, query, found); got != "tXfrom=1&start=9" {
 		t.Errorf("the rest is %q", got)
 	}
 }
@@ -127,12 +132,13 @@ func FuzzArguments(f *testing.F) {
 	}
 	args := newArguments("start", "end")
 	f.Fuzz(func(t *testing.T, query string) {
-		iv, asked := parseInterval(args, query)
-		if asked && (iv.start < 0 || iv.end >= 0 && iv.end <= iv.start) || !asked && iv != everythingAsked {
-			t.Errorf("%q: %v, %v", query, iv, asked)
+		found := findArguments(args, query)
+		iv := parseInterval(found)
+		if iv != everythingAsked && (iv.start < 0 || iv.end >= 0 && iv.end <= iv.start) {
+			t.Errorf("%q: %v", query, iv)
 		}
-		rest := withoutArguments(args, query)
-		if _, still := parseInterval(args, rest); still || args.either.MatchString(rest) || len(rest) > len(query) {
+		rest := withoutArguments(args, query, found)
+		if findArguments(args, rest) != nil || len(rest) > len(query) {
 			t.Errorf("%q without the arguments is %q", query, rest)
 		}
 	})

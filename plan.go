@@ -65,8 +65,9 @@ const maxUnused = 256 << 10
 type cut struct {
 	interval msInterval
 	seek     string
-	length   int64 // bytes
-	duration int64 // of the presentation, in milliseconds
+	tag      string // of the answer
+	length   int64  // bytes
+	duration int64  // of the presentation, in milliseconds
 	segments []*segment
 }
 

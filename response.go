@@ -2,15 +2,16 @@ package mp4
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"net/http"
 	"net/textproto"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/traefik-mp4/mp4/internal/budget"
 	"github.com/traefik-mp4/mp4/internal/origin"
 )
 
@@ -21,9 +22,10 @@ type response struct {
 	etag     string
 	modified time.Time // zero where the file has no Last-Modified
 	code     int
-	length   int64 // of the cut,
-	from, to int64 // and what is sent of it
-	parts    []responsePart
+	length   int64           // of the cut,
+	from, to int64           // and what is sent of it
+	parts    []*responsePart // that are not sent yet
+	media    int             // of those, from the file
 	w        io.Writer
 }
 
@@ -33,39 +35,6 @@ type responsePart struct {
 	from, to int64
 	first    readStart // where reading begins, if times change on the way
 	until    int64     // and ends
-}
-
-// newResponse makes the response to a client that asks for an interval of a file at a version.
-func newResponse(client *origin.Client, o *options, iv msInterval, v origin.Version) *response {
-	r := &response{options: o, client: client, etag: cutTag(o.seek, iv, v), code: http.StatusOK, w: client.Writer}
-	if modified, err := http.ParseTime(v.Modified); err == nil {
-		r.modified = modified
-	}
-	return r
-}
-
-// cutFormat is to be raised whenever a cut of the same file would have other bytes than before.
-const cutFormat = 3
-
-// cutTag makes the cut's tag from the file's and from what was asked: the same on every replica of the origin and of
-// Traefik, and weak where what it is made of is (RFC 9110, 8.8.1).
-func cutTag(seek string, iv msInterval, v origin.Version) string {
-	weak, of := "", v.ETag
-	if of == "" {
-		weak, of = "W/", v.Modified
-	}
-	if of == "" {
-		return ""
-	}
-	if strings.HasPrefix(of, "W/") {
-		weak = "W/"
-	}
-	if everything(iv) {
-		seek = "whole" // in each mode the same
-	}
-	sum := sha256.Sum256([]byte(fmt.Sprintf("%d\n%s\n%d\n%d\n%d\n%s", cutFormat, seek, maxInt64(iv.start, 0),
-		iv.end, v.Size, of)))
-	return fmt.Sprintf(`%s"%x"`, weak, sum[:12])
 }
 
 // precondition evaluates the client's conditions (RFC 9110, 13.2.2) and reports whether one of them is the answer.
@@ -135,35 +104,86 @@ func scanTag(s string) (tag, rest string) {
 
 // fitRange decides what of the cut is sent.
 func fitRange(r *response, c *cut) {
-	r.length, r.from, r.to = c.length, 0, c.length
-	if wantsRange(r) {
-		r.code, r.from, r.to = singleRange(r.client.Request.Header.Get("Range"), c.length)
+	r.length = c.length
+	r.to = c.length
+	req := r.client.Request
+	if ranges := req.Header["Range"]; len(ranges) > 0 {
+		takeRange(r, ranges[0], req.Header)
 	}
-	if r.client.Request.Method == http.MethodHead || r.code == http.StatusRequestedRangeNotSatisfiable {
+	if req.Method == http.MethodHead {
 		return
 	}
-	at := int64(0)
-	for _, s := range c.segments {
-		from := maxInt64(r.from-at, 0)
-		to := minInt64(r.to-at, s.length)
-		if from < to {
-			r.parts = append(r.parts, responsePart{of: s, from: from, to: to})
+	from, to := r.from, r.to
+	for _, s := range c.segments { // where from and to are relative to its begin
+		n := s.length
+		if from < n && to > 0 {
+			p := &responsePart{of: s, from: from, to: to}
+			if from < 0 {
+				p.from = 0
+			}
+			if to > n {
+				p.to = n
+			}
+			r.parts = append(r.parts, p)
+			if s.fromSource {
+				r.media++
+			}
 		}
-		at += s.length
+		from -= n
+		to -= n
 	}
-	if r.limitRate > 0 && c.duration > 0 {
-		r.w = newPacer(r.client.Request.Context(), r.client.Writer, float64(c.length)/float64(c.duration)*1000, r.limitRate, r.limitRateAfter)
+	if r.limitRate > 0 {
+		pace(r, c)
 	}
 }
 
-// wantsRange reports whether Range counts: where If-Range is what the client has (RFC 9110, 13.1.5), the tag compared
-// strongly, or the very date, which net/http and nginx take for strong as well. RFC 9110 defines Range for GET only
-// (14.2), but nginx, Apache and net/http have it in HEAD's answer as well.
-func wantsRange(r *response) bool {
-	h := r.client.Request.Header
-	if h.Get("Range") == "" {
-		return false
+// pace lets the response out at limitRate.
+func pace(r *response, c *cut) {
+	if c.duration > 0 {
+		average := float64(c.length) / float64(c.duration) * 1000
+		r.w = newPacer(r.client.Request.Context(), r.client.Writer, average, r.limitRate, r.limitRateAfter)
 	}
+}
+
+// spanPattern is that of the one range that is answered.
+var spanPattern = regexp.MustCompile(`^bytes=(?:([0-9]+)-([0-9]*)|-([0-9]+))$`)
+
+// takeRange makes of the response that to a Range, where it counts. Several ranges are answered whole, as is what cannot
+// be parsed (RFC 9110, 14.2 allows both).
+func takeRange(r *response, asked string, h http.Header) {
+	found := spanPattern.FindStringSubmatch(asked)
+	if found == nil || h["If-Range"] != nil && !hasCurrent(r, h) {
+		return
+	}
+	length := r.length
+	from, to := int64(0), length
+	if first := found[1]; first != "" {
+		from = parseDigits(first)
+	} else if n := parseDigits(found[3]); n < length {
+		from = length - n // the last n bytes
+	}
+	if found[2] != "" {
+		last := parseDigits(found[2])
+		if last < from && from < length {
+			return
+		}
+		if last < length {
+			to = last + 1
+		}
+	}
+	r.code = http.StatusPartialContent
+	if from >= length {
+		r.code = http.StatusRequestedRangeNotSatisfiable
+		from, to = 0, 0
+	}
+	r.from = from
+	r.to = to
+}
+
+// hasCurrent reports whether If-Range is of what the client has now (RFC 9110, 13.1.5), the tag compared strongly, or the
+// very date, which net/http and nginx take for strong as well. RFC 9110 defines Range for GET only (14.2), but nginx,
+// Apache and net/http have it in HEAD's answer as well.
+func hasCurrent(r *response, h http.Header) bool {
 	condition := textproto.TrimString(h.Get("If-Range"))
 	if condition == "" {
 		return true
@@ -175,54 +195,27 @@ func wantsRange(r *response) bool {
 	return err == nil && date.Equal(r.modified)
 }
 
-// singleRange is the answer's status to a Range, and the bytes that are sent. Several ranges are answered whole, as is
-// what cannot be parsed (RFC 9110, 14.2 allows both).
-func singleRange(header string, length int64) (code int, from, to int64) {
-	first, last, ok := strings.Cut(strings.TrimPrefix(header, "bytes="), "-")
-	if !ok || !strings.HasPrefix(header, "bytes=") || strings.Trim(first+last, "0123456789") != "" || first+last == "" {
-		return http.StatusOK, 0, length
-	}
-	from = clamp(first, length)
-	to = length
-	switch {
-	case first == "": // the last n bytes
-		from = length - clamp(last, length)
-	case last != "":
-		to = minInt64(clamp(last, length)+1, length)
-		if clamp(last, length) < from && from < length {
-			return http.StatusOK, 0, length
-		}
-	}
-	if from >= length {
-		return http.StatusRequestedRangeNotSatisfiable, 0, 0
-	}
-	return http.StatusPartialContent, from, to
-}
-
-// clamp reads digits; what is beyond limit, or beyond an int64, is limit.
-func clamp(digits string, limit int64) int64 {
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n > limit {
-		return limit
-	}
+// parseDigits reads digits; what is beyond an int64 is the greatest.
+func parseDigits(digits string) int64 {
+	n, _ := strconv.ParseInt(digits, 10, 64)
 	return n
 }
 
 // sendResponse sends the parts in order. Those that are made wait for the first that comes from the file: nothing goes
 // out before the file's owner has agreed to this very request, and the same answer says that the file is unchanged.
 func sendResponse(r *response, f origin.File) error {
-	for {
-		media := nextMedia(r)
-		if media == nil {
-			break
-		}
-		if err := sendMedia(r, f, media); err != nil {
+	for r.media > 0 {
+		if err := sendMedia(r, f); err != nil {
 			return err
 		}
-		r.parts = r.parts[1:]
+		r.media--
 	}
 	if !r.client.Started {
-		return f.Consent(r)
+		header, err := origin.Consent(f)
+		if err != nil {
+			return err
+		}
+		writeHead(r, header)
 	}
 	return sendMade(r)
 }
@@ -231,7 +224,7 @@ func sendResponse(r *response, f origin.File) error {
 func locateParts(r *response, f origin.File, m *movie) error {
 	streamed := origin.Streams(f)
 	for i := range r.parts {
-		p := &r.parts[i]
+		p := r.parts[i]
 		if p.of.retiming == nil {
 			continue
 		}
@@ -254,14 +247,30 @@ func locateParts(r *response, f origin.File, m *movie) error {
 	return nil
 }
 
-// sendMedia sends a part that comes from the file.
-func sendMedia(r *response, f origin.File, p *responsePart) error {
-	s := p.of
-	if s.retiming == nil {
-		return f.Send(r, s.off+p.from, p.to-p.from)
+// sendMedia sends the next part that comes from the file, with those that are made before it.
+func sendMedia(r *response, f origin.File) error {
+	i := 0
+	for !r.parts[i].of.fromSource {
+		i++
 	}
+	p := r.parts[i]
+	s := p.of
+	var err error
+	if s.retiming == nil {
+		err = origin.Send(f, r, s.off+p.from, p.to-p.from)
+	} else {
+		err = sendRetimed(r, f, p)
+	}
+	if err == nil {
+		r.parts = r.parts[1:] // those before it have been sent
+	}
+	return err
+}
+
+func sendRetimed(r *response, f origin.File, p *responsePart) error {
+	s := p.of
 	w := s.retiming.writer(s.off+p.from, p.to-p.from, p.first, s.off+s.length)
-	err := f.Send(&retimed{answer: r, writer: w}, p.first.begin, p.until-p.first.begin)
+	err := origin.Send(f, &retimed{answer: r, writer: w}, p.first.begin, p.until-p.first.begin)
 	if err == nil && w.left > 0 {
 		return fmt.Errorf("%w: the fragments end %d bytes early", origin.ErrMisbehaving, w.left)
 	}
@@ -282,83 +291,91 @@ func (x *retimed) Begin(header http.Header) (io.Writer, error) {
 	return x.writer, err
 }
 
-// nextMedia is the first part that comes from the file.
-func nextMedia(r *response) *responsePart {
-	for i := range r.parts {
-		if r.parts[i].of.fromSource {
-			return &r.parts[i]
-		}
-	}
-	return nil
-}
-
 // Native is false for a pacer.
 func (r *response) Native() bool { return r.limitRate == 0 }
 
-// Begin writes what comes before the file's bytes.
+// Begin writes what comes before the file's bytes, and gives back the memory: they may take hours.
 func (r *response) Begin(header http.Header) (io.Writer, error) {
 	if !r.client.Started {
-		r.client.Started = true
 		writeHead(r, header)
 	}
-	return r.w, sendMade(r)
+	err := sendMade(r)
+	budget.Release(r.client.Lease)
+	return r.w, err
 }
 
-// sendMade writes the parts up to the next one from the file, and lets go of them and of their memory: the media behind
-// them may take hours.
+// sendMade writes the parts up to the next one from the file, and lets go of them.
 func sendMade(r *response) error {
-	for len(r.parts) > 0 && !r.parts[0].of.fromSource {
+	for len(r.parts) > 0 {
 		p := r.parts[0]
-		r.parts[0] = responsePart{}
+		if p.of.fromSource {
+			break
+		}
+		r.parts[0] = nil
 		r.parts = r.parts[1:]
 		if err := writeSegment(p.of, r.w, p.from, p.to); err != nil {
 			return err
 		}
 	}
-	r.client.Lease.Release()
 	return nil
 }
 
 // writeHead writes status and headers: the file's, but for what describes its bytes.
 func writeHead(r *response, header http.Header) {
-	h := r.client.Writer.Header()
+	r.client.Started = true
+	w := r.client.Writer
+	h := w.Header()
 	for name, values := range header {
-		if !ofTheBytes[name] && !strings.HasPrefix(name, "X-Amz-Checksum-") {
-			h[name] = append(h[name], values...)
+		if ofTheBytes[name] || name > amzChecksum && strings.HasPrefix(name, amzChecksum) {
+			continue // most names sort before, and a comparison costs the interpreter less than a call
 		}
+		h[name] = append(h[name], values...)
 	}
-	if len(r.client.Cookies) > 0 {
-		h["Set-Cookie"] = append(h["Set-Cookie"], r.client.Cookies...)
+	if r.client.Cookies != nil {
+		addCookies(r, h)
 	}
-	if r.code == http.StatusNotFound {
-		http.Error(r.client.Writer, http.StatusText(r.code), r.code)
-		r.w = io.Discard
+	code := r.code
+	if code == http.StatusNotFound {
+		answerNotFound(r)
 		return
 	}
 	h.Set("Accept-Ranges", "bytes")
 	if r.etag != "" {
 		h.Set("Etag", r.etag)
 	}
-	switch r.code {
-	case http.StatusOK, http.StatusPartialContent:
-		h.Set("Content-Length", strconv.FormatInt(r.to-r.from, 10))
-	case http.StatusNotModified:
-		h.Del("Content-Type")
-		if r.etag != "" {
-			h.Del("Last-Modified") // RFC 9110, 15.4.5
-		}
-	default:
-		h.Del("Content-Type")
-		h.Set("Content-Length", "0")
-	}
-	switch r.code {
-	case http.StatusPartialContent:
+	if code == http.StatusPartialContent {
 		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", r.from, r.to-1, r.length))
-	case http.StatusRequestedRangeNotSatisfiable:
+	} else if code != http.StatusOK {
+		describeNothing(r, h)
+	}
+	if code != http.StatusNotModified {
+		h.Set("Content-Length", strconv.FormatInt(r.to-r.from, 10))
+	}
+	w.WriteHeader(code)
+}
+
+func addCookies(r *response, h http.Header) {
+	h["Set-Cookie"] = append(h["Set-Cookie"], r.client.Cookies...)
+}
+
+func answerNotFound(r *response) {
+	http.Error(r.client.Writer, http.StatusText(r.code), r.code)
+	r.w = io.Discard
+}
+
+// describeNothing makes the headers those of an answer without a body.
+func describeNothing(r *response, h http.Header) {
+	h.Del("Content-Type")
+	if r.code == http.StatusNotModified && r.etag != "" {
+		h.Del("Last-Modified") // RFC 9110, 15.4.5
+	}
+	if r.code == http.StatusRequestedRangeNotSatisfiable {
 		h.Set("Content-Range", fmt.Sprintf("bytes */%d", r.length))
 	}
-	r.client.Writer.WriteHeader(r.code)
 }
+
+// amzChecksum begins the names of S3's checksums of the bytes.
+const amzChecksum = "X-Amz-Checksum-"
 
 // ofTheBytes are the headers that describe the file's bytes, or the origin's connection, and not the cut.
 var ofTheBytes = map[string]bool{

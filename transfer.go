@@ -1,12 +1,12 @@
 package mp4
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log"
 	"net/http"
-	"strings"
 
 	"github.com/traefik-mp4/mp4/internal/budget"
 	"github.com/traefik-mp4/mp4/internal/origin"
@@ -26,26 +26,36 @@ type transfer struct {
 	*options
 	client   *origin.Client
 	interval msInterval
+	whole    bool   // nothing is to be cut off
 	key      string // of the file, in the cache
 	file     origin.File
+	try      int
+	changed  error // how the try before ended, if the file changed under it
+	out      outcome
 }
 
-// newTransfer makes the transfer of a request that next has the file for. name is the middleware's.
-func newTransfer(o *options, name string, next http.Handler, rw http.ResponseWriter, req *http.Request, iv msInterval) *transfer {
-	prefix := req.Header.Get("X-Forwarded-Prefix") // what stripPrefix took away: paths alike may be of two origins
-	return &transfer{
-		options: o,
-		client: &origin.Client{
-			Request:    req,
-			Writer:     rw,
-			Next:       next,
-			Query:      withoutArguments(o.args, req.URL.RawQuery),
-			BufferSize: o.bufferSize,
-			MaxSearch:  o.maxMoov,
-			Lease:      budget.NewLease(metadata),
-		},
-		interval: iv,
-		key:      strings.Join([]string{name, o.effective, req.Host, prefix, req.URL.EscapedPath()}, "\x00"),
+// runTransfer tries until a try ends otherwise than by a change of the file or for want of memory.
+func runTransfer(t *transfer) {
+	defer rescue(t)
+	for {
+		r, err := prepare(t)
+		if err == nil {
+			err = sendResponse(r, t.file)
+		}
+		if err == nil {
+			return
+		}
+		if err = tryAgain(t, err); err != nil {
+			t.out = endTransfer(t, err)
+			return
+		}
+	}
+}
+
+// rescue ends a transfer that a panic has ended.
+func rescue(t *transfer) {
+	if r := recover(); r != nil {
+		t.out = endTransfer(t, fmt.Errorf("%w: panic: %v", errFormat, r))
 	}
 }
 
@@ -53,77 +63,46 @@ func newTransfer(o *options, name string, next http.Handler, rw http.ResponseWri
 // one piece: replicas that differ, asked in turn, change it every time.
 const maxTries = 3
 
-// runTransfer tries until a try ends otherwise than by a change of the file or for want of memory.
-func runTransfer(t *transfer) (out outcome) {
-	defer func() {
-		if r := recover(); r != nil {
-			out = endTransfer(t, fmt.Errorf("%w: panic: %v", errFormat, r))
-		}
-	}()
-	var changed error
-	try := 1
-	for { // not for try := 1; ; {: Yaegi forgets what the body adds to try
-		err := attempt(t, try)
-		if err == nil {
-			return answered
-		}
-		switch {
-		case t.client.Started:
-			return endTransfer(t, err)
-		case errors.Is(err, origin.ErrChanged) && try < maxTries:
-			changed = err
-			try++
-			closeTransfer(t)
-		case errors.Is(err, origin.ErrNoRanges) && changed != nil:
-			return endTransfer(t, changed) // that the last try could not do without ranges is not what is wrong
-		case errors.Is(err, budget.ErrNoMemory):
-			closeFile(t)
-			if !t.client.Lease.Renew(t.client.Request.Context()) {
-				return endTransfer(t, err)
-			}
-		default:
-			return endTransfer(t, err)
-		}
-	}
-}
-
-// attempt is the way of a request.
-func attempt(t *transfer, try int) error {
-	r, err := prepare(t, try)
-	if err != nil {
+// tryAgain prepares another try after one that ended with err, or returns the error that the transfer ends with.
+func tryAgain(t *transfer, err error) error {
+	switch {
+	case t.client.Started:
 		return err
+	case errors.Is(err, origin.ErrChanged) && t.try < maxTries:
+		t.changed = err
+		t.try++
+		closeTransfer(t)
+		return nil
+	case errors.Is(err, origin.ErrNoRanges) && t.changed != nil:
+		return t.changed // that the last try could not do without ranges is not what is wrong
+	case errors.Is(err, budget.ErrNoMemory):
+		closeFile(t)
+		if t.client.Lease.Renew(t.client.Request.Context()) {
+			return nil
+		}
 	}
-	return sendResponse(r, t.file)
+	return err
 }
 
 // prepare goes as far as nothing is sent: index, conditions, cut. It has returned before the media are, which may take
 // hours, so that its variables hold no memory meanwhile.
-func prepare(t *transfer, try int) (*response, error) {
-	e, err := findIndex(t, try)
+func prepare(t *transfer) (*response, error) {
+	e, err := findIndex(t)
 	if err != nil {
 		return nil, err
 	}
-	if e.plain {
-		return nil, origin.ErrPass
+	if e.err != nil || t.whole && e.asIs {
+		return nil, unanswered(e)
 	}
-	if e.err != nil {
-		return nil, e.err
-	}
-	if (e.movie.moovFirst || e.movie.fragments != nil) && everything(t.interval) {
-		return nil, origin.ErrPass
-	}
-	r := newResponse(t.client, t.options, t.interval, t.file.State())
+	c := plannedCut(e.plans, t.interval, t.seek)
+	r := newResponse(t, e, c)
 	if precondition(r) {
 		return r, nil
 	}
-	c, err := planCut(t, e)
-	if errors.Is(err, errPastEnd) {
-		// For a client's mistake nginx answers 500; the address names nothing, so it is 404 here.
-		r.code = http.StatusNotFound
-		return r, nil
-	}
-	if err != nil {
-		return nil, err
+	if c == nil {
+		if c, err = planCut(t, e, r.etag); err != nil {
+			return refusal(r, err)
+		}
 	}
 	fitRange(r, c)
 	if e.movie.fragments == nil {
@@ -132,20 +111,66 @@ func prepare(t *transfer, try int) (*response, error) {
 	return r, locateParts(r, t.file, e.movie)
 }
 
-// planCut is the cut that the request asks for.
-func planCut(t *transfer, e *cachedIndex) (*cut, error) {
-	c := plannedCut(e.plans, t.interval, t.seek)
+// newResponse makes the response to a request for a cut of a file, which is nil if it has to be planned yet.
+func newResponse(t *transfer, e *cachedIndex, c *cut) *response {
+	r := &response{options: t.options, client: t.client, modified: e.modified, code: http.StatusOK, w: t.client.Writer}
 	if c != nil {
-		return c, nil
+		r.etag = c.tag
+	} else {
+		r.etag = cutTag(t, e)
 	}
+	return r
+}
+
+// cutFormat is to be raised whenever a cut of the same file would have other bytes than before.
+const cutFormat = 3
+
+// cutTag makes the cut's tag from the file's and from what was asked: the same on every replica of the origin and of
+// Traefik.
+func cutTag(t *transfer, e *cachedIndex) string {
+	if e.tagged == "" {
+		return ""
+	}
+	seek := t.seek
+	if t.whole {
+		seek = "whole" // in each mode the same
+	}
+	start := t.interval.start
+	if start < 0 {
+		start = 0
+	}
+	of := fmt.Sprintf("%d\n%s\n%d\n%d\n%s", cutFormat, seek, start, t.interval.end, e.tagged)
+	return fmt.Sprintf(`%s"%.12x"`, e.weak, sha256.Sum256([]byte(of)))
+}
+
+// unanswered is why there is nothing to cut.
+func unanswered(e *cachedIndex) error {
+	if e.err == nil || e.plain {
+		return origin.ErrPass
+	}
+	return e.err
+}
+
+// refusal is the response where there is no cut. For a client's mistake nginx answers 500; the address names nothing, so
+// it is 404 here.
+func refusal(r *response, err error) (*response, error) {
+	if errors.Is(err, errPastEnd) {
+		r.code = http.StatusNotFound
+		return r, nil
+	}
+	return nil, err
+}
+
+// planCut makes the cut that the request asks for.
+func planCut(t *transfer, e *cachedIndex, tag string) (*cut, error) {
 	m := e.movie
+	var c *cut
 	var err error
-	switch {
-	case everything(t.interval):
+	if t.whole {
 		c, err = m.remux()
-	case m.fragments != nil:
+	} else if m.fragments != nil {
 		c, err = m.cutFragments(t.file, t.interval, t.seek)
-	default:
+	} else {
 		c, err = m.cutProgressive(t.interval, t.seek)
 	}
 	if err != nil {
@@ -153,50 +178,68 @@ func planCut(t *transfer, e *cachedIndex) (*cut, error) {
 	}
 	c.interval = t.interval
 	c.seek = t.seek
+	c.tag = tag
 	keepPlan(e.plans, c)
 	return c, nil
 }
 
 // findIndex returns the file's tables: from the cache, from a request that is reading them already, or read by this
 // one.
-func findIndex(t *transfer, try int) (*cachedIndex, error) {
+func findIndex(t *transfer) (*cachedIndex, error) {
 	if t.root != "" {
-		f, err := origin.OpenLocal(t.client, t.root)
-		if err != nil {
+		if err := openFile(t); err != nil {
 			return nil, err
 		}
-		t.file = f
-		t.client.Seen = f.State()
 	}
-	if try == maxTries || try > 1 && !t.client.Seen.Known() {
-		return t.read(try < maxTries)
+	if t.try > 1 && isBlind(t) {
+		return t.read(t.try < maxTries)
 	}
-	for {
-		e, f, leads := lookUp(indexes, t.key, t.client.Query, t.client.Seen, t.interval == everythingAsked)
-		if e != nil {
-			return useIndex(t, e)
-		}
-		if leads {
-			return t.lead(f)
-		}
+	e, f := lookUp(indexes, t.key, t.client, t.interval.start < 0)
+	if e == nil {
+		return t.awaitIndex(f)
+	}
+	return useIndex(t, e)
+}
+
+// isBlind reports whether another try has to do without what is known of the file.
+func isBlind(t *transfer) bool { return t.try == maxTries || t.client.Seen == nil }
+
+// openFile opens the file below root. Its version is known before its index is.
+func openFile(t *transfer) error {
+	f, err := origin.OpenLocal(t.client, t.root)
+	if err != nil {
+		return err
+	}
+	t.file = f
+	return nil
+}
+
+// awaitIndex returns the index that a flight brings, or the next one.
+func (t *transfer) awaitIndex(f *flight) (*cachedIndex, error) {
+	plain := t.interval == everythingAsked
+	for f.leader != t.client {
 		budget.Either(f.landed, t.client.Request.Context())
 		if err := t.client.Request.Context().Err(); err != nil {
 			return nil, err
 		}
-		if f.entry != nil && rankOf(f.entry, t.client.Query, t.client.Seen, t.interval == everythingAsked) > 0 {
+		if f.entry != nil && rankOf(f.entry, t.client, plain) > 0 {
 			return useIndex(t, f.entry)
 		}
 		if !f.retry {
 			return t.read(true)
 		}
+		e, next := lookUp(indexes, t.key, t.client, plain)
+		if e != nil {
+			return useIndex(t, e)
+		}
+		f = next
 	}
+	return t.lead(f)
 }
 
-// useIndex takes an index that another request has read. Whether this client may have it, the origin will say. That
-// there is none is known of that request only: the next client may get the film where that one got a page to sign in,
-// and nobody would ask the origin again.
+// useIndex takes an index that another request has read. Whether this client may have it, the origin will say.
 func useIndex(t *transfer, e *cachedIndex) (*cachedIndex, error) {
-	if e.err != nil && t.root == "" && !everything(t.interval) {
+	if e.err != nil && isStale(t) {
 		return t.read(true)
 	}
 	if t.file == nil {
@@ -204,6 +247,10 @@ func useIndex(t *transfer, e *cachedIndex) (*cachedIndex, error) {
 	}
 	return e, nil
 }
+
+// isStale reports whether it is to be found out again that there is no index. That is known of the request only that
+// found out: the next client may get the film where that one got a page to sign in, and nobody would ask the origin again.
+func isStale(t *transfer) bool { return !t.whole && t.root == "" }
 
 // lead reads the index for all who wait on f.
 func (t *transfer) lead(f *flight) (*cachedIndex, error) {
@@ -251,7 +298,8 @@ func (t *transfer) read(ranges bool) (*cachedIndex, error) {
 			t.log(fmt.Errorf("cut without a track that is neither sound nor pictures: %w", l.err))
 		}
 	}
-	e.version = t.file.State()
+	e.asIs = e.err == nil && (e.movie.moovFirst || e.movie.fragments != nil)
+	e.setVersion(t.file.State())
 	e.shared = e.version.Known() && e.version.Size >= 0 && (e.plain || !streamed)
 	if e.shared {
 		indexes.add(e)
@@ -262,12 +310,14 @@ func (t *transfer) read(ranges bool) (*cachedIndex, error) {
 // closeTransfer ends what is under way at the origin and gives back the memory.
 func closeTransfer(t *transfer) {
 	closeFile(t)
-	t.client.Lease.Release()
+	if t.client.Lease.Held > 0 {
+		budget.Release(t.client.Lease)
+	}
 }
 
 func closeFile(t *transfer) {
 	if t.file != nil {
-		t.file.Close()
+		origin.Close(t.file)
 		t.file = nil
 	}
 }

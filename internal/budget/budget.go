@@ -121,27 +121,24 @@ func (b *Budget) serve() {
 	}
 }
 
-// Lease is one request's part of the budget.
+// Lease is one request's part of a budget, of which nothing is held at first.
 type Lease struct {
-	budget   *Budget
-	held     int64 // of the budget
-	used     int64 // of held
+	Of       *Budget
+	Held     int64 // of the budget
+	used     int64 // of Held
 	deadline time.Time
 }
-
-// NewLease is a lease of which nothing is held yet.
-func NewLease(b *Budget) *Lease { return &Lease{budget: b} }
 
 // Take uses n more bytes. Who cannot have them at once must give back all it
 // holds before it waits, else two that wait for each other would wait for ever.
 func (l *Lease) Take(n int64) error {
-	more := l.used + n - l.held
+	more := l.used + n - l.Held
 	if more > 0 {
-		if !l.budget.try(more) {
+		if !l.Of.try(more) {
 			l.used += n // what to wait for
 			return ErrNoMemory
 		}
-		l.held += more
+		l.Held += more
 	}
 	l.used += n
 	return nil
@@ -150,14 +147,14 @@ func (l *Lease) Take(n int64) error {
 // Renew waits for as much as was asked for when Take failed.
 func (l *Lease) Renew(ctx context.Context) bool {
 	need := l.used
-	l.Release()
+	Release(l)
 	if l.deadline.IsZero() {
 		l.deadline = time.Now().Add(maxWait)
 	}
-	if !l.budget.wait(ctx, need, l.deadline) {
+	if !l.Of.wait(ctx, need, l.deadline) {
 		return false
 	}
-	l.held = need
+	l.Held = need
 	return true
 }
 
@@ -167,10 +164,11 @@ func (l *Lease) Used() int64 { return l.used }
 // Reuse lets n bytes that are in use be used again. They stay held.
 func (l *Lease) Reuse(n int64) { l.used -= n }
 
-// Release gives back all that is held.
-func (l *Lease) Release() {
-	if l.held > 0 {
-		l.budget.release(l.held)
+// Release gives back all that is held. It is a function because a method costs the interpreter more.
+func Release(l *Lease) {
+	if l.Held > 0 {
+		l.Of.release(l.Held)
 	}
-	l.held, l.used = 0, 0
+	l.Held = 0
+	l.used = 0
 }

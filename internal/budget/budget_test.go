@@ -70,7 +70,7 @@ func TestBudgetWaitEnds(t *testing.T) {
 func TestLease(t *testing.T) {
 	all := &Budget{}
 	all.Resize(100)
-	a, b := Lease{budget: all}, Lease{budget: all}
+	a, b := Lease{Of: all}, Lease{Of: all}
 	if a.Take(40) != nil || b.Take(40) != nil || a.Take(20) != nil {
 		t.Fatal("there was room")
 	}
@@ -84,11 +84,11 @@ func TestLease(t *testing.T) {
 		defer all.mu.Unlock()
 		return len(all.queue) == 1 && all.used == 60 // b gave back its 40
 	})
-	a.Release()
-	if !<-done || b.held != 70 || b.used != 0 || b.Take(70) != nil {
-		t.Errorf("after waiting: held %d, used %d", b.held, b.used)
+	Release(&a)
+	if !<-done || b.Held != 70 || b.used != 0 || b.Take(70) != nil {
+		t.Errorf("after waiting: held %d, used %d", b.Held, b.used)
 	}
-	b.Release()
+	Release(&b)
 	if all.used != 0 {
 		t.Errorf("%d bytes are lost", all.used)
 	}

@@ -18,40 +18,57 @@ type fileNews struct {
 	client  *Client
 	version Version
 	bound   bool        // every answer must be of that version
-	agreed  http.Header // of the first read, which is the origin's consent to this client
+	agreed  http.Header // of an answer that nothing was sent of yet: the origin's consent to this client
 	named   int64       // the file's length by an answer that refused a range; 0: none
 }
 
 // ask prepares a request for n bytes at off; for the whole file without Range where n is negative.
 func ask(t *fileNews, off, n int64, to Receiver) *exchange {
-	ctx, cancel := context.WithCancel(t.client.Request.Context())
+	c := t.client
+	ctx, cancel := context.WithCancel(c.Request.Context())
 	// Without a server in its context a ReverseProxy returns when its body breaks, where else it panics.
-	ctx = context.WithValue(ctx, http.ServerContextKey, nil)
-	req := t.client.Request.Clone(ctx)
-	req.Method, req.Body, req.ContentLength = http.MethodGet, http.NoBody, 0
-	req.URL.RawQuery = t.client.Query
+	req := c.Request.Clone(context.WithValue(ctx, http.ServerContextKey, nil))
+	req.Method = http.MethodGet
+	req.Body = http.NoBody
+	req.ContentLength = 0
+	req.URL.RawQuery = c.Query
 	req.RequestURI = req.URL.RequestURI() // Traefik's proxies go by this, not by URL
-	for _, name := range conditional {
-		delete(req.Header, name)
-	}
+	dropConditions(req.Header)
 	req.Header.Set("Accept-Encoding", "identity") // deleted, it would let compress choose
-	if n >= 0 {
-		req.Header.Set("Range", "bytes="+strconv.FormatInt(off, 10)+"-"+strconv.FormatInt(off+n-1, 10))
+	if c.Cookies != nil {
+		replayCookies(c, req)
 	}
-	if len(t.client.Cookies) > 0 {
-		replayCookies(t.client, req)
-	}
-	x := &exchange{told: t, to: to, off: off, n: n, req: req, cancel: cancel, header: http.Header{}, length: -1}
-	x.way = bufio.NewWriterSize(&gate{x}, 1)
+	size := t.version.Size
+	x := &exchange{told: t, to: to, off: off, n: n, total: size, length: n, req: req, cancel: cancel, header: http.Header{}}
+	x.way = bufio.NewWriterSize(refusing, 1)
 	x.Writer = x.way
+	if to != nil {
+		x.way.Reset(&gate{x})
+	}
+	if n >= 0 {
+		span := strconv.FormatInt(off, 10) + "-" + strconv.FormatInt(off+n-1, 10)
+		req.Header.Set("Range", "bytes="+span)
+		if off+n <= size {
+			x.expected = "bytes " + span + "/" + strconv.FormatInt(size, 10)
+		}
+	}
 	return x
 }
 
-// conditional are the request headers that would make the answer another than the plain range, and those of a protocol
-// switch.
-var conditional = []string{
-	"Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since",
-	"Connection", "Upgrade", "Expect", "Te", "Trailer",
+// dropConditions deletes the request headers that would make the answer another than the plain range, and those of a
+// protocol switch. It is no loop because that takes ten of the interpreter's steps for each.
+func dropConditions(h http.Header) {
+	delete(h, "Range")
+	delete(h, "If-Range")
+	delete(h, "If-Match")
+	delete(h, "If-None-Match")
+	delete(h, "If-Modified-Since")
+	delete(h, "If-Unmodified-Since")
+	delete(h, "Connection")
+	delete(h, "Upgrade")
+	delete(h, "Expect")
+	delete(h, "Te")
+	delete(h, "Trailer")
 }
 
 // exchange is one request of ours: the http.ResponseWriter that the next handler answers to.
@@ -59,79 +76,89 @@ var conditional = []string{
 // The fast proxy calls it from a goroutine of its own, where a panic would end Traefik: hence the guards. What it
 // returns when it wants no more is context.Canceled, which Traefik counts as the client's doing.
 type exchange struct {
-	// Write is that of way, which keeps back one byte at most and can be led elsewhere: to the gate at first, and past it,
-	// in compiled code only, once the body is known to flow. Yaegi hands an embedded Write over as it is.
+	// Write is that of way, which keeps back one byte at most and can be led elsewhere: to the gate, and past it, in
+	// compiled code only, once the body is known to flow. Yaegi hands an embedded Write over as it is.
 	io.Writer
 	way     *bufio.Writer
 	beyond  *bufio.Writer // behind the gate,
 	exactly *tar.Writer   // and what counts before it; nil: not past the gate
 
-	told    *fileNews
-	to      Receiver
-	opening *firstRead // for a first read, which may turn into a stream
-	open    bool       // the range that is asked for has no end
-	flows   bool       // as the body before it did, of which this one is the rest
-	hidden  bool       // from the client, whose going away no write tells
-	off, n  int64
-	req     *http.Request
-	cancel  context.CancelFunc
-	header  http.Header
-	status  int
-	body    io.Writer // once begun
-	length  int64     // of the body as the headers say, or -1
-	left    int64     // of it, at the gate; very much where it is not known
-	passed  int64     // the gate
-	relayed bool
-	err     error
+	told     *fileNews
+	to       Receiver   // nil: only the headers count
+	opening  *firstRead // for a first read, which may turn into a stream
+	open     bool       // the range that is asked for has no end
+	flows    bool       // as the body before it did, of which this one is the rest
+	hidden   bool       // from the client, whose going away no write tells
+	off, n   int64
+	expected string // Content-Range, where the length is known
+	req      *http.Request
+	cancel   context.CancelFunc
+	header   http.Header
+	status   int
+	body     io.Writer // once begun
+	total    int64     // length of the file, as the headers say in the end, or -1,
+	length   int64     // of the body, or -1,
+	left     int64     // of it, for the gate: very much where it is not known, nothing where there is no body to come
+	passed   int64     // the gate
+	relayed  bool
+	err      error
 }
 
 // runExchange makes the request and checks that the answer is complete: neither of Traefik's proxies says when it is
 // not.
 func runExchange(x *exchange) error {
-	defer x.cancel()
 	callNext(x)
-	if x.err == nil && x.status == 0 {
+	if x.status == 0 {
 		x.WriteHeader(http.StatusOK)
 	}
-	if x.err == nil {
-		x.err = checkEnd(x)
+	if x.left > 0 || x.relayed {
+		checkEnd(x)
 	}
-	if x.err == nil && x.relayed {
-		x.err = ErrRelayed
-	}
+	x.cancel()
 	return x.err
 }
 
-// checkEnd is what is wrong with how a body ended.
-func checkEnd(x *exchange) error {
-	_ = x.way.Flush() // at most one byte; what fails, the gate has noted
-	if x.err != nil {
-		return x.err
-	}
-	if x.exactly != nil {
-		if err := x.beyond.Flush(); err != nil {
-			return fmt.Errorf("%w: %v", ErrGone, err)
-		}
-		x.beyond.Reset(io.Discard) // for the padding of the tar file that this is not
-		if x.exactly.Flush() == nil {
-			x.left = 0
-		}
-	}
-	if x.length >= 0 && x.left > 0 {
-		return fmt.Errorf("%w: the body ends early", ErrMisbehaving)
-	}
-	return nil
-}
-
 func callNext(x *exchange) {
-	defer x.guard()
+	defer guard(x)
 	x.told.client.Next.ServeHTTP(x, x.req)
 }
 
 // guard is deferred by what runs the next handler or is run by it.
-func (x *exchange) guard() {
+func guard(x *exchange) {
 	if r := recover(); r != nil {
+		x.left = 0
 		x.err = fmt.Errorf("%w: panic: %v", ErrMisbehaving, r)
+	}
+}
+
+// checkEnd finds out what is wrong with how a body ended that was not complete when its writer returned, or is a refusal.
+func checkEnd(x *exchange) {
+	if x.err != nil {
+		return
+	}
+	_ = x.way.Flush() // at most one byte; what fails, the gate has noted
+	if x.exactly != nil && x.err == nil {
+		checkBeyond(x)
+	}
+	if x.err != nil {
+		return
+	}
+	if x.left > 0 && x.length >= 0 {
+		x.err = fmt.Errorf("%w: the body ends early", ErrMisbehaving)
+	} else if x.relayed {
+		x.err = ErrRelayed
+	}
+}
+
+// checkBeyond is checkEnd for a body that went past the gate.
+func checkBeyond(x *exchange) {
+	if err := x.beyond.Flush(); err != nil {
+		x.err = fmt.Errorf("%w: %v", ErrGone, err)
+		return
+	}
+	x.beyond.Reset(io.Discard) // for the padding of the tar file that this is not
+	if x.exactly.Flush() == nil {
+		x.left = 0
 	}
 }
 
@@ -140,27 +167,35 @@ func (x *exchange) Header() http.Header { return x.header }
 
 // WriteHeader takes the first final status.
 func (x *exchange) WriteHeader(status int) {
-	defer x.guard()
+	defer guard(x)
 	if status < http.StatusOK || x.status != 0 || x.err != nil {
 		return
 	}
 	header := x.header
-	x.status = status
 	x.header = http.Header{}
-	x.body, x.err = judge(x, header)
-	x.left = x.length
-	if x.length < 0 {
-		x.left = math.MaxInt64
+	x.status = status
+	if status == http.StatusPartialContent {
+		acceptRange(x, header)
+	} else {
+		judge(x, header)
 	}
 	if x.err != nil {
 		x.cancel()
-	} else if x.flows && x.status == http.StatusPartialContent && x.to.Native() {
-		passGate(x)
 	}
 }
 
 // serverBuffer is how much net/http's server keeps back: a write of less does not fail when the client is gone.
 const serverBuffer = 4 << 10
+
+// refusing is where the body of a consent goes, whose headers say all. It takes nothing; the one byte that is asked for
+// does not come so far.
+var refusing = newRefusing()
+
+func newRefusing() *io.PipeWriter {
+	r, w := io.Pipe()
+	_ = r.CloseWithError(context.Canceled)
+	return w
+}
 
 // flow is how much of a body goes through the gate. An origin that drips does not get past it while its client leaves.
 const flow = 128 << 10
@@ -171,8 +206,9 @@ type gate struct{ x *exchange }
 
 func (g *gate) Write(p []byte) (int, error) {
 	x := g.x
-	defer x.guard()
-	if x.body == nil || x.err != nil || int64(len(p)) > x.left || (x.hidden || len(p) < serverBuffer) && x.req.Context().Err() != nil {
+	defer guard(x)
+	size := int64(len(p))
+	if size > x.left || (size < serverBuffer || x.hidden) && isOver(x) {
 		return x.writeRest(p)
 	}
 	n, err := x.body.Write(p)
@@ -180,16 +216,22 @@ func (g *gate) Write(p []byte) (int, error) {
 	if err != nil {
 		return n, x.lose(err)
 	}
-	x.passed += int64(n)
-	if x.passed >= flow && x.to.Native() {
+	x.passed += size
+	if x.passed >= flow {
 		passGate(x)
 	}
 	return n, nil
 }
 
+// isOver reports whether nobody waits for the body any longer. The fast proxy does not look.
+func isOver(x *exchange) bool { return x.req.Context().Err() != nil }
+
 // passGate leads the rest of the body past the gate. What counts it there is a tar.Writer, of the standard library's
 // writers the one that takes exactly so many bytes, and says how many are missing. Its header goes nowhere.
 func passGate(x *exchange) {
+	if x.to == nil || !x.to.Native() {
+		return
+	}
 	x.beyond = bufio.NewWriterSize(io.Discard, 1)
 	x.exactly = tar.NewWriter(x.beyond)
 	if x.exactly.WriteHeader(&tar.Header{Size: x.left, Format: tar.FormatGNU}) != nil {
@@ -208,8 +250,8 @@ func (x *exchange) writeRest(p []byte) (int, error) {
 	if x.err != nil || x.body == nil {
 		return 0, context.Canceled
 	}
-	if x.req.Context().Err() != nil {
-		return 0, x.lose(x.req.Context().Err()) // the fast proxy does not look
+	if isOver(x) {
+		return 0, x.lose(x.req.Context().Err())
 	}
 	more := int64(len(p)) > x.left
 	if more {
@@ -228,16 +270,31 @@ func (x *exchange) writeRest(p []byte) (int, error) {
 
 // lose ends the request because who it is for takes no more.
 func (x *exchange) lose(err error) error {
+	x.left = 0
 	x.err = fmt.Errorf("%w: %v", ErrGone, err)
 	x.cancel()
 	return context.Canceled
 }
 
-// judge judges an answer by its status and headers, and returns where its body goes.
-func judge(x *exchange, header http.Header) (io.Writer, error) {
+// judge judges an answer that is no range.
+func judge(x *exchange, header http.Header) {
+	x.length = -1
+	x.body, x.err = acceptOther(x, header)
+	if x.err != nil {
+		return
+	}
+	x.left = x.length
+	if x.length < 0 {
+		x.left = math.MaxInt64
+	}
+	if x.to == nil {
+		x.way.Reset(&gate{x}) // a refusal is relayed
+	}
+}
+
+// acceptOther returns where the body goes.
+func acceptOther(x *exchange, header http.Header) (io.Writer, error) {
 	switch {
-	case x.status == http.StatusPartialContent:
-		return acceptRange(x, header)
 	case x.status == http.StatusOK && x.opening != nil:
 		return x.opening.whole(x, header)
 	case x.status == http.StatusRequestedRangeNotSatisfiable && x.hidden && (x.opening != nil || x.told.version.Size < 0):
@@ -267,43 +324,80 @@ func unsatisfied(x *exchange, header http.Header) error {
 }
 
 // acceptRange accepts the range that was asked for, or the first bytes of it, of the version that is expected.
-func acceptRange(x *exchange, header http.Header) (io.Writer, error) {
-	first, last, total, ok := contentRange(header.Get("Content-Range"))
-	if !ok || first != x.off || last >= x.off+x.n && !x.open {
-		return nil, fmt.Errorf("%w: it answers Content-Range %q to bytes %d-%d", ErrMisbehaving,
-			header.Get("Content-Range"), x.off, x.off+x.n-1)
+func acceptRange(x *exchange, header http.Header) {
+	span := header.Get("Content-Range")
+	if span != x.expected || span == "" {
+		x.err = parseRange(x, span)
 	}
-	if err := acceptVersion(x, header, total); err != nil {
-		return nil, err
+	if x.err == nil {
+		x.err = acceptVersion(x, header)
 	}
-	x.length = minInt64(last-first+1, x.n)
+	if x.err != nil {
+		return
+	}
 	if x.hidden {
 		x.told.agreed = header
 	}
-	return x.to.Begin(header)
+	if x.to == nil {
+		return
+	}
+	x.body, x.err = x.to.Begin(header)
+	if x.err != nil {
+		return
+	}
+	x.left = x.length
+	if x.flows {
+		passGate(x)
+	}
+}
+
+// parseRange takes a range that is not expected to the letter.
+func parseRange(x *exchange, span string) error {
+	first, last, total, ok := contentRange(span)
+	if !ok || first != x.off || last >= x.off+x.n && !x.open {
+		return fmt.Errorf("%w: it answers Content-Range %q to bytes %d-%d", ErrMisbehaving, span, x.off, x.off+x.n-1)
+	}
+	x.length = minInt64(last-first+1, x.n)
+	if total >= 0 || !x.told.bound { // else "bytes 0-99/*" (RFC 9110, 14.4)
+		x.total = total
+	}
+	return nil
 }
 
 // acceptVersion compares the answer's version with the one that is expected.
-func acceptVersion(x *exchange, header http.Header, total int64) error {
+func acceptVersion(x *exchange, header http.Header) error {
+	if header["Content-Encoding"] != nil && encoded(header) {
+		return inCoding(header)
+	}
 	t := x.told
-	// Bytes of a coding are not the file's, and nobody asked for one.
-	if encoded(header) {
-		return fmt.Errorf("%w: Content-Encoding %q in spite of Accept-Encoding: identity", ErrMisbehaving,
-			strings.Join(header["Content-Encoding"], ", "))
+	if header["Set-Cookie"] != nil {
+		keepCookies(t.client, header)
 	}
-	if len(header["Set-Cookie"]) > 0 {
-		t.client.Cookies = mergeCookies(t.client.Cookies, header["Set-Cookie"])
-	}
-	v := Version{ETag: header.Get("Etag"), Modified: header.Get("Last-Modified"), Size: total}
-	if v.Size < 0 && t.bound {
-		v.Size = t.version.Size // "bytes 0-99/*" is allowed (RFC 9110, 14.4)
-	}
+	v := Version{ETag: header.Get("Etag"), Modified: header.Get("Last-Modified"), Size: x.total}
 	if t.bound && v != t.version {
-		t.client.Seen = v
-		return fmt.Errorf("%w: from %v to %v", ErrChanged, t.version.words(), v.words())
+		return changed(t, v)
 	}
-	t.version, t.bound = v, true
+	t.version = v
+	t.bound = true
 	return nil
+}
+
+func keepCookies(c *Client, header http.Header) {
+	c.Cookies = mergeCookies(c.Cookies, header["Set-Cookie"])
+}
+
+// inCoding: bytes of a coding are not the file's, and nobody asked for one.
+func inCoding(header http.Header) error {
+	return fmt.Errorf("%w: Content-Encoding %q in spite of Accept-Encoding: identity", ErrMisbehaving,
+		strings.Join(header["Content-Encoding"], ", "))
+}
+
+// changed notes the version that there is now.
+func changed(t *fileNews, v Version) error {
+	if v.Known() {
+		t.client.Seen = &v
+	}
+	return fmt.Errorf("%w: from %v to %v", ErrChanged, t.version.words(), v.words())
 }
 
 // codings are the content codings that change bytes (RFC 9110, 8.4.1, and IANA's registry). What else some origins say,
@@ -397,7 +491,8 @@ func (h *firstRead) whole(x *exchange, header http.Header) (io.Writer, error) {
 	if n, err := strconv.ParseInt(header.Get("Content-Length"), 10, 64); err == nil {
 		total = n
 	}
-	if err := acceptVersion(x, header, total); err != nil {
+	x.total = total
+	if err := acceptVersion(x, header); err != nil {
 		return nil, err
 	}
 	x.length = total

@@ -100,6 +100,28 @@ func TestExchangeBodies(t *testing.T) {
 	}
 }
 
+// TestRefusedConsent: a refusal comes whole, however long, where the answer's headers are all that was wanted.
+func TestRefusedConsent(t *testing.T) {
+	page := bytes.Repeat([]byte("No. "), flow)
+	var next http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		for rest := page; len(rest) > 0; {
+			n := int(minInt64(32<<10, int64(len(rest))))
+			_, _ = w.Write(rest[:n])
+			rest = rest[n:]
+		}
+	})
+	answer := httptest.NewRecorder()
+	c := &Client{Next: next, Request: httptest.NewRequest("GET", "/film.mp4", nil), Writer: answer}
+	f := KnownFile(c, Version{ETag: `"1"`, Size: 100}) // not an argument by itself: Yaegi would forget its type
+	if _, err := Consent(f); !errors.Is(err, ErrRelayed) {
+		t.Errorf("the error is %v", err)
+	}
+	if answer.Code != http.StatusForbidden || !bytes.Equal(answer.Body.Bytes(), page) {
+		t.Errorf("status %d, %d bytes of %d", answer.Code, answer.Body.Len(), len(page))
+	}
+}
+
 func TestContentRange(t *testing.T) {
 	for _, tt := range []struct {
 		header             string

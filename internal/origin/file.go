@@ -29,12 +29,6 @@ type File interface {
 	Reserve(n int64) error
 	// State is the file's version: the one read, or the one expected.
 	State() Version
-	// Send sends n bytes at off. A file that is not of the expected version fails before out.Begin.
-	Send(out Receiver, off, n int64) error
-	// Consent makes sure that the client may know of the file, and calls out.Begin.
-	Consent(out Receiver) error
-	// Close ends what is under way.
-	Close()
 }
 
 // Receiver takes what a file sends. Begin comes once the file's owner has agreed and before the first byte, with the
@@ -55,7 +49,7 @@ type Client struct {
 	MaxSearch  int64               // bytes that may be held in search of the tables
 	Lease      *budget.Lease
 	Started    bool     // the client has got a status
-	Seen       Version  // of the file, where it was found to be another than expected
+	Seen       *Version // of the file, where it was found to be another than expected
 	Cookies    []string // Set-Cookie lines in answers to requests of our own
 }
 

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -63,6 +62,7 @@ func OpenLocal(c *Client, root string) (File, error) {
 		return nil, err
 	}
 	l.lease = c.Lease
+	c.Seen = &l.version
 	return l, nil
 }
 
@@ -71,15 +71,12 @@ func OpenLocal(c *Client, root string) (File, error) {
 func openLocal(root, name string) (*local, error) {
 	target, err := resolve(root, name)
 	if err != nil {
-		return nil, err
+		return nil, missing(err)
 	}
 	// Before it is opened: opening a named pipe would wait for a writer.
 	before, err := os.Lstat(target)
-	if err != nil {
+	if err != nil || !before.Mode().IsRegular() {
 		return nil, missing(err)
-	}
-	if !before.Mode().IsRegular() {
-		return nil, fs.ErrNotExist
 	}
 	f, err := os.Open(target)
 	if err != nil {
@@ -90,16 +87,7 @@ func openLocal(root, name string) (*local, error) {
 		_ = f.Close()
 		return nil, fs.ErrNotExist // replaced by something else in between
 	}
-	l := &local{file: f, modified: info.ModTime(), version: localVersion(info)}
-	l.header = http.Header{
-		"Content-Type":  {"application/octet-stream"},
-		"Etag":          {l.version.ETag},
-		"Last-Modified": {l.version.Modified},
-	}
-	if t := localTypes[strings.ToLower(path.Ext(name))]; t != "" {
-		l.header.Set("Content-Type", t)
-	}
-	return l, nil
+	return newLocal(f, info, name), nil
 }
 
 // resolve follows links, and stays below root: os.Root does not exist in the interpreter.
@@ -107,19 +95,25 @@ func resolve(root, name string) (string, error) {
 	if strings.ContainsAny(name, "\x00\\") {
 		return "", fs.ErrNotExist
 	}
+	target := root + filepath.FromSlash(path.Clean("/"+name))
+	followed, err := filepath.EvalSymlinks(target)
+	if err != nil || followed == target { // without a link on the way it is below root
+		return followed, err
+	}
+	return followed, stayBelow(root, followed)
+}
+
+// stayBelow fails where a target is not below root.
+func stayBelow(root, target string) error {
 	base, err := filepath.EvalSymlinks(root)
 	if err != nil {
-		return "", missing(err)
-	}
-	target, err := filepath.EvalSymlinks(filepath.Join(base, filepath.FromSlash(path.Clean("/"+name))))
-	if err != nil {
-		return "", missing(err)
+		return err
 	}
 	inside, err := filepath.Rel(base, target)
 	if err != nil || !filepath.IsLocal(inside) {
-		return "", fs.ErrPermission
+		return fs.ErrPermission
 	}
-	return target, nil
+	return nil
 }
 
 // missing reduces what the system says of a name to one of two: a file below a file, a name too long or links in a
@@ -131,20 +125,31 @@ func missing(err error) error {
 	return fs.ErrNotExist
 }
 
+// newLocal is the file of a name that is open.
+func newLocal(f *os.File, info fs.FileInfo, name string) *local {
+	v := localVersion(info)
+	contentType := localTypes[strings.ToLower(path.Ext(name))]
+	if contentType == "" {
+		contentType = "application/octet-stream"
+	}
+	header := http.Header{"Content-Type": {contentType}, "Etag": {v.ETag}, "Last-Modified": {v.Modified}}
+	return &local{file: f, modified: info.ModTime(), version: v, header: header}
+}
+
 // localVersion makes a strong validator: two states of a file with one length and one time to the nanosecond do not
 // happen.
 func localVersion(info fs.FileInfo) Version {
+	size, modified := info.Size(), info.ModTime()
 	return Version{
-		ETag:     `"` + strconv.FormatInt(info.ModTime().UnixNano(), 16) + "-" + strconv.FormatInt(info.Size(), 16) + `"`,
-		Modified: info.ModTime().UTC().Format(http.TimeFormat),
-		Size:     info.Size(),
+		ETag:     fmt.Sprintf(`"%x-%x"`, modified.UnixNano(), size),
+		Modified: modified.UTC().Format(http.TimeFormat),
+		Size:     size,
 	}
 }
 
 func (l *local) Size() int64    { return l.version.Size }
 func (l *local) State() Version { return l.version }
 func (l *local) Settled() bool  { return true }
-func (l *local) Close()         { _ = l.file.Close() }
 
 func (l *local) Read(off, n int64) ([]byte, error) {
 	if err := l.lease.Take(clip(l, off, n)); err != nil {
@@ -154,7 +159,7 @@ func (l *local) Read(off, n int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b, l.unchanged()
+	return b, unchanged(l)
 }
 
 // ReadAlong is Read: what is on the disk is there at once.
@@ -190,41 +195,36 @@ func (l *local) Reserve(n int64) error { return l.lease.Take(n) }
 
 // unchanged fails where somebody has written to the file since it was opened. A file that was replaced stays what it
 // was as long as it is open.
-func (l *local) unchanged() error {
+func unchanged(l *local) error {
 	info, err := l.file.Stat()
 	if err != nil {
 		return err
 	}
-	if v := localVersion(info); v != l.version {
-		return fmt.Errorf("%w: from %v to %v", ErrChanged, l.version.words(), v.words())
+	if info.Size() == l.version.Size && info.ModTime().Equal(l.modified) {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w: from %v to %v", ErrChanged, l.version.words(), localVersion(info).words())
 }
 
-func (l *local) Consent(out Receiver) error {
-	_, err := out.Begin(l.header)
-	return err
-}
-
-// Send keeps the last byte back until it is sure that the file did not change while the others were read.
-func (l *local) Send(out Receiver, off, n int64) error {
-	if err := l.unchanged(); err != nil {
+// sendLocal keeps the last byte back until it is sure that the file did not change while the others were read.
+func sendLocal(l *local, out Receiver, off, n int64) error {
+	if err := unchanged(l); err != nil {
 		return err
 	}
 	w, err := out.Begin(l.header)
 	if err != nil {
 		return err
 	}
-	if err = l.pass(w, off, n-1); err != nil {
+	if err = sendSection(l, w, off, n-1); err != nil {
 		return err
 	}
-	if err = l.unchanged(); err != nil {
+	if err = unchanged(l); err != nil {
 		return err
 	}
-	return l.pass(w, off+n-1, 1)
+	return sendSection(l, w, off+n-1, 1)
 }
 
-func (l *local) pass(w io.Writer, off, n int64) error {
+func sendSection(l *local, w io.Writer, off, n int64) error {
 	_, err := io.CopyN(w, io.NewSectionReader(l.file, off, n), n)
 	if err == io.EOF {
 		return fmt.Errorf("%w: it is shorter now", ErrChanged)

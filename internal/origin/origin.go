@@ -5,7 +5,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 )
@@ -53,6 +52,52 @@ func KnownFile(c *Client, v Version) File {
 	return &origin{fileNews: &fileNews{client: c, version: v, bound: true}}
 }
 
+// Consent makes sure that the client may know of the file, and returns the headers that describe it. An origin is asked
+// for one byte, unless it has answered this client already. Not by HEAD: presigned addresses are signed for GET.
+//
+// It and the next two are functions because a method costs the interpreter five times as much.
+func Consent(f File) (http.Header, error) {
+	o, ok := f.(*origin)
+	if !ok {
+		return ownHeader(f), nil
+	}
+	if o.agreed != nil {
+		return o.agreed, nil
+	}
+	x := ask(o.fileNews, 0, 1, nil)
+	x.hidden = true
+	err := runExchange(x)
+	return o.agreed, err
+}
+
+// ownHeader is the header of a file that is open already.
+func ownHeader(f File) http.Header {
+	if l, ok := f.(*local); ok {
+		return l.header
+	}
+	return f.(*streamedFile).header
+}
+
+// Send sends n bytes at off. A file that is not of the expected version fails before out.Begin.
+func Send(f File, out Receiver, off, n int64) error {
+	if o, ok := f.(*origin); ok {
+		return sendSpan(o, out, off, n)
+	}
+	if l, ok := f.(*local); ok {
+		return sendLocal(l, out, off, n)
+	}
+	return sendStream(f.(*streamedFile), out, off, n)
+}
+
+// Close ends what is under way.
+func Close(f File) {
+	if l, ok := f.(*local); ok {
+		_ = l.file.Close()
+	} else if s, ok := f.(*streamedFile); ok {
+		closeStream(s)
+	}
+}
+
 // origin is a file behind the next handler, read by range. Requests go out one after another and never two at a time:
 // Traefik keeps its log of a client's request in a map without a lock.
 type origin struct {
@@ -68,7 +113,6 @@ type origin struct {
 func (o *origin) Size() int64    { return o.version.Size }
 func (o *origin) State() Version { return o.version }
 func (o *origin) Settled() bool  { return false }
-func (o *origin) Close()         {}
 
 const (
 	ahead      = 4 << 10 // fetched beyond a moov: the header of the box behind it is wanted next
@@ -310,9 +354,9 @@ func askIn(o *origin, form int, off, n int64, to Receiver) *exchange {
 	return ask(o.fileNews, off, n, to)
 }
 
-// Send streams n bytes at off: by one request, or by as many as it takes where the origin answers less than it is asked
-// for.
-func (o *origin) Send(out Receiver, off, n int64) error {
+// sendSpan streams n bytes at off: by one request, or by as many as it takes where the origin answers less than it is
+// asked for.
+func sendSpan(o *origin, out Receiver, off, n int64) error {
 	o.window = nil // no more is read
 	flows := false
 	for n > 0 {
@@ -323,33 +367,16 @@ func (o *origin) Send(out Receiver, off, n int64) error {
 		}
 		off += x.length
 		n -= x.length
+		if n == 0 {
+			break
+		}
 		flows = x.exactly != nil
-		if n > 0 && off == o.version.Size {
+		if off == o.version.Size {
 			return fmt.Errorf("%w: the file ends %d bytes early", ErrMisbehaving, n)
 		}
-		if err := o.client.Request.Context().Err(); n > 0 && err != nil {
+		if err := o.client.Request.Context().Err(); err != nil {
 			return fmt.Errorf("%w: %v", ErrGone, err)
 		}
 	}
 	return nil
-}
-
-// Consent asks for one byte, unless the origin has answered this client already. Not by HEAD: presigned addresses are
-// signed for GET.
-func (o *origin) Consent(out Receiver) error {
-	if o.agreed != nil {
-		_, err := out.Begin(o.agreed)
-		return err
-	}
-	return runExchange(ask(o.fileNews, 0, 1, &formality{out}))
-}
-
-// formality is a receiver of headers only.
-type formality struct{ to Receiver }
-
-func (f *formality) Native() bool { return false }
-
-func (f *formality) Begin(header http.Header) (io.Writer, error) {
-	_, err := f.to.Begin(header)
-	return io.Discard, err
 }

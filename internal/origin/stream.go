@@ -28,12 +28,7 @@ func (s *streamedFile) Size() int64    { return s.version.Size }
 func (s *streamedFile) State() Version { return s.version }
 func (s *streamedFile) Settled() bool  { return false }
 
-func (s *streamedFile) Consent(out Receiver) error {
-	_, err := out.Begin(s.header)
-	return err
-}
-
-func (s *streamedFile) Close() {
+func closeStream(s *streamedFile) {
 	_ = s.body.CloseWithError(ErrGone)
 	s.cancel()
 	<-s.done
@@ -86,8 +81,8 @@ func (s *streamedFile) hold(n int64) error {
 	return err
 }
 
-// Send sends what is held and streams the rest.
-func (s *streamedFile) Send(out Receiver, off, n int64) error {
+// sendStream sends what is held and streams the rest.
+func sendStream(s *streamedFile, out Receiver, off, n int64) error {
 	w, err := out.Begin(s.header)
 	if err != nil {
 		return err
