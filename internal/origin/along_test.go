@@ -75,7 +75,7 @@ func TestReadAlong(t *testing.T) {
 		next := &ranged{data: data, most: tt.most, until: tt.until}
 		all := &budget.Budget{}
 		all.Resize(1 << 30)
-		c := &Client{Request: httptest.NewRequest("GET", "/a.mp4", nil).WithContext(ctx), Next: next, BufferSize: first, MaxSearch: 4 << 20, Lease: budget.NewLease(all)}
+		c := &Client{Request: httptest.NewRequest("GET", "/a.mp4", nil).WithContext(ctx), Next: next, BufferSize: first, MaxSearch: 4 << 20, Lease: &budget.Lease{Of: all}}
 		f, err := Open(c, true)
 		if err != nil {
 			t.Fatalf("%s: %v", tt.name, err)
