@@ -168,31 +168,33 @@ func runningTotals(q, x *big.Int, width int) int64 {
 }
 
 // appendTotals appends to totals the running totals of x's n lanes before every stride of them but the first, and that
-// behind the last one, all from the last one in totals on. The patterns are set to so many lanes, or more. x is spent.
+// behind the last one, all from the last one in totals on. x is spent.
 func appendTotals(s *scratch, totals []float64, x *big.Int, width, n, stride int) ([]float64, error) {
 	base := LastTotal(totals)
 	all := runningTotals(x, x, width)
 	if all < 0 || all > MaxSum-base {
 		return nil, ErrSum
 	}
-	s.upper.Mul(s.ones, s.lower.SetInt64(base))
-	s.upper.Rsh(s.upper, uint((s.n-n)*width*8))
-	x.Add(x, s.upper)
-	between := everyStride(fillBytes(s, x, n*width)[width-8:], stride*width, (n-1)/stride)
-	return append(append(totals, between...), totalOf(base+all)), nil
+	k := (n - 1) / stride
+	if k > 0 {
+		x.SetBytes(everyStride(fillBytes(s, x, n*width)[width-8:], stride*width, k))
+		shared := patterns[PairLen]
+		s.upper.Rsh(shared.ones, uint(shared.n-k)*64)
+		x.Add(x, s.upper.Mul(s.upper, s.lower.SetInt64(base)))
+		between := make([]float64, k)
+		Decode(fillBytes(s, x, 8*k), between)
+		totals = append(totals, between...)
+	}
+	return append(totals, totalOf(base+all)), nil
 }
 
-// everyStride takes the 8 bytes at each of the first n multiples of stride, which is one of 4. That is what drawing a column of an
-// image is, two pixels wide, and compiled.
-func everyStride(b []byte, stride, n int) []float64 {
+// everyStride takes the 8 bytes at each of the first n multiples of stride, which is one of 4. That is what drawing a
+// column of an image is, two pixels wide, and compiled.
+func everyStride(b []byte, stride, n int) []byte {
 	column := &image.RGBA{Pix: make([]byte, 8*n), Stride: 8, Rect: image.Rect(0, 0, 2, n)}
-	if n > 0 {
-		all := &image.RGBA{Pix: b[stride:], Stride: stride, Rect: column.Rect}
-		draw.Draw(column, column.Rect, all, image.Point{}, draw.Src)
-	}
-	list := make([]float64, n)
-	Decode(column.Pix, list)
-	return list
+	all := &image.RGBA{Pix: b[stride:], Stride: stride, Rect: column.Rect}
+	draw.Draw(column, column.Rect, all, image.Point{}, draw.Src)
+	return column.Pix
 }
 
 // ListSteps lists n numbers, of which each is step more than the one before it. All must be less than 2^60.
