@@ -129,9 +129,6 @@ type msInterval struct {
 // everythingAsked is the interval of a request that names none: all of the file.
 var everythingAsked = msInterval{-1, -1}
 
-// everything reports whether nothing is to be cut off.
-func everything(iv msInterval) bool { return iv.start <= 0 && iv.end < 0 }
-
 // arguments finds the two arguments in a raw query as nginx does
 // (ngx_http_arg): not percent-decoded, each name at the very start or right
 // after an "&", in any case, followed by "=", its value up to the next "&".
