@@ -1,10 +1,8 @@
 package mp4
 
-import (
-	"fmt"
-)
+import "fmt"
 
-// cut plans the answer for the interval iv (milliseconds on the presentation timeline), and lays it out.
+// cutProgressive plans the answer for the interval iv (milliseconds on the presentation timeline), and lays it out.
 func (m *movie) cutProgressive(iv msInterval, seek string) (*cut, error) {
 	ticks := m.ticks
 	if seek == seekSample {
@@ -56,7 +54,7 @@ func (m *movie) pastEnd() error {
 	return errPastEnd
 }
 
-// whole plans the same movie with its moov first and every sample kept.
+// remux plans the same movie with its moov first and every sample kept.
 func (m *movie) remux() (*cut, error) {
 	var tracks []*trackCut
 	for _, t := range m.tracks {

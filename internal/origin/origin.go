@@ -182,7 +182,7 @@ func (f *following) Native() bool { return true }
 func (f *following) Begin(header http.Header) (io.Writer, error) { return f.way, nil }
 
 func (f *following) Write(p []byte) (int, error) {
-	defer f.guard()
+	defer f.rescue()
 	f.window = append(f.window, p...) // they fit: an exchange lets no more through than was asked for
 	come := int64(len(f.window))
 	if come >= f.next {
@@ -191,8 +191,8 @@ func (f *following) Write(p []byte) (int, error) {
 	return len(p), f.err
 }
 
-// guard is deferred: the fast proxy's goroutine, where a panic would end Traefik, may be what writes.
-func (f *following) guard() {
+// rescue is deferred: the fast proxy's goroutine, where a panic would end Traefik, may be what writes.
+func (f *following) rescue() {
 	if r := recover(); r != nil {
 		f.err = fmt.Errorf("%w: panic: %v", ErrMisbehaving, r)
 	}
