@@ -464,3 +464,44 @@ func TestTypesInErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestTracksAsTheyCome reads tracks while the moov is coming: each is what it is where the moov is there at once, in
+// whatever order its boxes lie.
+func TestTracksAsTheyCome(t *testing.T) {
+	data := newMadeMovie(newMadeTrack("vide", 1000, 10, 1000), newMadeTrack("soun", 8000, 10, 1000)).file()
+	whole, err := findMovie(&memorySource{data: data}, testMoov)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mvhd, pictures, sound := childOf(whole.moov, "mvhd"), whole.tracks[0].box, whole.tracks[1].box
+	for _, order := range [][]*box{
+		{mvhd, pictures, sound},
+		{mvhd, sound, pictures},
+		{pictures, mvhd, sound},
+		{sound, mvhd, pictures},
+		{pictures, sound, mvhd},
+	} {
+		moved := append([]byte(nil), data...)
+		at := whole.moov.at + whole.moov.header
+		var tracks []*box
+		for _, b := range order {
+			copy(moved[at:], b.data)
+			if b.typ == "trak" {
+				tracks = append(tracks, &box{at: at, data: b.data})
+			}
+			at += int64(len(b.data))
+		}
+		m, err := findMovie(&memorySource{data: moved}, testMoov)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(m.tracks) != len(tracks) {
+			t.Fatalf("%d tracks", len(m.tracks))
+		}
+		for i, want := range tracks {
+			if got := m.tracks[i].box; got.at != want.at || !bytes.Equal(got.data, want.data) {
+				t.Errorf("mvhd at %d: track %d is that at %d, not at %d", childOf(m.moov, "mvhd").at, i+1, got.at, want.at)
+			}
+		}
+	}
+}

@@ -61,9 +61,12 @@ func (s *memorySource) Read(off, n int64) ([]byte, error) {
 // ReadAlong has all come bit by bit.
 func (s *memorySource) ReadAlong(off, n int64, follow func(come []byte) int64) ([]byte, error) {
 	b, err := s.Read(off, n)
-	for come := minInt64(n%29, int64(len(b))); come < int64(len(b)); {
-		come = maxInt64(follow(b[:come:come]), come+1)
+	end := int64(len(b))
+	come := minInt64(n%29, end)
+	for come < end {
+		come = minInt64(maxInt64(follow(b[:come:come]), come+1), end)
 	}
+	follow(b)
 	return b, err
 }
 

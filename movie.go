@@ -224,15 +224,19 @@ func readAlong(reads *trackReads, off, header int64) func(come []byte) int64 {
 			if size < inner || size > maxBoxSize-next {
 				return maxBoxSize // what is wrong, index will find
 			}
+			if typ == "trak" && (timescale < 0 || len(reads.begun) == maxTracks) {
+				return maxBoxSize // tracks are begun in their order: now it is index's turn
+			}
 			if next+size > int64(len(come)) {
 				return next + size
 			}
 			b := &box{typ: typ, at: off + next, header: inner, data: come[next : next+size : next+size]}
 			next += size
 			if typ == "mvhd" {
-				timescale = movieTimescale(b)
+				told, _ := movieTimescale(b)
+				timescale = told
 			}
-			if typ == "trak" && timescale >= 0 && len(reads.begun) < maxTracks {
+			if typ == "trak" {
 				beginTrack(reads, b, timescale)
 			}
 		}
@@ -240,13 +244,13 @@ func readAlong(reads *trackReads, off, header int64) func(come []byte) int64 {
 	}
 }
 
-// movieTimescale is what a mvhd says of it; -1: nothing.
-func movieTimescale(mvhd *box) int64 {
+// movieTimescale is what a mvhd says of it; -1 where it is too short.
+func movieTimescale(mvhd *box) (int64, error) {
 	at, err := headerTimes(mvhd, mvhdDuration0, mvhdDuration1)
 	if err != nil {
-		return -1
+		return -1, err
 	}
-	return int64(binary.BigEndian.Uint32(payload(mvhd)[at.duration-4:]))
+	return int64(binary.BigEndian.Uint32(payload(mvhd)[at.duration-4:])), nil
 }
 
 // moovAhead reports whether a moov that ends beyond the first bytes comes before the media: then it need not be read to
@@ -284,11 +288,10 @@ func (m *movie) index(reads *trackReads) error {
 		// FFmpeg plays nothing of it.
 		return m.moov.fail("no mvhd in it")
 	}
-	_, err = headerTimes(mvhd, mvhdDuration0, mvhdDuration1)
+	timescale, err := movieTimescale(mvhd)
 	if err != nil {
 		return err
 	}
-	timescale := movieTimescale(mvhd)
 	m.timescale = timescale
 	if timescale == 0 {
 		m.timescale = untimedScale
