@@ -498,7 +498,7 @@ func pairsOf(r *Runs, i, length int) []uint64 {
 		n = length
 	}
 	pairs := make([]uint64, n)
-	_ = binary.Read(bytes.NewReader(part), binary.BigEndian, pairs)
+	Decode(part, pairs)
 	return pairs
 }
 

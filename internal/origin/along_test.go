@@ -83,6 +83,9 @@ func TestReadAlong(t *testing.T) {
 		var calls []int64
 		follow := func(come []byte) int64 {
 			calls = append(calls, int64(len(come)))
+			if int64(len(come)) > tt.n {
+				t.Errorf("%s: %d bytes of %d", tt.name, len(come), tt.n)
+			}
 			if !bytes.Equal(come, data[tt.off:tt.off+int64(len(come))]) {
 				t.Errorf("%s: %d bytes are others", tt.name, len(come))
 			}

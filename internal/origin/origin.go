@@ -128,49 +128,43 @@ var ErrHops = fmt.Errorf("%d requests for box headers that lie apart, and no moo
 // Read answers from the window, by a copy where that is small: a view would keep all of the window in memory with the
 // index.
 func (o *origin) Read(off, n int64) ([]byte, error) {
-	return o.get(off, n, maxInt64(n+ahead, o.client.BufferSize))
+	return o.get(off, n, maxInt64(n+ahead, o.client.BufferSize), nil)
 }
 
 // ReadAlong is Read, and where much is missing follow is called while it comes.
 func (o *origin) ReadAlong(off, n int64, follow func(come []byte) int64) ([]byte, error) {
-	atOnce := n + ahead
-	if o.version.Size >= 0 {
-		n = minInt64(n, o.version.Size-off)
-		atOnce = minInt64(atOnce, o.version.Size-off)
-	}
-	if n < o.client.BufferSize || int64(len(o.held(off, n))) == n {
+	if n < o.client.BufferSize {
 		return o.Read(off, n)
 	}
-	if err := o.admit(atOnce); err != nil {
-		return nil, err
-	}
-	f := &following{window: append(make([]byte, 0, atOnce), o.held(off, atOnce)...), follow: follow}
-	before := int64(len(f.window))
-	f.next = follow(f.window[:before:before])
+	return o.get(off, n, n+ahead, &following{follow: follow, most: n})
+}
+
+// following is a receiver into memory that looks at the bytes while they come.
+type following struct {
+	follow func(come []byte) int64
+	most   int64           // bytes that follow is to see
+	next   int64           // how many it wants
+	into   *memoryReceiver // what has come
+	way    *bufio.Writer   // the rare steps at which it is looked
+	err    error
+}
+
+// startFollowing prepares to receive into memory, and looks at what is there.
+func startFollowing(f *following, into *memoryReceiver) {
+	f.into = into
 	f.way = bufio.NewWriterSize(f, step)
-	err := fetchAll(o, off+before, n-before, atOnce-before, f)
+	f.look()
+}
+
+// endFollowing receives what is left on the way of a fetch that ended with err, and returns what went wrong first.
+func endFollowing(f *following, err error) error {
 	if err == nil {
 		err = f.way.Flush()
 	}
 	if f.err != nil {
-		err = f.err
+		return f.err
 	}
-	if err != nil {
-		return nil, err
-	}
-	o.window = f.window
-	o.from = off
-	o.fetched += int64(len(f.window)) - before
-	return o.held(off, n), nil
-}
-
-// following is a receiver that looks at the bytes while they come.
-type following struct {
-	window []byte // what has come
-	follow func(come []byte) int64
-	next   int64         // how many are wanted by follow
-	way    *bufio.Writer // the rare steps at which it is looked
-	err    error
+	return err
 }
 
 // step is how many bytes are collected by compiled code before it is looked at what has come.
@@ -183,12 +177,16 @@ func (f *following) Begin(header http.Header) (io.Writer, error) { return f.way,
 
 func (f *following) Write(p []byte) (int, error) {
 	defer f.rescue()
-	f.window = append(f.window, p...) // they fit: an exchange lets no more through than was asked for
-	come := int64(len(f.window))
-	if come >= f.next {
-		f.next = f.follow(f.window[:come:come])
+	_, _ = f.into.data.Write(p) // to memory: never fails
+	if int64(f.into.data.Len()) >= f.next {
+		f.look()
 	}
 	return len(p), f.err
+}
+
+func (f *following) look() {
+	come := minInt64(int64(f.into.data.Len()), f.most)
+	f.next = f.follow(f.into.data.Bytes()[:come:come])
 }
 
 // rescue is deferred: the fast proxy's goroutine, where a panic would end Traefik, may be what writes.
@@ -205,7 +203,7 @@ func (o *origin) Peek(off, n, atOnce int64) ([]byte, error) {
 		return o.Read(off, n)
 	}
 	used := o.client.Lease.Used()
-	b, err := o.get(off, n, maxInt64(n, atOnce))
+	b, err := o.get(off, n, maxInt64(n, atOnce), nil)
 	if taken := o.client.Lease.Used() - used; taken > 0 && err == nil {
 		o.client.Lease.Reuse(o.peeked)
 		o.peeked = taken
@@ -215,11 +213,11 @@ func (o *origin) Peek(off, n, atOnce int64) ([]byte, error) {
 
 func (o *origin) Reserve(n int64) error { return o.client.Lease.Take(n) }
 
-// get is Read that fetches so many bytes at once.
-func (o *origin) get(off, n, atOnce int64) ([]byte, error) {
+// get is Read that fetches so many bytes at once, and looks at them while they come unless along is nil.
+func (o *origin) get(off, n, atOnce int64, along *following) ([]byte, error) {
 	b := o.held(off, n)
 	if int64(len(b)) < n && (o.version.Size < 0 || off+int64(len(b)) < o.version.Size) {
-		if err := o.fetch(off, n, atOnce); err != nil {
+		if err := o.fetch(off, n, atOnce, along); err != nil {
 			return nil, err
 		}
 		b = o.held(off, n)
@@ -241,7 +239,7 @@ func (o *origin) held(off, n int64) []byte {
 }
 
 // fetch moves the window to off, and asks for what is missing of so many bytes at once, of which n are needed.
-func (o *origin) fetch(off, n, atOnce int64) error {
+func (o *origin) fetch(off, n, atOnce int64, along *following) error {
 	if o.version.Size >= 0 {
 		n = minInt64(n, o.version.Size-off)
 		atOnce = minInt64(atOnce, o.version.Size-off)
@@ -252,7 +250,16 @@ func (o *origin) fetch(off, n, atOnce int64) error {
 	into := newMemoryReceiver(atOnce)
 	_, _ = into.data.Write(o.held(off, atOnce)) // to memory: never fails
 	before := int64(into.data.Len())
-	if err := fetchAll(o, off+before, n-before, atOnce-before, into); err != nil {
+	var to Receiver = into
+	if along != nil {
+		startFollowing(along, into)
+		to = along
+	}
+	err := fetchAll(o, off+before, n-before, atOnce-before, to)
+	if along != nil {
+		err = endFollowing(along, err)
+	}
+	if err != nil {
 		return err
 	}
 	o.window = into.data.Bytes()
